@@ -1,0 +1,1 @@
+"""Money, moments, errors, secrets, frames, content: the standard library only."""

@@ -1,0 +1,36 @@
+"""Content: what a message says, under the national field codes, whatever bytes it came in.
+
+A plain dict of sections.  Record sections (``person``, ``visit``, ``settle``, ``result``, ``env``) map a field code to its
+value; list sections (``diagnoses``, ``fees``, ``lines``, ``people``) hold such records; ``x`` keeps local values that have no
+national home, and ``ref`` and ``echo`` exist only between a field table and its dialect.
+
+Values: ``str`` for text, codes, dates (``yyyy-MM-dd``) and times (``yyyy-MM-dd HH:mm:ss``, China time: the standard's
+own forms), ``Decimal`` for every number.  An absent field is an absent key, never None or "".
+
+What the HIS claims (``settle``) and what a centre tells (``result``, ``lines``) never share a section.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+RECORD_SECTIONS = ("person", "visit", "settle", "result", "env", "x")
+LIST_SECTIONS = ("diagnoses", "fees", "lines", "people")
+SECTIONS = RECORD_SECTIONS + LIST_SECTIONS
+
+Value = str | Decimal
+Record = dict[str, Any]
+Content = dict[str, Any]
+
+
+def canonical(value: object) -> object:
+    """The same content with sorted keys and decimals as plain text: equal content gives equal bytes."""
+    if isinstance(value, dict):
+        return {key: canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    if isinstance(value, Decimal):
+        text = format(value.normalize(), "f")
+        return "0" if text == "-0" else text
+    return value
