@@ -1,15 +1,15 @@
 """Exceptions, named by what the caller does next.
 
-    AdapterError
-    ├── ConfigError       fix the set-up; refuse to start
-    ├── ContractError     a plugin broke its promise: switch the province off, report a bug
-    ├── TranslationError  wrong data, found before sending; correct it and send anew
-    ├── NotSupported      declared gap of this province; paper route
-    ├── NotSent           never reached the far side; safe to retry
-    ├── OutcomeUnknown    sent, no trusted answer; ask, never resend blind
-    ├── Rejected          the centre said no, with a code its province lists as final
-    ├── Refused           this adapter said no (key reused, visit held …); nothing was sent
-    └── LedgerUnavailable the ledger can't be written; nothing money-like is sent
+AdapterError
+├── ConfigError       fix the set-up; refuse to start
+├── ContractError     a plugin broke its promise: switch the province off, report a bug
+├── TranslationError  wrong data, found before sending; correct it and send anew
+├── NotSupported      declared gap of this province; paper route
+├── NotSent           never reached the far side; safe to retry
+├── OutcomeUnknown    sent, no trusted answer; ask, never resend blind
+├── Rejected          the centre said no, with a code its province lists as final
+├── Refused           this adapter said no (key reused, visit held …); nothing was sent
+└── LedgerUnavailable the ledger can't be written; nothing money-like is sent
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class TranslationError(AdapterError):
 
     def __init__(self, faults: Iterable[Fault], *, code: str | None = None, message_zh: str = "") -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(map(str, self.faults)), code=code, message_zh=message_zh or "报文有误，未发送，请核对后重试")
+        super().__init__(
+            "; ".join(map(str, self.faults)), code=code, message_zh=message_zh or "报文有误，未发送，请核对后重试"
+        )
 
 
 class NotSupported(AdapterError):

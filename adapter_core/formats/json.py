@@ -1,0 +1,217 @@
+"""JSON, read strictly and written plainly: no duplicate key, no NaN, no float, no surprise in size or depth.
+
+The standard library's parser does the reading: with a hook on each object it sees duplicate keys, which faster parsers
+drop silently (a 2204 body of 300 lines reads in about 2 ms).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+from adapter_core.formats.text import UTF_8_MARK
+from adapter_core.values.errors import ContractError, Fault, TranslationError
+
+BYTES_MAX = 8 * 1024 * 1024
+DEPTH_MAX = 64
+DIGITS_MAX = 40
+"""Digits of a number written out without an exponent; the standard's longest field has 20."""
+
+_ESCAPE_PAIR = re.compile(rb"\\.", re.DOTALL)
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_Path = tuple[Any, ...]
+"""``(path of the parent, key)``, or empty at the root: spelt out only when a fault needs it."""
+_quote = json.encoder.encode_basestring
+_PLAIN_NUMBER = re.compile(r"-?[0-9.]+")
+_SHOWABLE_KEY = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
+
+
+class _DuplicateKey(Exception):
+    """Somewhere an object has one key twice."""
+
+
+def read_json(raw: bytes | str, max_bytes: int = BYTES_MAX, max_depth: int = DEPTH_MAX) -> Any:
+    """The tree of one JSON text in UTF-8: dict, list, str, bool, None, int for integers, Decimal for other numbers.
+
+    A byte-order mark is accepted.  Raises: TranslationError for anything else that RFC 8259 or this project doesn't
+    allow: duplicate keys, NaN and infinities, numbers of more than 40 digits written out, lone surrogates, text after
+    the value, more than ``max_bytes`` bytes or ``max_depth`` levels (both checked before parsing).
+    """
+    body = _utf_8(raw)
+    if len(body) > max_bytes:
+        raise _bad("JSON", f"at most {max_bytes} bytes", f"{len(body)} bytes")
+    _refuse_depth(body, max_depth)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _bad(f"JSON, byte {error.start}", "UTF-8", f"bytes that are no UTF-8 ({error.reason})") from None
+    try:
+        tree = json.loads(
+            text, object_pairs_hook=_unique, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+        )
+    except json.JSONDecodeError as error:
+        raise _bad(f"JSON, line {error.lineno}, column {error.colno}", "valid JSON", error.msg) from None
+    except RecursionError:
+        raise _bad("JSON", f"at most {max_depth} levels", "more than the parser can hold") from None
+    except _DuplicateKey:
+        raise _bad(_duplicate_path(text), "each key once", "the key twice") from None
+    if _SURROGATE_ESCAPE.search(text):
+        _refuse_lone_surrogates(tree)
+    return tree
+
+
+def write_json(tree: Any) -> bytes:
+    """Compact UTF-8 JSON in the tree's own key order; a Decimal is written as a plain number with all its places.
+
+    Raises: ContractError for a float, a non-finite Decimal, a key that is no text or any other type: those are our own
+    mistakes.  TranslationError for a lone surrogate or a number of more than 40 digits: those come from the data.
+    """
+    try:
+        return _text(tree, ()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise _bad("JSON", "text that UTF-8 can say", "a lone surrogate") from None
+
+
+def _utf_8(raw: bytes | str) -> bytes:
+    if isinstance(raw, bytes):
+        return raw.removeprefix(UTF_8_MARK)
+    try:
+        return raw.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _bad("JSON", "text that UTF-8 can say", "a lone surrogate") from None
+
+
+def _bad(path: str, expected: str, got: str) -> TranslationError:
+    return TranslationError([Fault(path, expected, got)])
+
+
+def _refuse_depth(body: bytes, max_depth: int) -> None:
+    """Refuse deep nesting before the parser recurses into it, at the speed of bytes methods.
+
+    Only quotes and brackets are kept, strings cut out, and then one level of innermost pairs removed per round.  Where
+    the text is no JSON our view of strings may differ from the parser's, but only after the point where it stops.
+    """
+    if b"\\" in body:
+        body = _ESCAPE_PAIR.sub(b"", body)
+    # Most strings are empty by now; taking them out first keeps the list of the rest short.
+    left = b"".join(body.translate(None, _NOT_STRUCTURE).replace(b'""', b"").split(b'"')[::2])
+    for _ in range(max_depth):
+        fewer = left.replace(b"{}", b"").replace(b"[]", b"")
+        if len(fewer) == len(left):
+            break
+        left = fewer
+    if left:
+        raise _bad("JSON", f"closed brackets, at most {max_depth} levels", "deeper nesting, or an open end")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise _DuplicateKey
+    return unique
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) <= DIGITS_MAX and "e" not in text and "E" not in text:
+        return Decimal(text)  # nearly all numbers of a message
+    try:
+        number = Decimal(text) if len(text) <= 2 * DIGITS_MAX else None
+    except InvalidOperation:
+        number = None
+    if number is None or _digits_written_out(number) > DIGITS_MAX:
+        raise _bad("JSON, a number", f"at most {DIGITS_MAX} digits written out", "more")
+    return number
+
+
+def _integer(text: str) -> int:
+    # Checked on the text: int() of a long one takes quadratic time.
+    if len(text.removeprefix("-")) > DIGITS_MAX:
+        raise _bad("JSON, a number", f"at most {DIGITS_MAX} digits written out", "more")
+    return int(text)
+
+
+def _digits_written_out(number: Decimal) -> int:
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)  # finite: the JSON grammar has no other form
+    return max(len(digits) + max(exponent, 0), 1 - exponent)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _bad("JSON, a number", "a finite number", name)
+
+
+def _refuse_lone_surrogates(tree: Any) -> None:
+    try:
+        json.dumps(tree, ensure_ascii=False, default=str).encode("utf-8")
+    except UnicodeEncodeError:
+        raise _bad("JSON, a text", "whole characters", "a lone surrogate") from None
+
+
+def _duplicate_path(text: str) -> str:
+    """Where a duplicate key of ``text`` is.  Parses again, keeping pairs: only on the way to a refusal."""
+    root = json.loads(text, object_pairs_hook=_Pairs, parse_float=str, parse_int=str, parse_constant=str)
+    waiting: list[tuple[_Path, Any]] = [((), root)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, _Pairs):
+            keys = [key for key, _ in value]
+            for index, (key, child) in enumerate(value):
+                if key in keys[:index]:
+                    return _shown((path, key))
+                waiting.append(((path, key), child))
+        elif isinstance(value, list):
+            waiting.extend(((path, f"[{index}]"), child) for index, child in enumerate(value))
+    raise AssertionError("the first parse met a duplicate key")
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object's pairs, told apart from an array."""
+
+
+def _showable(key: str) -> str:
+    # A key that doesn't look like a field code may be anything, a person's name included.
+    return key if _SHOWABLE_KEY.fullmatch(key) else "?"
+
+
+def _text(value: Any, path: _Path) -> str:
+    kind = type(value)
+    if kind is dict:
+        if not set(map(type, value)) <= {str}:
+            raise ContractError(f"{_shown(path)}: an object's keys must be text")
+        members = [
+            f"{_quote(key)}:{_quote(item) if type(item) is str else _text(item, (path, key))}"
+            for key, item in value.items()
+        ]
+        return "{" + ",".join(members) + "}"
+    if kind is list or kind is tuple:
+        return "[" + ",".join([_text(item, (path, f"[{index}]")) for index, item in enumerate(value)]) + "]"
+    if kind is str:
+        return _quote(value)
+    if kind is Decimal or kind is int:
+        return _plain_number(value, path)
+    if value is None or kind is bool:
+        return "null" if value is None else str(value).lower()
+    raise ContractError(f"{_shown(path)}: {kind.__name__} can't be written; numbers are Decimal or int")
+
+
+def _plain_number(value: Decimal | int, path: _Path) -> str:
+    text = str(value)
+    if len(text) <= DIGITS_MAX and _PLAIN_NUMBER.fullmatch(text):
+        return text
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ContractError(f"{_shown(path)}: {number} can't be written")
+    if _digits_written_out(number) > DIGITS_MAX:
+        raise _bad(_shown(path), f"at most {DIGITS_MAX} digits written out", "more")
+    return format(number, "f")
+
+
+def _shown(path: _Path) -> str:
+    shown = ""
+    while path:
+        path, key = path
+        shown = f"{key}{shown}" if key.startswith("[") else f".{_showable(key)}{shown}"
+    return shown.removeprefix(".") or "JSON"

@@ -1,0 +1,301 @@
+"""Reading: the places of a record into national sections, by functions prepared once per table.
+
+Most rows are plain (one place, one field) and run in one tight loop; each other row is a small closure.  All faults of a
+message are gathered; nothing stops at the first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from adapter_core.formats.tables.converters import Unfit
+from adapter_core.formats.tables.spec import Key, MessageSide, Record, Row, Target
+from adapter_core.standard.scalars import shape
+from adapter_core.values.errors import Fault
+
+Source = Any
+"""What a record is read from: a list of cells, or a mapping of paths that gives "" for what is missing."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What has been read of one message so far."""
+
+    sections: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    lists: defaultdict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    faults: list[Fault] = field(default_factory=list)
+    later: list[Callable[[], None]] = field(default_factory=list)
+
+    def fault(self, prefix: str, row: Row, key: Key, expected: str, got: str) -> None:
+        self.faults.append(Fault(place_name(prefix, key), expected, got, row.title))
+
+    def content(self) -> dict[str, Any]:
+        """Sections that hold something, lists that have elements."""
+        found: dict[str, Any] = {name: values for name, values in self.sections.items() if values}
+        found.update({name: values for name, values in self.lists.items() if values})
+        return found
+
+
+def place_name(prefix: str, key: Key) -> str:
+    """A local place in the family's own words: ``part [6] row 2 cell [8]``, ``output.akc264``, ``part [3]``."""
+    if isinstance(key, int):
+        return f"{prefix} cell [{key}]".lstrip()
+    if key.startswith("part."):
+        return f"part [{key[5:]}]"
+    return f"{prefix}.{key}" if prefix else key
+
+
+@dataclass(slots=True)
+class _At:
+    """Where a special row works: the record being read."""
+
+    source: Source
+    gathered: Gathered
+    element: dict[str, Any] | None
+    prefix: str
+
+
+class RecordReader:
+    """Reads one kind of record."""
+
+    def __init__(self, record: Record, skip: frozenset[str] = frozenset()) -> None:
+        self._record = record
+        plain = [row for row in record.rows if _is_plain(row)]
+        self._plain = [
+            (
+                row.places[0],
+                row.targets[0].section or None,
+                row.targets[0].field,
+                row.how.read,
+                row.absent,
+                row,
+            )
+            for row in plain
+        ]
+        special = [row for row in record.rows if not _is_plain(row) and row.meaning != "kept"]
+        # A sum is solved for its first target when the others are known.
+        special.sort(key=lambda row: row.meaning == "sum")
+        self._special = [_special_reader(record, row) for row in special]
+        self._kept = [
+            (row.places[0], row.write or "", row.absent) for row in record.rows if row.meaning == "kept" and not row.drop
+        ]
+        self._conditional = [
+            (place, [row.when for row in record.rows if place in row.places])
+            for place in dict.fromkeys(place for row in record.rows if row.when for place in row.places)
+        ]
+        self._covered = {place for row in record.rows for place in row.places}
+        self._skip = skip
+        blank = frozenset[str]().union(*(row.absent for row in record.rows[:1])) or frozenset({""})
+        self._kept += [(place, "", blank) for place in range(record.cells) if place not in self._covered]
+
+    def read(self, source: Source, gathered: Gathered, element: dict[str, Any] | None, prefix: str) -> None:
+        """Add what ``source`` says; faults go to ``gathered``.  element: the list element it is, if any."""
+        sections = gathered.sections
+        for key, section, name, convert, absent, row in self._plain:
+            text = source[key].strip()
+            if not text or text in absent:
+                if row.must:
+                    gathered.fault(prefix, row, key, "必填", "空")
+                continue
+            try:
+                value = convert(text)
+            except Unfit as unfit:
+                gathered.fault(prefix, row, key, unfit.expected, shape(text))
+                continue
+            if section is None:
+                element[name] = value  # type: ignore[index]
+            elif sections[section].setdefault(name, value) != value:
+                gathered.fault(prefix, row, key, "与前文一致", shape(text))
+        self._keep(source, gathered, element)
+        if self._special:
+            at = _At(source, gathered, element, prefix)
+            for special in self._special:
+                special(at)
+        self._finish(gathered, element)
+
+    def _keep(self, source: Source, gathered: Gathered, element: dict[str, Any] | None) -> None:
+        for key, default, absent in self._kept:
+            text = source[key].strip()
+            if text and text not in absent and text != default:
+                _keep(gathered, element, self._record, key, text)
+        for key, conditions in self._conditional:
+            text = source[key].strip()
+            if text and not any(_holds(source, condition) for condition in conditions):
+                _keep(gathered, element, self._record, key, text)
+        if not self._record.positional:
+            for path in source:
+                if path not in self._covered and path not in self._skip:
+                    _keep(gathered, element, self._record, path, source[path])
+        elif len(source) > self._record.cells:
+            # The frame hands over cells beyond the table's only where the record keeps them.
+            _keep(gathered, element, self._record, "rest", "\x1f".join(source[self._record.cells :]))
+
+    def _finish(self, gathered: Gathered, element: dict[str, Any] | None) -> None:
+        for implied in self._record.implied:
+            if implied.needs is None or _get(gathered.sections, element, implied.needs) is not None:
+                home = _home(gathered, element, implied.target)
+                if home.setdefault(implied.target.field, implied.value) != implied.value:
+                    gathered.faults.append(Fault(str(implied.target), implied.value, "另一个值"))
+        for derived in self._record.derived:
+            values = [(sign, _get(gathered.sections, element, target)) for sign, target in derived.terms]
+            if any(value is not None for _, value in values):
+                total = sum((sign * value for sign, value in values if value is not None), Decimal(0))
+                _home(gathered, element, derived.target)[derived.target.field] = total
+
+
+def read_side(side: MessageSide, readers: Mapping[str, RecordReader], opened: Any, gathered: Gathered) -> None:
+    """Read all records of one message side.  opened: the frame taken apart (``frames.Opened``)."""
+    for record in side.head:
+        source, prefix = opened.head(record, gathered.faults)
+        if source is not None:
+            readers[record.name].read(source, gathered, None, prefix)
+    for record in side.rows:
+        elements = gathered.lists[record.into]
+        reader = readers[record.name]
+        for source, prefix in opened.rows(record, bool(side.head), gathered.faults):
+            element: dict[str, Any] = {}
+            elements.append(element)
+            reader.read(source, gathered, element, prefix)
+        if len(elements) < side.rows_least:
+            gathered.faults.append(Fault(record.into, f"至少 {side.rows_least} 行", f"{len(elements)} 行"))
+    opened.finish(side, gathered.faults)
+    for step in gathered.later:
+        step()
+
+
+def _is_plain(row: Row) -> bool:
+    if row.meaning != "one" or row.when or row.how.kind == "pair":
+        return False
+    target = row.targets[0]
+    return not target.spread and target.index is None and target.section not in ("asked", "x")
+
+
+def _holds(source: Source, condition: tuple[tuple[Key, frozenset[str]], ...]) -> bool:
+    return all(source[place].strip() in wanted for place, wanted in condition)
+
+
+def _special_reader(record: Record, row: Row) -> Callable[[_At], None]:
+    if row.meaning == "constant":
+        return _constant_reader(row)
+    if row.meaning == "parts":
+        return _parts_reader(record, row)
+
+    key = row.places[0]
+    convert = row.how.read
+
+    def read(at: _At) -> None:
+        if not _holds(at.source, row.when):
+            return
+        text = "".join([at.source[place].strip() for place in row.places])
+        if not text or text in row.absent:
+            if row.must:
+                at.gathered.fault(at.prefix, row, key, "必填", "空")
+            return
+        try:
+            value = convert(text)
+        except Unfit as unfit:
+            at.gathered.fault(at.prefix, row, key, unfit.expected, shape(text))
+            return
+        if row.how.kind == "pair":
+            _keep_name(at, record, row, text, value)
+        if row.meaning == "sum":
+            others = (_get(at.gathered.sections, at.element, target) for target in row.targets[1:])
+            _put(at, record, row, row.targets[0], value - sum((other for other in others if other is not None), Decimal(0)))
+        else:
+            for target in row.targets:
+                _put(at, record, row, target, value, text)
+
+    return read
+
+
+def _constant_reader(row: Row) -> Callable[[_At], None]:
+    key = row.places[0]
+
+    def read(at: _At) -> None:
+        text = at.source[key].strip()
+        if text != row.constant:
+            at.gathered.fault(at.prefix, row, key, row.constant, shape(text) if text else "空")
+
+    return read
+
+
+def _parts_reader(record: Record, row: Row) -> Callable[[_At], None]:
+    target = row.targets[0]
+
+    def read(at: _At) -> None:
+        total = None
+        for key in row.places:
+            text = at.source[key].strip()
+            if not text or text in row.absent:
+                continue
+            try:
+                value = row.how.read(text)
+            except Unfit as unfit:
+                at.gathered.fault(at.prefix, row, key, unfit.expected, shape(text))
+                continue
+            total = value if total is None else total + value
+            if key != row.rest and text != row.write:
+                _keep(at.gathered, at.element, record, key, text)
+        if total is not None:
+            _put(at, record, row, target, total)
+        elif row.must:
+            at.gathered.fault(at.prefix, row, row.places[0], "必填", "空")
+
+    return read
+
+
+def _keep_name(at: _At, record: Record, row: Row, text: str, value: Any) -> None:
+    """The printed name of ``code-name`` is kept where the table would print another."""
+    if row.how.write(value) != text:
+        _keep(at.gathered, at.element, record, f"{row.places[0]}.name", text.partition("-")[2])
+
+
+def _put(at: _At, record: Record, row: Row, target: Target, value: Any, text: str = "") -> None:
+    gathered = at.gathered
+    if target.spread:
+        gathered.later.append(lambda: _spread(at, record, row, target, value, text))
+        return
+    if target.index is not None:
+        elements = gathered.lists[target.section]
+        while len(elements) <= target.index:
+            elements.append({})
+        home = elements[target.index]
+    else:
+        home = _home(gathered, at.element, target)
+    if home.setdefault(target.field, value) != value:
+        gathered.fault(at.prefix, row, row.places[0], "与前文一致", shape(value))
+
+
+def _spread(at: _At, record: Record, row: Row, target: Target, value: Any, text: str) -> None:
+    elements = at.gathered.lists[target.section]
+    if not elements:
+        _keep(at.gathered, None, record, row.places[0], text)
+    for element in elements:
+        if element.setdefault(target.field, value) != value:
+            at.gathered.fault(at.prefix, row, row.places[0], "与明细一致", shape(value))
+
+
+def _keep(gathered: Gathered, element: dict[str, Any] | None, record: Record, key: Key, text: Any) -> None:
+    if element is None:
+        gathered.sections["x"][f"{record.name}.{key}"] = text
+    else:
+        element.setdefault("x", {})[str(key)] = text
+
+
+def _home(gathered: Gathered, element: dict[str, Any] | None, target: Target) -> dict[str, Any]:
+    if not target.section:
+        assert element is not None
+        return element
+    if target.section == "x" and element is not None:
+        return element.setdefault("x", {})  # type: ignore[no-any-return]
+    return gathered.sections["echo" if target.section == "asked" else target.section]
+
+
+def _get(sections: Mapping[str, Mapping[str, Any]], element: Mapping[str, Any] | None, target: Target) -> Any:
+    if not target.section:
+        return element.get(target.field) if element is not None else None
+    return sections.get(target.section, {}).get(target.field)

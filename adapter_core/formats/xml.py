@@ -1,0 +1,203 @@
+"""XML, read with everything dangerous off, and the neutral tree that field tables work on.
+
+The bytes are decoded by our own rules before lxml sees them: an encoding declaration is believed only as UTF-8 or as a
+name of the GBK family, and then dropped.  libxml2's own readers would accept UTF-16 and dozens of other charsets, each
+a way past a check on the text; its GBK also lacks the characters that only GB18030 has.
+
+No exception text holds any part of a message but short element names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lxml import etree
+
+from adapter_core.formats.text import decode_text, encode_text
+from adapter_core.values.errors import ContractError, Fault, TranslationError
+
+BYTES_MAX = 8 * 1024 * 1024
+DEPTH_MAX = 64
+ELEMENTS_MAX = 100_000
+"""A settlement of 300 lines has about 20 000 elements; a tree of this size takes about 50 MB."""
+
+_DECLARATION = re.compile(r"\s*<\?xml\s([^?]{0,200})\?>\s*")
+_ENCODING = re.compile(r"""encoding\s*=\s*["']([A-Za-z0-9._\-]{1,20})["']""")
+_DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
+_HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
+_SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
+
+_GBK_NAMES = ("gbk", "gb2312", "cp936", "gb18030")
+
+
+def read_xml(raw: bytes | str, max_bytes: int = BYTES_MAX, max_depth: int = DEPTH_MAX) -> etree._Element:
+    """The root element of one XML text.  In a ``str`` any encoding declaration is ignored: it is decoded already.
+
+    Comments are dropped.  Raises: TranslationError for what isn't well-formed, a DOCTYPE or entity declaration, a
+    processing instruction, an encoding that is neither UTF-8 nor of the GBK family, more than ``max_bytes`` bytes,
+    ``max_depth`` levels or 100 000 elements.
+    """
+    if len(raw) > max_bytes:
+        raise _bad("XML", f"at most {max_bytes} bytes", f"{len(raw)} bytes")
+    text = _text_without_declaration(raw)
+    if _DOCTYPE.search(text):
+        raise _bad("XML", "no DOCTYPE", "a DOCTYPE or entity declaration")
+    # Before parsing: every element costs a "<", every attribute a "=", whatever they are inside of.
+    if text.count("<") + text.count("=") > 4 * ELEMENTS_MAX:
+        raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "far more markup")
+    root = _parse(text)
+    _refuse_excess(root, max_depth)
+    return root
+
+
+def tree_of(element: etree._Element) -> dict[str, Any] | str:
+    """The neutral tree of an element's content: str for a leaf, else a dict of child name → tree, a list for repeats.
+
+    Namespaces are dropped; ``xsi:`` attributes are ignored.  Raises: TranslationError for text beside child elements
+    and for any other attribute: a tree has no place for them, and dropping data silently isn't reading.
+    """
+    return _tree_of(element, _shown(element))
+
+
+def element_of(root_name: str, tree: Any) -> etree._Element:
+    """The element named ``root_name`` with the content of a neutral tree, in the tree's order: ``tree_of`` reversed.
+
+    An empty text is written ``<a></a>``, the form the samples have.  Raises: TranslationError for characters XML can't
+    hold, naming the place; ContractError for a name XML can't have or a value that is neither dict, list nor str.
+    """
+    root = _new(root_name, root_name)
+    _fill(root, tree, root_name)
+    return root
+
+
+def xml_text(element: etree._Element, declaration: str | None = None) -> str:
+    """The element as text, for carrying inside another message: ``declaration`` is the encoding it claims, if any.
+
+    Raises: TranslationError naming characters that the claimed charset lacks; ContractError for an unknown charset.
+    """
+    text = etree.tostring(element, encoding="unicode", with_tail=False)
+    if declaration is None:
+        return text
+    encode_text(text, declaration)
+    return f'<?xml version="1.0" encoding="{declaration}"?>{text}'
+
+
+def write_xml(element: etree._Element, declaration: str = "UTF-8") -> bytes:
+    """The element as bytes in the charset that its declaration names (``UTF-8``, ``GBK`` …).  Raises: as xml_text."""
+    return encode_text(xml_text(element, declaration), declaration)
+
+
+def _bad(path: str, expected: str, got: str) -> TranslationError:
+    return TranslationError([Fault(path, expected, got)])
+
+
+def _text_without_declaration(raw: bytes | str) -> str:
+    if isinstance(raw, str):
+        text = raw.removeprefix("\ufeff")
+    else:
+        text = decode_text(raw, _declared_charset(raw))[0]
+    found = _DECLARATION.match(text)
+    return text[found.end() :] if found else text.lstrip()
+
+
+def _declared_charset(raw: bytes) -> str:
+    """``auto`` where nothing is declared; the declaration itself is ASCII in every charset we accept."""
+    declaration = _DECLARATION.match(raw[:300].decode("ascii", "ignore"))
+    found = _ENCODING.search(declaration.group(1)) if declaration else None
+    if not found:
+        return "auto"
+    name = found.group(1).lower()
+    if name not in ("utf-8", "utf8", *_GBK_NAMES):
+        raise _bad("XML declaration", "the encoding UTF-8 or one of the GBK family", "another encoding")
+    return name
+
+
+def _parse(text: str) -> etree._Element:
+    parser = etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+    )
+    try:
+        return etree.fromstring(text.encode("utf-8"), parser)
+    except etree.XMLSyntaxError as error:
+        line, column = error.position
+        # The parser's own words quote names and entities of the message; its error's name doesn't.
+        log: Any = error.error_log
+        kind = log.last_error.type_name if log.last_error is not None else "a syntax error"
+        raise _bad(f"XML, line {line}, column {column}", "well-formed XML", kind) from None
+    except (ValueError, etree.LxmlError) as error:
+        raise _bad("XML", "well-formed XML", type(error).__name__) from None
+
+
+def _refuse_excess(root: etree._Element, max_depth: int) -> None:
+    if _HAS_INSTRUCTION(root):
+        raise _bad("XML", "no processing instruction", "a processing instruction")
+    if sum(1 for _ in root.iter("*")) > ELEMENTS_MAX:
+        raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "more")
+    if root.xpath("boolean(" + "/*" * (max_depth + 1) + ")"):
+        raise _bad("XML", f"at most {max_depth} levels", "more")
+
+
+def _shown(element: etree._Element) -> str:
+    name = etree.QName(element).localname
+    return name if _SHOWABLE_NAME.fullmatch(name) else "?"
+
+
+def _tree_of(element: etree._Element, path: str) -> dict[str, Any] | str:
+    if any(not str(name).startswith(_SCHEMA_INSTANCE) for name in element.attrib):
+        raise _bad(path, "an element without attributes", "attributes")
+    if not len(element):
+        return element.text or ""
+    tree: dict[str, Any] = {}
+    repeated: set[str] = set()
+    for text in _texts_beside_children(element):
+        if text.strip():
+            raise _bad(path, "elements only, or text only", "text beside elements")
+    for child in element:
+        name = etree.QName(child).localname
+        value = _tree_of(child, f"{path}.{_shown(child)}")
+        if name not in tree:
+            tree[name] = value
+        elif name in repeated:
+            tree[name].append(value)
+        else:
+            tree[name] = [tree[name], value]
+            repeated.add(name)
+    return tree
+
+
+def _texts_beside_children(element: etree._Element) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        yield child.tail or ""
+
+
+def _new(name: str, path: str) -> etree._Element:
+    try:
+        return etree.Element(name)
+    except ValueError:
+        raise ContractError(f"{path}: not a name XML can have") from None
+
+
+def _fill(element: etree._Element, tree: Any, path: str) -> None:
+    if isinstance(tree, str):
+        try:
+            element.text = tree
+        except ValueError:
+            raise _bad(path, "characters XML can hold", "a control character or half a character") from None
+        return
+    if not isinstance(tree, dict):
+        raise ContractError(f"{path}: {type(tree).__name__} can't be written; a tree has dict, list and str")
+    for name, value in tree.items():
+        for item in value if isinstance(value, list) else [value]:
+            child = _new(name, f"{path}.{name}")
+            element.append(child)
+            _fill(child, item, f"{path}.{name}")

@@ -1,0 +1,99 @@
+"""The hash chain over the sealed journal, one per org: ``h_n = SM3(h_{n-1} ‖ seq ‖ canonical event)``, h_0 = 32 zero
+bytes.
+
+The canonical event is: org, at, kind, case_id, encounter_id as UTF-8, the data key's id as decimal text, the sealed
+bytes; each preceded by its length (4 bytes, big-endian).  seq has 8 bytes.  It covers ciphertext only, so the chain
+can be checked without any key, and still stands after a data key was destroyed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.hashes import SM3, Hash
+
+START = bytes(32)
+
+
+class Link(NamedTuple):
+    """A journal row as it lies on the disk."""
+
+    seq: int
+    at: str
+    kind: str
+    case_id: str
+    encounter_id: str
+    key_id: int
+    sealed: bytes
+    hash: bytes
+
+
+class Head(NamedTuple):
+    """The last link of an org's chain; ``seal`` proves it under the master key."""
+
+    seq: int
+    hash: bytes
+    seal: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What checking one org's chain gave.  ``broken_seq``: the first sequence number that doesn't check, None if all
+    do.
+    """
+
+    org: str
+    events: int
+    head: str
+    broken_seq: int | None = None
+    reason: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        return self.broken_seq is None
+
+
+def next_hash(
+    previous: bytes, org: str, seq: int, at: str, kind: str, case_id: str, encounter_id: str, key_id: int, sealed: bytes
+) -> bytes:
+    """The 32 bytes of one link."""
+    pieces = [previous, seq.to_bytes(8)]
+    for text in (org, at, kind, case_id, encounter_id, str(key_id)):
+        piece = text.encode()
+        pieces += (len(piece).to_bytes(4), piece)
+    pieces += (len(sealed).to_bytes(4), sealed)
+    digest = Hash(SM3())
+    digest.update(b"".join(pieces))
+    return digest.finalize()
+
+
+def verify(org: str, links: Iterable[Link], head: Head | None) -> Verdict:
+    """Walk a chain from its first event.  ``links`` in order of seq; ``head`` as stored (its seal is checked
+    elsewhere).
+
+    An edit shows as a hash that differs, a removal as a gap, a reordering as either, a truncation against the head.
+    """
+    previous, expected = START, 0
+    for link in links:
+        expected += 1
+        if link.seq != expected:
+            return Verdict(org, expected - 1, previous.hex(), expected, "this event is missing")
+        try:
+            found = next_hash(previous, org, *link[:-1])
+        except (AttributeError, TypeError, OverflowError):
+            return Verdict(org, expected - 1, previous.hex(), expected, "this event is no journal row")
+        if not hmac.compare_digest(found, link.hash):
+            return Verdict(org, expected - 1, previous.hex(), expected, "this event, or its place, was changed")
+        previous = found
+    if head is None:
+        if expected:
+            return Verdict(org, expected, previous.hex(), expected, "the chain's head is missing")
+    elif head.seq > expected:
+        return Verdict(org, expected, previous.hex(), expected + 1, f"the journal ends early: its head is {head.seq}")
+    elif head.seq < expected or head.hash != previous:
+        first = min(head.seq, expected) + 1
+        return Verdict(org, expected, previous.hex(), first, "the journal doesn't lead to its head")
+    return Verdict(org, expected, previous.hex())

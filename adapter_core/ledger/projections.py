@@ -1,0 +1,132 @@
+"""Projections: which record lies in which table, and the SQL text that writes and reads it.
+
+The text is ready made because the hot path runs it on the driver itself: SQLAlchemy's execution costs several times the
+statement.  Columns come from the records; a contract test compares them with `schema`.  Parameters are ``?``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from adapter_core.ledger import documents
+from adapter_core.ledger.sealing import DataKey, DataKeys, bound_to
+from adapter_core.settlement.records import Bill, CallRecord, Case, Encounter
+from adapter_core.settlement.states import Result, State
+
+Record = TypeVar("Record", Encounter, Bill, Case, CallRecord)
+
+SEALED_COLUMNS = ("key_id", "sealed")
+
+
+class Projection(Generic[Record]):
+    """One table of records, each replaced version by version.
+
+    sealed: the record's fields that lie encrypted, as one document; derived: its properties kept as columns to be
+    indexed;
+    revive: how a column becomes the record's value again.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        record: type[Record],
+        *,
+        sealed: tuple[str, ...] = (),
+        derived: tuple[str, ...] = (),
+        revive: Mapping[str, Callable[[Any], Any]],
+    ) -> None:
+        self.table = table
+        self.sealed = sealed
+        self.plain = tuple(f.name for f in dataclasses.fields(record) if f.name not in sealed)
+        self.id_name = self.plain[0]
+        self._record: Callable[..., Any] = record
+        self._revive = tuple(revive.items())
+        self._id = attrgetter(self.id_name)
+        self._values = attrgetter(*self.plain, *derived)
+        self.columns = (*self.plain, *derived, *(SEALED_COLUMNS if sealed else ()))
+        places = ", ".join("?" * len(self.columns))
+        self.insert = f"INSERT INTO {table} ({', '.join(self.columns)}) VALUES ({places})"
+        settings = ", ".join(f"{column} = ?" for column in self.columns)
+        self.replace = f"UPDATE {table} SET {settings} WHERE {self.id_name} = ? AND version = ?"
+        self.select = f"SELECT {', '.join((*self.plain, *(SEALED_COLUMNS if sealed else ())))} FROM {table} "
+        self.version = f"SELECT version FROM {table} WHERE {self.id_name} = ?"
+
+    def id_of(self, record: Record) -> str:
+        return str(self._id(record))
+
+    def document(self, record: Record) -> bytes:
+        """The sealed fields as JSON bytes.  Raises: TypeError, ValueError."""
+        return documents.encode({name: getattr(record, name) for name in self.sealed})
+
+    def row(self, record: Record, key: DataKey) -> Sequence[Any]:
+        """Values in the order of ``columns``.  Raises: TypeError, ValueError."""
+        values: tuple[Any, ...] = self._values(record)
+        if not self.sealed:
+            return values
+        return (*values, key.key_id, key.seal(self.document(record), self._place(record.org, record)))
+
+    def record(self, row: Sequence[Any], keys: DataKeys) -> Record:
+        """A row of ``select`` as its record.  Raises: LedgerDamaged."""
+        fields = dict(zip(self.plain, row, strict=False))
+        for name, revive in self._revive:
+            fields[name] = revive(fields[name])
+        if self.sealed:
+            key_id, sealed = row[-2:]
+            place = bound_to(fields["org"], self.table, fields[self.id_name], fields["version"])
+            fields.update(documents.decode(keys.of(key_id).unseal(sealed, place)))
+        revived: Record = self._record(**fields)
+        return revived
+
+    def _place(self, org: str, record: Record) -> bytes:
+        return bound_to(org, self.table, self._id(record), record.version)
+
+
+def _result(value: str) -> Result | str:
+    return Result(value) if value else ""
+
+
+ENCOUNTERS = Projection("encounters", Encounter, sealed=("content", "standing"), revive={})
+BILLS = Projection("bills", Bill, sealed=("content", "standing"), revive={"is_open": bool})
+CASES = Projection(
+    "cases", Case, sealed=("told", "data"), derived=("holds_visit",), revive={"state": State, "wanted": bool}
+)
+CALLS = Projection("calls", CallRecord, revive={"result": _result, "replied": bool, "burnt": bool})
+
+JOURNAL_COLUMNS = ("org", "seq", "at", "kind", "case_id", "encounter_id", "key_id", "sealed", "hash")
+APPEND_EVENT = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_LINKS = f"SELECT {', '.join(JOURNAL_COLUMNS[1:])} FROM journal "
+SELECT_EVENTS = "SELECT org, seq, at, kind, case_id, encounter_id, key_id, sealed FROM journal "
+
+ALIAS_TARGET = ("encounter_id", "bill_id", "case_id", "note")
+ALIAS_COLUMNS = ("org", "dialect", "kind", "blind", *ALIAS_TARGET)
+SAVE_ALIAS = (
+    f"INSERT INTO aliases ({', '.join(ALIAS_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (org, dialect, kind, blind) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in ALIAS_TARGET)
+)
+SELECT_ALIAS = f"SELECT {', '.join(ALIAS_TARGET)} FROM aliases WHERE org = ? AND dialect = ? AND kind = ? AND blind = ?"
+
+SAVE_SEARCH = "INSERT INTO search (kind, blind, case_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+SELECT_SEARCH = "SELECT case_id FROM search WHERE kind = ? AND blind = ? ORDER BY ordinal"
+
+SAVE_HEAD = (
+    "INSERT INTO heads (org, seq, hash, seal, used_sequence) VALUES (?, ?, ?, ?, ?) ON CONFLICT (org) DO UPDATE SET "
+    "seq = excluded.seq, hash = excluded.hash, seal = excluded.seal, used_sequence = excluded.used_sequence"
+)
+SELECT_HEADS = "SELECT org, seq, hash, seal, used_sequence FROM heads ORDER BY org"
+
+SAVE_DATA_KEY = "INSERT INTO data_keys (key_id, day, wrapped) VALUES (?, ?, ?)"
+SELECT_DATA_KEY = "SELECT day, wrapped FROM data_keys WHERE key_id = ?"
+SELECT_DATA_KEY_OF_DAY = "SELECT key_id FROM data_keys WHERE day = ?"
+SELECT_LAST_DATA_KEY = "SELECT COALESCE(MAX(key_id), 0) FROM data_keys"
+
+SELECT_ENCOUNTER_KEY = "SELECT encounter_id FROM encounters WHERE org = ? AND encounter_key = ?"
+SELECT_CASE_KEY = "SELECT case_id FROM cases WHERE org = ? AND purpose = ? AND key = ?"
+SELECT_HOLDER = "SELECT case_id FROM cases WHERE org = ? AND visit_key = ? AND holds_visit"
+SELECT_MSGID = "SELECT call_id FROM calls WHERE org = ? AND msgid = ?"
+
+SAVE_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
+SELECT_META = "SELECT name, value FROM meta"

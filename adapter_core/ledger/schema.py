@@ -1,0 +1,206 @@
+"""The ledger's tables, for SQLite and PostgreSQL: money is BIGINT fen, times are RFC 3339 text, sealed fields are one
+blob.
+
+``ordinal`` is the order of insertion ("oldest first"), given by the database.  ``key_id`` names the data key a blob
+is sealed under.  What only one database can do (triggers, pragmas) lies with that database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+def _fact(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False)
+
+
+def _fen(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=True)
+
+
+def _blob(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=False)
+
+
+def _ordinal() -> Column[int]:
+    return Column("ordinal", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+def _sealed() -> tuple[Column[int], Column[bytes]]:
+    return Column("key_id", BigInteger, ForeignKey("data_keys.key_id"), nullable=False), _blob("sealed")
+
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), _text("value"))
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("key_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("day", Text, nullable=False, unique=True),
+    _blob("wrapped"),
+)
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("org", Text, primary_key=True),
+    _count("seq"),
+    _blob("hash"),
+    _blob("seal"),
+    _count("used_sequence"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    _text("org"),
+    _count("seq"),
+    _text("at"),
+    _text("kind"),
+    _text("case_id"),
+    _text("encounter_id"),
+    *_sealed(),
+    _blob("hash"),
+    PrimaryKeyConstraint("org", "seq"),
+    Index("journal_of_case", "case_id", "seq"),
+)
+
+encounters = Table(
+    "encounters",
+    metadata,
+    _ordinal(),
+    Column("encounter_id", Text, nullable=False, unique=True),
+    _text("org"),
+    _text("encounter_key"),
+    _text("kind"),
+    _text("dialect"),
+    _count("version"),
+    _text("mdtrt_id"),
+    *_sealed(),
+    UniqueConstraint("org", "encounter_key", name="encounter_key_once"),
+)
+
+bills = Table(
+    "bills",
+    metadata,
+    _ordinal(),
+    Column("bill_id", Text, nullable=False, unique=True),
+    _text("org"),
+    _text("encounter_id"),
+    _text("visit_key"),
+    _text("chrg_bchno"),
+    _count("version"),
+    _fact("is_open"),
+    *_sealed(),
+    Index("bills_of_encounter", "encounter_id"),
+)
+
+_HOLDS = text("holds_visit")
+
+cases = Table(
+    "cases",
+    metadata,
+    _ordinal(),
+    Column("case_id", Text, nullable=False, unique=True),
+    _text("org"),
+    _text("purpose"),
+    _text("key"),
+    _text("visit_key"),
+    _text("encounter_id"),
+    _text("bill_id"),
+    _text("kind"),
+    _text("dialect"),
+    _text("state"),
+    _text("request_hash"),
+    _count("version"),
+    _count("epoch"),
+    _text("owner"),
+    _fact("wanted"),
+    _text("target_case_id"),
+    _text("setl_id"),
+    _text("insuplc_admdvs"),
+    _fen("total_fen"),
+    _fen("fund_fen"),
+    _fen("account_fen"),
+    _fen("cash_fen"),
+    _text("opened_at"),
+    _text("changed_at"),
+    _text("due_at"),
+    _fact("holds_visit"),
+    *_sealed(),
+    UniqueConstraint("org", "purpose", "key", name="case_key_once"),
+    Index("one_holder_of_visit", "org", "visit_key", unique=True, sqlite_where=_HOLDS, postgresql_where=_HOLDS),
+    Index("cases_of_bill", "bill_id"),
+    Index("cases_in_state", "state"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    _ordinal(),
+    Column("call_id", Text, nullable=False, unique=True),
+    _text("org"),
+    _text("msgid"),
+    _text("step"),
+    _text("message"),
+    _text("kind_class"),
+    _text("case_id"),
+    _text("encounter_id"),
+    _text("bill_id"),
+    _text("body_hash"),
+    _text("not_after"),
+    _text("result"),
+    _fact("replied"),
+    _fact("burnt"),
+    _count("version"),
+    UniqueConstraint("org", "msgid", name="msgid_once"),
+    Index("calls_of_case", "case_id"),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    _text("org"),
+    _text("dialect"),
+    _text("kind"),
+    _blob("blind"),
+    _text("encounter_id"),
+    _text("bill_id"),
+    _text("case_id"),
+    _text("note"),
+    PrimaryKeyConstraint("org", "dialect", "kind", "blind"),
+)
+
+search = Table(
+    "search",
+    metadata,
+    _ordinal(),
+    _text("kind"),
+    _blob("blind"),
+    _text("case_id"),
+    UniqueConstraint("kind", "blind", "case_id", name="search_once"),
+)

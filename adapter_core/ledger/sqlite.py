@@ -1,0 +1,265 @@
+"""The ledger on SQLite: one process writes, any number read.
+
+Reads run on a read-only connection in the caller's own thread: a point read takes some 20 µs, a hop to another thread
+and back more than that, and in WAL mode a reader waits for no writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import sqlite3
+import threading
+from collections.abc import Iterable
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from adapter_core.ledger import projections as sql
+from adapter_core.ledger import sqlite_file
+from adapter_core.ledger.conflicts import refuse_malformed
+from adapter_core.ledger.group_commit import GroupCommit, Ticket
+from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection, Record
+from adapter_core.ledger.reserve import BALLAST_BYTES, FREE_BYTES_MIN, Reserve
+from adapter_core.ledger.sealing import DataKeys, MasterKey, bound_to
+from adapter_core.ledger.transaction import blind_alias, blind_search, unpack_event
+from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
+from adapter_core.settlement.states import State
+from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
+from adapter_core.values.moments import Clock
+
+
+class SequenceNumbers:
+    """Per org a counter that starts above the highest number a former process used."""
+
+    def __init__(self, used: dict[str, int]) -> None:
+        self._drawn = dict(used)
+        self._lock = threading.Lock()
+
+    def draw(self, org: str) -> int:
+        with self._lock:
+            number = self._drawn.get(org, 0) + 1
+            self._drawn[org] = number
+            return number
+
+    def drawn(self, org: str) -> int:
+        return self._drawn.get(org, 0)
+
+
+class SqliteLedger:
+    """Satisfies `settlement.ports.Ledger`.  Open with `open`, end with `close` (or ``with``)."""
+
+    def __init__(
+        self,
+        reader: sqlite3.Connection,
+        keys: DataKeys,
+        numbers: SequenceNumbers,
+        writer: GroupCommit | None = None,
+        write_connection: sqlite3.Connection | None = None,
+        lock: sqlite_file.WriterLock | None = None,
+    ) -> None:
+        self._reader = reader
+        self._keys = keys
+        self._numbers = numbers
+        self._writer = writer
+        self._write_connection = write_connection
+        self._lock = lock
+        self._is_open = True
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        keys: MasterKey,
+        *,
+        environment: str,
+        clock: Clock,
+        read_only: bool = False,
+        ballast_bytes: int = BALLAST_BYTES,
+        free_bytes_min: int = FREE_BYTES_MIN,
+    ) -> SqliteLedger:
+        """Open the ledger, or make it where there is none; the file and every chain are checked first.
+
+        environment: a ledger made in one (``test``) is refused in another (``production``).  read_only: beside a
+        running writer; makes, checks and locks nothing.
+        Raises: ConfigError (in use elsewhere, wrong key or environment, newer schema), LedgerDamaged,
+        LedgerUnavailable.
+        """
+        if read_only:
+            return cls._open_reader(path, keys, environment)
+        lock = sqlite_file.WriterLock(path)
+        try:
+            return cls._open_writer(lock, path, keys, environment, clock, Reserve(path, ballast_bytes, free_bytes_min))
+        except (sqlite3.Error, OSError) as exc:
+            lock.release()
+            raise LedgerUnavailable(f"the ledger {path} can't be opened: {exc}") from exc
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _open_reader(cls, path: Path, master: MasterKey, environment: str) -> SqliteLedger:
+        reader = sqlite_file.connect_reader(path)
+        try:
+            sqlite_file.check_belongs(sqlite_file.read_meta(reader), environment, master)
+        except BaseException:
+            reader.close()
+            raise
+        return cls(reader, sqlite_file.data_keys(reader, master), SequenceNumbers({}))
+
+    @classmethod
+    def _open_writer(
+        cls,
+        lock: sqlite_file.WriterLock,
+        path: Path,
+        master: MasterKey,
+        environment: str,
+        clock: Clock,
+        reserve: Reserve,
+    ) -> SqliteLedger:
+        sqlite_file.warn_of_old_sqlite()
+        connection = sqlite_file.connect_writer(path)
+        try:
+            if sqlite_file.is_empty(connection):
+                sqlite_file.create(connection, environment, master)
+            sqlite_file.check_belongs(sqlite_file.read_meta(connection), environment, master)
+            _check(connection, master)
+            reserve.lay()
+            stored = sqlite_file.read_heads(connection)
+            reader = sqlite_file.connect_reader(path)
+        except BaseException:
+            connection.close()
+            raise
+        keys = sqlite_file.data_keys(reader, master)
+        numbers = SequenceNumbers({org: used for org, (_, used) in stored.items()})
+        heads = {org: head for org, (head, _) in stored.items()}
+
+        def today() -> str:
+            return clock.wall().astimezone(UTC).date().isoformat()
+
+        writer = GroupCommit(connection, keys, reserve, heads, numbers.drawn, today)
+        return cls(reader, keys, numbers, writer, connection, lock)
+
+    def close(self) -> None:
+        """Write what waits, then let go of the file.  The writer goes last: it alone may checkpoint."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._writer is not None:
+            self._writer.close()
+        self._reader.close()
+        if self._write_connection is not None:
+            self._write_connection.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> SqliteLedger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written any more; "" while all is well."""
+        return self._writer.trouble if self._writer else "opened read-only"
+
+    async def commit(self, change: Change) -> int:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        self._submit(Ticket(change, future, loop))
+        return await future
+
+    def commit_now(self, change: Change) -> int:
+        """`commit` for a caller outside of any event loop; blocks until the change is durable."""
+        future: concurrent.futures.Future[int] = concurrent.futures.Future()
+        self._submit(Ticket(change, future, None))
+        return future.result()
+
+    def _submit(self, ticket: Ticket) -> None:
+        refuse_malformed(ticket.change)
+        if self._writer is None or not self._is_open or self._writer.trouble:
+            raise LedgerUnavailable(f"the ledger can't be written: {self.trouble or 'closed'}")
+        self._writer.put(ticket)
+
+    def sequence(self, org: str) -> int:
+        if self._writer is None:
+            raise LedgerUnavailable("a ledger opened read-only draws no numbers")
+        return self._numbers.draw(org)
+
+    async def case(self, case_id: str) -> Case | None:
+        return self._one(CASES, "WHERE case_id = ?", case_id)
+
+    async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None:
+        return self._one(CASES, "WHERE org = ? AND purpose = ? AND key = ?", org, purpose, key)
+
+    async def cases_of_bill(self, bill_id: str) -> list[Case]:
+        return self._all(CASES, "WHERE bill_id = ? ORDER BY ordinal", bill_id)
+
+    async def holder(self, org: str, visit_key: str) -> Case | None:
+        return self._one(CASES, "WHERE org = ? AND visit_key = ? AND holds_visit", org, visit_key)
+
+    async def cases_in(self, states: Iterable[State]) -> list[Case]:
+        wanted = sorted({str(state) for state in states})
+        return self._all(CASES, f"WHERE state IN ({', '.join('?' * len(wanted))}) ORDER BY ordinal", *wanted)
+
+    async def encounter(self, encounter_id: str) -> Encounter | None:
+        return self._one(ENCOUNTERS, "WHERE encounter_id = ?", encounter_id)
+
+    async def encounter_by_key(self, org: str, encounter_key: str) -> Encounter | None:
+        return self._one(ENCOUNTERS, "WHERE org = ? AND encounter_key = ?", org, encounter_key)
+
+    async def bill(self, bill_id: str) -> Bill | None:
+        return self._one(BILLS, "WHERE bill_id = ?", bill_id)
+
+    async def bills_of(self, encounter_id: str) -> list[Bill]:
+        return self._all(BILLS, "WHERE encounter_id = ? ORDER BY ordinal", encounter_id)
+
+    async def calls_of_case(self, case_id: str) -> list[CallRecord]:
+        return self._all(CALLS, "WHERE case_id = ? ORDER BY ordinal", case_id)
+
+    async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None:
+        blind = blind_alias(self._keys.master, org, dialect, kind, value)
+        rows = self._rows(sql.SELECT_ALIAS, org, dialect, kind, blind)
+        return Alias(org, dialect, kind, value, *rows[0]) if rows else None
+
+    async def find(self, kind: str, value: str) -> list[str]:
+        """The ids of the cases a searchable value was stored with, oldest first."""
+        rows = self._rows(sql.SELECT_SEARCH, kind, blind_search(self._keys.master, kind, value))
+        return [case_id for (case_id,) in rows]
+
+    async def events_of_case(self, case_id: str) -> list[Event]:
+        rows = self._rows(sql.SELECT_EVENTS + "WHERE case_id = ? ORDER BY seq", case_id)
+        return [self._event(*row) for row in rows]
+
+    def _event(
+        self, org: str, seq: int, at: str, kind: str, case_id: str, encounter_id: str, key_id: int, sealed: bytes
+    ) -> Event:
+        data, raw = unpack_event(self._keys.of(key_id).unseal(sealed, bound_to(org, "journal", seq)))
+        return Event(kind, at, case_id, encounter_id, data, raw)
+
+    def _one(self, projection: Projection[Record], where: str, *parameters: Any) -> Record | None:
+        found = self._all(projection, where, *parameters)
+        return found[0] if found else None
+
+    def _all(self, projection: Projection[Record], where: str, *parameters: Any) -> list[Record]:
+        return [projection.record(row, self._keys) for row in self._rows(projection.select + where, *parameters)]
+
+    def _rows(self, statement: str, *parameters: Any) -> list[Any]:
+        """Raises: LedgerUnavailable, LedgerDamaged."""
+        try:
+            return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.OperationalError as exc:
+            raise LedgerUnavailable(f"the ledger can't be read: {exc}") from exc
+        except sqlite3.DatabaseError as exc:
+            raise LedgerDamaged(f"the ledger can't be read: {exc}") from exc
+
+
+def _check(connection: sqlite3.Connection, master: MasterKey) -> None:
+    """Raises: LedgerDamaged, ConfigError."""
+    complaint = sqlite_file.quick_check(connection)
+    if complaint:
+        raise LedgerDamaged(f"the ledger's file is damaged: {complaint}")
+    for verdict in sqlite_file.verify_chains(connection, master):
+        if not verdict.is_whole:
+            raise LedgerDamaged(f"the journal of {verdict.org} is damaged at {verdict.broken_seq}: {verdict.reason}")

@@ -1,0 +1,215 @@
+"""A ledger file on SQLite: who may open it, how its connections are set, how it is made and checked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapter_core.ledger import projections as sql
+from adapter_core.ledger.chain import Head, Link, Verdict, verify
+from adapter_core.ledger.sealing import DataKeys, MasterKey
+from adapter_core.values.errors import ConfigError, LedgerDamaged
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 5000
+SAFE_SQLITE = (3, 51, 3)
+
+_log = logging.getLogger(__name__)
+
+_APPEND_ONLY = tuple(
+    f"CREATE TRIGGER journal_no_{action.lower()} BEFORE {action} ON journal "
+    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+    for action in ("UPDATE", "DELETE")
+)
+
+
+class WriterLock:
+    """Held by the one process that may write a ledger file; the system releases it when that process dies."""
+
+    def __init__(self, ledger: Path) -> None:
+        """Raises: ConfigError when another process holds it."""
+        path = ledger.with_name(ledger.name + ".lock")
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise ConfigError(f"the ledger {ledger} can't be opened here: {exc.strerror}") from exc
+        try:
+            if os.name == "nt":
+                msvcrt.locking(self._handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            else:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._handle)
+            raise ConfigError(f"the ledger {ledger} is open in another process: stop that one first") from None
+
+    def release(self) -> None:
+        os.close(self._handle)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """The one connection that writes and checkpoints.  Makes the file, readable by its owner only.
+
+    Raises: LedgerDamaged when the file is no database, sqlite3.OperationalError.
+    """
+    if not path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        _sync_folder(path.parent)
+    connection = _connect(f"{path.resolve().as_uri()}?mode=rw")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.OperationalError:
+        connection.close()
+        raise
+    except sqlite3.DatabaseError as exc:
+        connection.close()
+        raise LedgerDamaged(f"{path} is no whole SQLite database: {exc}") from exc
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that can neither write nor checkpoint.  Raises: ConfigError when there is no such ledger."""
+    if not path.exists():
+        raise ConfigError(f"there is no ledger {path}")
+    return _connect(f"{path.resolve().as_uri()}?mode=ro")
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def warn_of_old_sqlite() -> None:
+    if sqlite3.sqlite_version_info < SAFE_SQLITE:
+        _log.warning(
+            "SQLite %s has the WAL-reset bug (mended in 3.51.3): safe only while one connection writes, as here",
+            sqlite3.sqlite_version,
+        )
+
+
+def create(connection: sqlite3.Connection, environment: str, master: MasterKey) -> None:
+    """All tables of an empty file in one transaction, so that a crash leaves an empty file or a whole ledger."""
+    # Half a second of CPU, needed once in the life of a ledger.
+    from sqlalchemy.dialects import sqlite as dialect
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    from adapter_core.ledger import schema
+
+    connection.execute("BEGIN IMMEDIATE")
+    for table in schema.metadata.sorted_tables:
+        connection.execute(str(CreateTable(table).compile(dialect=dialect.dialect())))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            connection.execute(str(CreateIndex(index).compile(dialect=dialect.dialect())))
+    for trigger in _APPEND_ONLY:
+        connection.execute(trigger)
+    facts = {"schema_version": str(SCHEMA_VERSION), "environment": environment, "master_key": master.key_id}
+    connection.executemany(sql.SAVE_META, sorted(facts.items()))
+    connection.execute("COMMIT")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def read_meta(connection: sqlite3.Connection) -> dict[str, str]:
+    """Raises: ConfigError when the file is no ledger, or one this version can't read; LedgerDamaged."""
+    try:
+        meta = dict(connection.execute(sql.SELECT_META).fetchall())
+    except sqlite3.OperationalError as exc:
+        raise ConfigError(f"this file is no ledger: {exc}") from exc
+    except sqlite3.DatabaseError as exc:
+        raise LedgerDamaged(f"this file is no whole SQLite database: {exc}") from exc
+    version = int(meta.get("schema_version", 0))
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"the ledger was written by a newer his-adapter (schema {version}, this one knows {SCHEMA_VERSION}): "
+            "install that version"
+        )
+    if version < 1:
+        raise ConfigError("this file is no ledger: it has no schema version")
+    return meta
+
+
+def check_belongs(meta: dict[str, str], environment: str, master: MasterKey) -> None:
+    """Raises: ConfigError when the ledger is another environment's, or sealed with another master key."""
+    if meta["environment"] != environment:
+        raise ConfigError(f"this ledger was made for {meta['environment']!r}, not for {environment!r}")
+    check_key(meta, master)
+
+
+def check_key(meta: dict[str, str], master: MasterKey) -> None:
+    """Raises: ConfigError."""
+    if meta["master_key"] != master.key_id:
+        raise ConfigError(f"this ledger is sealed with master key {meta['master_key']}, not {master.key_id}")
+
+
+def quick_check(connection: sqlite3.Connection) -> str:
+    """ "" when the file's pages fit together, else SQLite's first complaint."""
+    try:
+        answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as exc:
+        return str(exc)
+    return "" if answer == "ok" else str(answer)
+
+
+def data_keys(connection: sqlite3.Connection, master: MasterKey) -> DataKeys:
+    """The ledger's data keys, read through this connection when first needed."""
+
+    def load(key_id: int) -> tuple[str, bytes] | None:
+        row: tuple[str, bytes] | None = connection.execute(sql.SELECT_DATA_KEY, (key_id,)).fetchone()
+        return row
+
+    return DataKeys(master, load)
+
+
+def read_heads(connection: sqlite3.Connection) -> dict[str, tuple[Head, int]]:
+    """Per org its head and the highest sequence number used."""
+    rows = connection.execute(sql.SELECT_HEADS).fetchall()
+    return {org: (Head(seq, link, seal), used) for org, seq, link, seal, used in rows}
+
+
+def verify_chains(connection: sqlite3.Connection, master: MasterKey | None = None) -> list[Verdict]:
+    """Every org's chain, from one snapshot.  With the master key the heads' seals are checked too."""
+    connection.execute("BEGIN")
+    try:
+        heads = read_heads(connection)
+        written = [row[0] for row in connection.execute("SELECT DISTINCT org FROM journal")]
+        return [_verify_chain(connection, org, heads, master) for org in sorted({*heads, *written})]
+    finally:
+        connection.execute("COMMIT")
+
+
+def _verify_chain(
+    connection: sqlite3.Connection, org: str, heads: dict[str, tuple[Head, int]], master: MasterKey | None
+) -> Verdict:
+    head = heads[org][0] if org in heads else None
+    verdict = verify(org, _links(connection, org), head)
+    if verdict.is_whole and head and master and master.head_seal(org, head.seq, head.hash) != head.seal:
+        reason = "the chain's head was not written under this master key"
+        return Verdict(org, verdict.events, verdict.head, max(verdict.events, 1), reason)
+    return verdict
+
+
+def _links(connection: sqlite3.Connection, org: str) -> Iterator[Link]:
+    rows = connection.execute(sql.SELECT_LINKS + "WHERE org = ? ORDER BY seq", (org,))
+    return map(Link._make, rows)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new file's name durable; Windows has no such call."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,256 @@
+"""The national gateway: one envelope and one set of numbers everywhere; paths, signing and small habits differ by profile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from adapter_core.formats.json import read_json, write_json
+from adapter_core.province.capabilities import Capabilities
+from adapter_core.province.gateway import Site
+from adapter_core.province.messages import Call, Mark, Reply
+from adapter_core.province.plan import Route, load_route
+from adapter_core.province.policy import Policy
+from adapter_core.standard.codec import codec
+from adapter_core.standard.envelope import national_msgid, read_response, request_envelope
+from adapter_core.standard.source import schema_file
+from adapter_core.standard.fields import Node
+from adapter_core.standard.transactions import endpoint, transaction
+from adapter_core.values.content import Content
+from adapter_core.values.errors import ConfigError, ContractError, Fault, TranslationError
+from adapter_core.values.frames import Frame
+from adapter_core.values.moments import national_time
+
+JSON_TYPE = ("Content-Type", "application/json;charset=utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What a signer gets: the exact bytes, the moment and the call's own msgid (a nonce is derived from it)."""
+
+    site: Site
+    infno: str
+    body: bytes
+    moment: datetime
+    msgid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What differs from gateway to gateway; every default is the plain national form.
+
+    path: of (site, infno).  headers: of a Signing.  msgid: of (institution code, moment, sequence).
+    envelope: further envelope fields, site options already filled in.  variants: call → the number this gateway speaks.
+    query_without_setl_id: this gateway's 5203 is known to accept a visit without ``setl_id``.
+    """
+
+    path: Callable[[Site, str], str]
+    headers: Callable[[Signing], Iterable[tuple[str, str]]] = lambda signing: ()
+    msgid: Callable[[str, datetime, int], str] = national_msgid
+    recer_sys_code: str = "FSI_LOCAL"
+    infver: str = "V1.0"
+    opter_type_as_number: bool = False
+    envelope: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
+    spelling: str = "table"
+    secrets: tuple[str, ...] = ()
+
+
+@cache
+def _sections() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(schema_file("national", "sections.json").read_text("utf-8"))
+    return loaded
+
+
+@cache
+def national_route_text() -> str:
+    """The national plan, as TOML."""
+    return (files("adapter_core.province") / "national_route.toml").read_text("utf-8")
+
+
+class NationalGateway:
+    """Encodes calls as national requests and reads national responses.  Satisfies `Gateway`."""
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        profile: Profile,
+        policy: Policy | None = None,
+        capabilities: Capabilities | None = None,
+    ) -> None:
+        missing = [secret for secret in profile.secrets if secret not in site.secrets]
+        if missing:
+            raise ConfigError(f"gateway {name}: missing secret {', '.join(missing)}")
+        self.name = name
+        self.site = site
+        self.profile = profile
+        self.policy = policy or Policy()
+        self.capabilities = capabilities or Capabilities()
+        self.route: Route = load_route(national_route_text(), profile.variants)
+        _assert_homes(self.route)
+
+    def msgid(self, moment: datetime, sequence: int) -> str:
+        return self.profile.msgid(self.site.fixmedins_code, moment, sequence)
+
+    def faults(self, call: Call) -> tuple[Fault, ...]:
+        return tuple(self._checked(call)[1])
+
+    def _checked(self, call: Call) -> tuple[Content, list[Fault]]:
+        reading = codec(call.message).read_input(input_nodes(call.message, call.content))
+        return reading.nodes, [fault for fault in reading.faults if not self._tolerated(call, fault.path)]
+
+    def encode(self, call: Call, moment: datetime) -> Frame:
+        checked, faults = self._checked(call)
+        if faults:
+            raise TranslationError(faults)
+        tree = codec(call.message).write("input", checked, self.profile.spelling)
+        body = write_json(self._envelope(call, tree, moment))
+        signing = Signing(self.site, call.message, body, moment, call.msgid)
+        return Frame(
+            body=body,
+            path=self.profile.path(self.site, call.message),
+            headers=(JSON_TYPE, *self.profile.headers(signing)),
+        )
+
+    def _tolerated(self, call: Call, path: str) -> bool:
+        """5203 prints ``setl_id`` as mandatory, and after a timeout nobody knows it: only gateways known to take a visit."""
+        by_visit = self.capabilities.query_after_unknown == "by_visit"
+        return call.message == "5203" and by_visit and path.endswith("setl_id")
+
+    def _envelope(self, call: Call, tree: Content, moment: datetime) -> Content:
+        environment = call.content.get("env", {})
+        opter_type = str(environment.get("opter_type", "1"))
+        fields = {
+            "infno": call.message,
+            "msgid": call.msgid,
+            "mdtrtarea_admvs": self.site.admdvs,
+            "insuplc_admdvs": str(call.content.get("person", {}).get("insuplc_admdvs", self.site.admdvs)),
+            "recer_sys_code": self.profile.recer_sys_code,
+            "infver": self.profile.infver,
+            "opter_type": int(opter_type) if self.profile.opter_type_as_number and opter_type.isdigit() else opter_type,
+            "opter": str(environment.get("opter", "")),
+            "opter_name": str(environment.get("opter_name", environment.get("opter", ""))),
+            "inf_time": national_time(moment),
+            "fixmedins_code": self.site.fixmedins_code,
+            "fixmedins_name": self.site.fixmedins_name,
+            "sign_no": "" if call.kind_class == "session" else str(environment.get("sign_no", "")),
+            **self.profile.envelope,
+        }
+        return request_envelope(fields, tree)
+
+    def decode(self, call: Call, frame: Frame) -> Reply:
+        try:
+            response = read_response(read_json(frame.body, max_bytes=32 * 1024 * 1024))
+            if response.infcode == "":
+                return Reply(Mark.UNREADABLE, text="no infcode: not a national reply")
+            if response.infcode != "0":
+                return Reply(Mark.REFUSED, response.infcode, response.err_msg)
+            if frame.status not in (None, 200):
+                return Reply(Mark.UNREADABLE, text=f"HTTP {frame.status} with infcode 0")
+            reading = codec(call.message).read_output(response.output or {})
+        except TranslationError as error:
+            return Reply(Mark.UNREADABLE, text=str(error)[:200])
+        if reading.faults:
+            return Reply(Mark.UNREADABLE, text="; ".join(map(str, reading.faults))[:200])
+        return Reply(
+            Mark.OK,
+            response.infcode,
+            response.err_msg,
+            content=output_content(call.message, reading.nodes),
+            warnings=tuple(map(str, reading.warnings)),
+        )
+
+    def echo_faults(self, call: Call, reply: Reply) -> tuple[str, ...]:
+        """The national echoes: ``psn_no``, ``mdtrt_id`` and ``medins_setl_id`` = our msgid."""
+        result = reply.content.get("result", {})
+        asked = {
+            "psn_no": call.content.get("person", {}).get("psn_no"),
+            "mdtrt_id": call.content.get("visit", {}).get("mdtrt_id"),
+            "medins_setl_id": call.msgid,
+        }
+        return tuple(
+            name for name, value in asked.items() if value and result.get(name) and str(result[name]) != str(value)
+        )
+
+
+def input_nodes(infno: str, content: Content) -> Content:
+    """The input nodes of a transaction, built from sections by the standard's own field lists."""
+    return {
+        node.name: _list_rows(node, content) if node.repeat else _record(node, content)
+        for node in transaction(infno).input
+        if not node.repeat or content.get(_sections()["lists"].get(node.name, ""))
+    }
+
+
+def _record(node: Node, content: Content, row: Mapping[str, Any] | None = None) -> Content:
+    homes = _sections()["homes"]
+    record = {}
+    for one in node.fields:
+        value = row.get(one.code) if row is not None else None
+        for section in homes.get(one.code, ()) if value is None else ():
+            value = content.get(section, {}).get(one.code)
+            if value is not None:
+                break
+        if value is not None:
+            record[one.code] = value
+    return record
+
+
+def _list_rows(node: Node, content: Content) -> list[Content]:
+    return [_record(node, content, row) for row in content[_sections()["lists"][node.name]]]
+
+
+def output_content(infno: str, nodes: Content) -> Content:
+    """Output nodes filed under our sections; a node without a home stays under its own name in ``x``."""
+    table = _sections()["outputs"]
+    homes: Mapping[str, str] = {**table["*"], **table.get(infno, table.get(infno[:4], {}))}
+    content: Content = {}
+    for name, value in (nodes or {}).items():
+        if name in homes:
+            content[homes[name]] = value
+        else:
+            content.setdefault("x", {})[name] = value
+    return content
+
+
+def _assert_homes(route: Route) -> None:
+    """Every field a planned transaction asks for has a home section, or the build fails."""
+    tables = _sections()
+    for step in route.steps.values():
+        for node in transaction(step.call).input:
+            if node.repeat and node.name in tables["lists"]:
+                continue
+            homeless = [one.code for one in node.fields if one.code not in tables["homes"]]
+            if homeless:
+                raise ContractError(f"{step.call}.{node.name}: no section holds {', '.join(homeless)}")
+
+
+def service_path(site: Site, infno: str) -> str:
+    """``/<service>/<method>`` by the standard's endpoint table.  Source: `schemas/national/endpoints.json`."""
+    path = endpoint(infno) or endpoint(infno[:4])
+    if path is None:
+        raise ConfigError(f"no path is known for {infno}; set one for this gateway")
+    return path.removeprefix("/fsi/api")
+
+
+def national(site: Site) -> NationalGateway:
+    """The plain national gateway, without a plugin: service paths, no signing; an ``apikey`` header when a key is set."""
+
+    def headers(signing: Signing) -> Iterable[tuple[str, str]]:
+        key = site.secrets.get("apikey")
+        return (("apikey", key.reveal()),) if key else ()
+
+    options = site.options
+    profile = Profile(
+        path=service_path,
+        headers=headers,
+        recer_sys_code=options.get("recer_sys_code", "FSI_LOCAL"),
+        infver=options.get("infver", "V1.0"),
+    )
+    return NationalGateway("national", site, profile)

@@ -1,0 +1,110 @@
+"""Policy: which refusals are definite, and what a refusal means in words.  Data, not code.
+
+The catalogue is `schemas/policy/failure-reasons.json`: reasons with their wording for cashier and patient, and texts seen in
+public code and pages.  Centres publish no error codes, so a text is matched, as the last resort, after folding punctuation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from adapter_core.standard.source import schema_file
+
+NEVER_DEFINITE = (
+    "已结算", "重复结算", "正在办理", "超时", "系统异常", "返参为空", "部平台", "网络", "冲正",
+)  # fmt: skip
+"""Words that mean an earlier copy, or nothing at all: a money call answered so is UNKNOWN (`reliability.md` §1)."""
+
+_DEFINITE_CLASSES = frozenset({"eligibility", "policy", "data"})
+_STAGE_OF_CALL = {"2207": "settle", "2304": "settle", "2102": "settle", "2208": "refund", "2305": "refund", "2103": "refund", "2601": "reverse"}  # fmt: skip
+_PUNCTUATION = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason why a direct settlement fails.
+
+    pipeline: ``refused`` | ``unknown`` | ``adopt``: what the answer means for the money state; next: codes of what to do now.
+    unknown_at: stages (settle, refund, reverse) at which the same words leave the outcome unknown.
+    """
+
+    code: str
+    cashier_zh: str
+    patient_zh: str
+    reason_class: str
+    pipeline: str
+    next: tuple[str, ...]
+    texts: tuple[str, ...]
+    unknown_at: tuple[str, ...]
+
+
+@cache
+def reasons() -> dict[str, Reason]:
+    """The whole catalogue, by code, in its order."""
+    rows = json.loads(schema_file("policy", "failure-reasons.json").read_text("utf-8"))["reasons"]
+    return {
+        row["code"]: Reason(
+            code=row["code"],
+            cashier_zh=row["cashier_zh"],
+            patient_zh=row["patient_zh"],
+            reason_class=row["class"],
+            pipeline=row["pipeline"],
+            next=tuple(row["next_actions"]),
+            texts=tuple(row["typical_text"]),
+            unknown_at=tuple(row.get("outcome_unknown_at") or ()),
+        )
+        for row in rows
+    }
+
+
+def _folded(text: str) -> str:
+    return _PUNCTUATION.sub("", text).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one place of care adds to, or takes from, the shipped catalogue.
+
+    texts: this province's own wording → reason code.  definite_codes: ``infcode`` values this gateway lists as definite
+    refusals of money calls (none is evidenced anywhere, so empty by default).  narrowed: reason codes that are not definite here.
+    absent_texts: words by which this centre's 5203 refuses because there is no such settlement; without them only an empty OK
+    reply says so.
+    reversible: call numbers 2601 may name (`reliability.md` §2; A-variants are not on the default list).
+    """
+
+    texts: tuple[tuple[str, str], ...] = ()
+    definite_codes: frozenset[str] = frozenset()
+    narrowed: frozenset[str] = frozenset()
+    absent_texts: tuple[str, ...] = ()
+    reversible: frozenset[str] = frozenset({"2102", "2103", "2207", "2208", "2304", "2305", "2401"})
+
+    def reason_of(self, text: str) -> Reason | None:
+        """The reason a centre's text names; None when the text is not known: then it is kept whole and never guessed."""
+        folded = _folded(text)
+        if not folded:
+            return None
+        for own, code in self.texts:
+            if _folded(own) in folded:
+                return reasons()[code]
+        for reason in reasons().values():
+            if any(_folded(typical) in folded for typical in reason.texts):
+                return reason
+        return None
+
+    def is_definite(self, message: str, code: str, text: str) -> bool:
+        """Whether this refusal of a money call proves that nothing was applied."""
+        if any(word in text for word in NEVER_DEFINITE):
+            return False
+        if code in self.definite_codes:
+            return True
+        reason = self.reason_of(text)
+        return (
+            reason is not None
+            and reason.pipeline == "refused"
+            and reason.reason_class in _DEFINITE_CLASSES
+            and reason.code not in self.narrowed
+            and _STAGE_OF_CALL.get(message[:4], "settle") not in reason.unknown_at
+        )

@@ -1,0 +1,161 @@
+"""Absorbing: what a message adds to its encounter and its open bill.  Pure.
+
+Nothing from the HIS reaches ``trial``, ``settled`` or ``result``: those only a centre tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from adapter_core.province.messages import Operation
+from adapter_core.settlement.records import Bill, Encounter
+from adapter_core.values.content import Content, canonical
+from adapter_core.values.errors import Fault, Refused, TranslationError
+from adapter_core.values.money import CENT
+
+CREDENTIALS = frozenset({"mdtrt_cert_no", "card_sn", "hcard_basinfo", "hcard_chkinfo", "ectoken", "cainfo"})
+"""Never compared, never hashed: a repeat may come with a fresh one."""
+
+
+def content_hash(value: object) -> str:
+    """SHA-256 hex of canonical content."""
+    return hashlib.sha256(json.dumps(canonical(value), ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def request_hash(operation: Operation) -> str:
+    """Hash of the business content: not the operator, not the device, never a credential."""
+    content = {name: value for name, value in operation.content.items() if name not in ("env", "x", "result")}
+    if "person" in content:
+        content["person"] = {name: value for name, value in content["person"].items() if name not in CREDENTIALS}
+    return content_hash({"kind": operation.kind, "content": content})
+
+
+def absorb(
+    encounter: Encounter, bill: Bill, operation: Operation, defaults: Mapping[str, str], now: str
+) -> tuple[Encounter, Bill]:
+    """Both records with the message's content in them, ready for the plan (versions untouched).
+
+    Raises: Refused PERSON_DIFFERS; TranslationError when the claimed total is not the sum of the lines.
+    """
+    said = operation.content
+    person = {**encounter.content.get("person", {}), **said.get("person", {})}
+    _same_person(encounter.content.get("person", {}), said.get("person", {}))
+    said_rows = {name: said.get(name, []) for name in ("fees", "diagnoses")}
+    filled = _with_defaults(
+        {
+            "visit": {**encounter.content.get("visit", {}), **said.get("visit", {})},
+            "settle": {**bill.content.get("settle", {}), **said.get("settle", {})},
+            **said_rows,
+        },
+        defaults,
+    )
+    fees = _merged_fees(bill, filled["fees"], operation.fees_whole)
+    visit, settle = filled["visit"], filled["settle"]
+    _complete_visit(visit, fees, encounter.encounter_key, now)
+    if fees:
+        settle["medfee_sumamt"] = _claimed_total(said.get("settle", {}).get("medfee_sumamt"), fees)
+    environment = {**encounter.content.get("env", {}), **said.get("env", {})}
+    content = {**encounter.content, "person": person, "visit": visit, "env": environment}
+    bill_content = {
+        **bill.content,
+        "settle": settle,
+        "fees": fees,
+        "diagnoses": filled["diagnoses"] or bill.content.get("diagnoses", []),
+        "bill": {"chrg_bchno": bill.chrg_bchno},
+    }
+    return replace(encounter, content=content), replace(bill, content=bill_content)
+
+
+def _same_person(known: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    for field in ("psn_no", "certno"):
+        if known.get(field) and said.get(field) and known[field] != said[field]:
+            raise Refused(
+                f"{field} differs from this encounter's person",
+                code="PERSON_DIFFERS",
+                message_zh="人员信息与本次就诊登记的患者不一致，未发送，请核对患者身份",
+            )
+
+
+def _merged_fees(bill: Bill, said: Sequence[Mapping[str, Any]], whole: bool) -> list[Content]:
+    """The bill's lines after this message; lines without a number of their own get one that the same line keeps."""
+    known: list[Content] = list(bill.content.get("fees", []))
+    if not said:
+        return known
+    rows = [dict(row) for row in said]
+    kept = _numbered(bill.chrg_bchno, rows, known)
+    if whole:
+        return kept
+    by_number = {row["feedetl_sn"]: row for row in known}
+    by_number.update((row["feedetl_sn"], row) for row in kept)
+    return list(by_number.values())
+
+
+def _numbered(chrg_bchno: str, rows: list[Content], known: list[Content]) -> list[Content]:
+    free: dict[str, list[str]] = {}
+    for row in known:
+        free.setdefault(_line_hash(row), []).append(row["feedetl_sn"])
+    used = {row["feedetl_sn"] for row in known} | {row["feedetl_sn"] for row in rows if "feedetl_sn" in row}
+    number = 0
+    for row in rows:
+        if "feedetl_sn" in row:
+            continue
+        same = free.get(_line_hash(row))
+        if same:
+            row["feedetl_sn"] = same.pop(0)
+            continue
+        number += 1
+        while f"{chrg_bchno}{number:04}" in used:
+            number += 1
+        row["feedetl_sn"] = f"{chrg_bchno}{number:04}"
+        used.add(row["feedetl_sn"])
+    return rows
+
+
+def _line_hash(row: Mapping[str, Any]) -> str:
+    return content_hash({name: value for name, value in row.items() if name != "feedetl_sn"})
+
+
+def _with_defaults(content: dict[str, Any], defaults: Mapping[str, str]) -> dict[str, Any]:
+    filled = {
+        "visit": dict(content["visit"]),
+        "settle": dict(content["settle"]),
+        "fees": [dict(row) for row in content["fees"]],
+        "diagnoses": [dict(row) for row in content["diagnoses"]],
+    }
+    for path, value in defaults.items():
+        section, _, field = path.partition(".")
+        rows: Any = filled[section.removesuffix("[]")]
+        for row in rows if isinstance(rows, list) else [rows]:
+            row.setdefault(field, value)
+    return filled
+
+
+def _complete_visit(visit: Content, fees: Sequence[Mapping[str, Any]], encounter_key: str, now: str) -> None:
+    """What many local messages say only on their lines: the visit's doctor and department are the first line's."""
+    visit.setdefault("ipt_otp_no", encounter_key[:30])
+    first = fees[0] if fees else {}
+    visit.setdefault("begntime", first.get("fee_ocur_time", now))
+    for field, line_field in (
+        ("atddr_no", "bilg_dr_codg"),
+        ("dr_name", "bilg_dr_name"),
+        ("dept_code", "bilg_dept_codg"),
+        ("dept_name", "bilg_dept_name"),
+    ):
+        if line_field in first:
+            visit.setdefault(field, first[line_field])
+
+
+def _claimed_total(claimed: Decimal | None, fees: Sequence[Mapping[str, Any]]) -> Decimal:
+    total = sum((Decimal(row.get("det_item_fee_sumamt", 0)) for row in fees), Decimal(0)).quantize(CENT)
+    if claimed is not None and Decimal(claimed) != total:
+        raise TranslationError(
+            [Fault("settle.medfee_sumamt", f"the sum of the bill's lines, {total}", str(claimed), "医疗费总额")],
+            code="TOTAL_DIFFERS",
+            message_zh=f"费用合计不符：明细合计 {total} 元，上传总额 {claimed} 元，未发送，请核对后重试",
+        )
+    return total

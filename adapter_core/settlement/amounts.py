@@ -1,0 +1,67 @@
+"""The amounts of a settlement and the identities they must keep, to the fen (`reliability.md` I13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from adapter_core.values.money import fen
+
+ZERO = Decimal("0.00")
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """CNY, two places.  shared_account: 个人账户共济 (``acct_mulaid_pay``)."""
+
+    total: Decimal
+    fund: Decimal
+    account: Decimal
+    shared_account: Decimal
+    cash: Decimal
+    hospital: Decimal
+
+    def as_fen(self) -> dict[str, int]:
+        return {
+            "total_fen": fen(self.total),
+            "fund_fen": fen(self.fund),
+            "account_fen": fen(self.account + self.shared_account),
+            "cash_fen": fen(self.cash),
+        }
+
+
+def amounts(result: Mapping[str, Any]) -> Amounts:
+    """The amounts of a ``result`` section; missing terms are 0."""
+
+    def term(name: str) -> Decimal:
+        return Decimal(result.get(name, ZERO))
+
+    return Amounts(
+        total=term("medfee_sumamt"),
+        fund=term("fund_pay_sumamt"),
+        account=term("acct_pay"),
+        shared_account=term("acct_mulaid_pay"),
+        cash=term("psn_cash_pay"),
+        hospital=term("hosp_part_amt"),
+    )
+
+
+def broken_identities(result: Mapping[str, Any], shared_inside_account: bool = True) -> list[str]:
+    """The identities a result breaks, in words; empty when all hold.
+
+    ``medfee_sumamt = fund_pay_sumamt + psn_part_amt + hosp_part_amt`` and ``psn_part_amt = acct_pay + psn_cash_pay`` (plus
+    ``acct_mulaid_pay`` where the gateway says it is not inside ``acct_pay``).  A missing ``psn_part_amt`` is taken as its own sum.
+    """
+    if "medfee_sumamt" not in result:
+        return ["medfee_sumamt is missing"]
+    told = amounts(result)
+    own = told.account + told.cash + (ZERO if shared_inside_account else told.shared_account)
+    part = Decimal(result.get("psn_part_amt", own))
+    faults = []
+    if part != own:
+        faults.append(f"psn_part_amt {part} != account + cash {own}")
+    if told.total != told.fund + part + told.hospital:
+        faults.append(f"medfee_sumamt {told.total} != fund + person + hospital {told.fund + part + told.hospital}")
+    return faults

@@ -1,0 +1,114 @@
+"""What the HIS is told: state, stable code, one Chinese line for the cashier, what may be done next (`reliability.md` §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapter_core.province.messages import Outcome
+from adapter_core.province.policy import Reason
+from adapter_core.settlement.amounts import Amounts, amounts
+from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.records import Case
+from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.values.content import Content
+
+UNKNOWN_MARK = "【结果未知，请勿改自费】"
+
+NEXT: dict[str, tuple[str, ...]] = {
+    "SETTLED": ("book", "print"),
+    "QUOTED": ("settle", "cancel"),
+    "REJECTED": ("correct", "new_key"),
+    "NOT_SENT": ("repeat_same_key", "manual"),
+    "PENDING": ("poll", "deposit_only"),
+    "NOT_APPLIED": ("new_key", "manual"),
+    "REVERSED": ("new_key", "manual"),
+    "VOIDED": ("book_refund",),
+    "VOIDING": ("poll",),
+    "CANCELLED": ("new_key", "manual"),
+    "FROZEN": ("wait",),
+}
+
+
+def told_state(case: Case) -> str:
+    """The state as the HIS hears it."""
+    if case.state in UNDECIDED or case.state in (State.PREPARING, State.READY):
+        return "VOIDING" if case.purpose == "void" else "PENDING"
+    return str(case.state)
+
+
+def work_order(case: Case) -> str:
+    """The number a cashier quotes to the insurance office."""
+    return case.case_id[:10].upper()
+
+
+def in_words(told: Amounts) -> str:
+    account = told.account + told.shared_account
+    return f"总额 {told.total} 元，基金支付 {told.fund} 元，个人账户 {account} 元，现金 {told.cash} 元"
+
+
+def amounts_outcome(state: str, content: Content, refs: Mapping[str, str]) -> Outcome:
+    """QUOTED, SETTLED or VOIDED with amounts from ``content["result"]``."""
+    words = in_words(amounts(content["result"]))
+    text = {
+        "QUOTED": f"预结算：{words}。患者同意后请继续结算",
+        "SETTLED": f"结算成功：{words}。请收取现金并打印结算单",
+        "VOIDED": f"退费成功：{words} 已全部退回，请按原渠道退还患者",
+    }[state]
+    return Outcome(state, state, text, content, refs, NEXT[state])
+
+
+def rejected(verdict: Verdict) -> Outcome:
+    """The centre's refusal; its own words are kept whole behind ours."""
+    reason: Reason | None = verdict.reason
+    code = reason.code.upper() if reason else verdict.code if verdict.code == "TRIAL_UNBALANCED" else "CENTRE_REFUSED"
+    if verdict.code == "TRIAL_UNBALANCED":
+        text = "医保中心试算金额不平，未结算，请联系医保办核对"
+    elif reason:
+        text = f"{reason.cashier_zh}（中心原文：{verdict.text}）"
+    else:
+        text = f"医保中心拒绝，未结算：{verdict.text or '无说明'}"
+    return Outcome("REJECTED", code, text, {}, {}, reason.next if reason else NEXT["REJECTED"])
+
+
+def not_sent(code: str) -> Outcome:
+    return Outcome("NOT_SENT", code, "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试", {}, {}, NEXT["NOT_SENT"])
+
+
+def plain(state: str, code: str, message_zh: str, content: Content | None = None) -> Outcome:
+    return Outcome(state, code, message_zh, content or {}, {}, NEXT.get(state, ()))
+
+
+def standing_outcome(case: Case) -> Outcome:
+    """What a case is told as it stands: the stored answer, or the waiting one for a case that is not decided."""
+    state = told_state(case)
+    if case.told and case.told.get("state") == state:
+        return outcome_from(case.told)
+    order = work_order(case)
+    text = {
+        "PENDING": f"{UNKNOWN_MARK}正在向医保中心核实，工单号 {order}，请稍候查询，可先收押金",
+        "VOIDING": f"退费结果正在核实，工单号 {order}，核实前请勿退现金",
+        "FROZEN": f"{UNKNOWN_MARK}结果待人工核定，工单号 {order}，请联系医保办，不要重复结算",
+        "NOT_APPLIED": "已核实：医保中心没有这笔结算，可重新结算",
+        "CANCELLED": "本次结算已取消，没有送医保中心",
+        "NOT_SENT": "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试",
+    }.get(state, f"当前状态 {state}，工单号 {order}")
+    return Outcome(state, state, text, {}, {}, NEXT.get(state, ()))
+
+
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as the case keeps it, to be told again as it was."""
+    return {
+        "state": outcome.state,
+        "code": outcome.code,
+        "message_zh": outcome.message_zh,
+        "content": outcome.content,
+        "refs": dict(outcome.refs),
+        "next": list(outcome.next),
+    }
+
+
+def outcome_from(data: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        data["state"], data["code"], data["message_zh"], dict(data["content"]), dict(data["refs"]), tuple(data["next"])
+    )

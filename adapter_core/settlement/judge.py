@@ -1,0 +1,79 @@
+"""What is known of one call: APPLIED, REJECTED, NOT_SENT or UNKNOWN, and nothing else (`reliability.md` §1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from adapter_core.province.gateway import Gateway
+from adapter_core.province.messages import Call, Mark, Reply
+from adapter_core.province.policy import Reason
+from adapter_core.settlement.amounts import broken_identities
+from adapter_core.settlement.states import Result
+from adapter_core.values.content import Content
+from adapter_core.values.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """result with the code and text that explain it; content only where the reply may be believed."""
+
+    result: Result
+    code: str = ""
+    text: str = ""
+    reason: Reason | None = None
+    content: Content = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def judge(gateway: Gateway, call: Call, frame: Frame) -> Verdict:
+    """The verdict on a whole reply.  Nothing is believed before every check of the call's class has passed."""
+    reply = gateway.decode(call, frame)
+    if reply.mark is Mark.UNREADABLE:
+        return Verdict(Result.UNKNOWN, "REPLY_UNREADABLE", reply.text)
+    if reply.mark is Mark.REFUSED:
+        return _refused(gateway, call, reply)
+    contradictions = reply_contradictions(gateway, call, reply)
+    if contradictions and call.kind_class == "N":
+        return Verdict(Result.UNKNOWN, "REPLY_CONTRADICTS", "; ".join(contradictions))
+    if contradictions and call.kind_class == "P":
+        return Verdict(Result.REJECTED, "TRIAL_UNBALANCED", "; ".join(contradictions))
+    return Verdict(Result.APPLIED, reply.code, reply.text, None, reply.content, dict(reply.refs), reply.warnings)
+
+
+def _refused(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
+    reason = gateway.policy.reason_of(reply.text)
+    verdict = Verdict(Result.REJECTED, reply.code, reply.text, reason)
+    unknown = Verdict(Result.UNKNOWN, reply.code, reply.text, reason)
+    if call.kind_class == "N":
+        definite = not gateway.capabilities.may_repeat and gateway.policy.is_definite(
+            call.message, reply.code, reply.text
+        )
+        return verdict if definite else unknown
+    if call.kind_class == "C":
+        return unknown if reason is not None and reason.pipeline == "adopt" else verdict
+    return verdict
+
+
+def reply_contradictions(gateway: Gateway, call: Call, reply: Reply) -> list[str]:
+    """What in an OK reply contradicts the call: echoes, sums, the claimed total, a missing ``setl_id``."""
+    if call.kind_class not in ("N", "P"):
+        return []
+    result = reply.content.get("result", {})
+    faults = [f"echo {name} differs" for name in gateway.echo_faults(call, reply)]
+    faults += broken_identities(result)
+    if call.kind_class == "N" and not result.get("setl_id"):
+        faults.append("setl_id is missing")
+    faults += _total_faults(call, result)
+    return faults
+
+
+def _total_faults(call: Call, result: Content) -> list[str]:
+    claimed = call.content.get("settle", {}).get("medfee_sumamt")
+    told = result.get("medfee_sumamt")
+    if claimed is None or told is None:
+        return []
+    # a refund may come as the settlement's amounts or as their negatives
+    same = Decimal(told) == Decimal(claimed) or (call.step.endswith("void") and -Decimal(told) == Decimal(claimed))
+    return [] if same else [f"medfee_sumamt {told} is not the {claimed} asked"]

@@ -1,0 +1,240 @@
+"""The pipeline: from an operation to what the HIS is told.  It knows nothing of any province.
+
+`handle` is the one door.  A settlement runs in a task of its own: a HIS that hangs up, or asks twice, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from adapter_core.province.dialect import Dialect
+from adapter_core.province.messages import Operation, Outcome
+from adapter_core.settlement import answers
+from adapter_core.settlement.absorb import absorb
+from adapter_core.settlement.calls import Caller, Context
+from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
+from adapter_core.settlement.filing import choose_insurance
+from adapter_core.settlement.paying import Paying
+from adapter_core.settlement.place import Place
+from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random, Wire
+from adapter_core.settlement.reception import Reception
+from adapter_core.settlement.records import Bill, Case, Encounter
+from adapter_core.settlement.standing import view
+from adapter_core.settlement.states import Result, State
+from adapter_core.values.errors import Refused, TranslationError
+from adapter_core.values.moments import national_time
+
+CONFLICT_TRIES = 5
+Observer = Callable[[Mapping[str, str]], None]
+
+
+class Pipeline:
+    """One per process.  ``dialects``: name → dialect, for cases that go on after a restart."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        wire: Wire,
+        clock: Clock,
+        random: Random,
+        dialects: Callable[[str], Dialect | None],
+        observer: Observer = lambda event: None,
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._caller = Caller(ledger, wire, clock, random)
+        self._chain = Chain(ledger, self._caller)
+        self._reception = Reception(ledger, clock, random)
+        self._paying = Paying(ledger, self._caller, self._chain, clock, random, dialects, observer)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._doors: dict[str, asyncio.Lock] = {}
+
+    async def handle(
+        self, place: Place, dialect: Dialect, operation: Operation, wait_s: float | None = None
+    ) -> Outcome:
+        """What the HIS is told within ``wait_s`` (default: the place's ``sync_wait``).
+
+        Raises: TranslationError, Refused, NotSupported, LedgerUnavailable: nothing was sent then.
+        """
+        wait = place.timers.sync_wait if wait_s is None else wait_s
+        for _ in range(CONFLICT_TRIES):
+            try:
+                return await self._handle(place, dialect, operation, wait)
+            except Conflict:
+                continue  # somebody else wrote first: read again, decide anew
+        raise Refused("too many writers for one visit", code="VISIT_HELD", message_zh="该就诊正在处理中，请稍后重试")
+
+    async def _handle(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
+        match operation.verb:
+            case "sign_in":
+                return await self._sign_in(place, dialect, operation)
+            case "identify":
+                return await self._identify(place, operation)
+            case "register" | "upload_fees":
+                return await self._step(place, dialect, operation)
+            case "quote" | "settle":
+                return await self._settle(place, dialect, operation, wait)
+            case "void" | "cancel":
+                return await self._take_back(place, dialect, operation, wait)
+            case "query":
+                case = await self._reception.named_case(place, dialect, operation)
+                return answers.standing_outcome(case)
+            case verb:
+                raise Refused(
+                    f"{verb} is not built yet", code="NOT_SUPPORTED", message_zh="本版本暂不支持该业务，未发送"
+                )
+
+    # -- reads and sessions
+
+    async def _sign_in(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
+        context = await self._passing(place, operation)
+        step = place.gateway.route.steps["sign"]
+        called = await self._caller.read(step, context, view(context.encounter, context.bill))
+        if called.verdict.result is not Result.APPLIED:
+            return self._stopped(StepStopped(step, called.verdict))
+        await self._paying.remember_sign_in(context, called.verdict.content.get("env", {}))
+        refs = await self._paying.minted(place, dialect, "sign_in", None)
+        return Outcome("DONE", "OK", "签到成功", called.verdict.content, refs)
+
+    async def _identify(self, place: Place, operation: Operation) -> Outcome:
+        context = await self._paying.signed_in(await self._passing(place, operation))
+        step = place.gateway.route.steps["who"]
+        faults = plan_faults(context, [step])
+        if faults:
+            raise TranslationError(faults)
+        called = await self._caller.read(step, context, view(context.encounter, context.bill))
+        if called.verdict.result is not Result.APPLIED:
+            return self._stopped(StepStopped(step, called.verdict))
+        content = dict(called.verdict.content)
+        rows = content.get("insurances", [])
+        chosen = choose_insurance(rows, operation.content.get("settle", {}).get("insutype")) if rows else None
+        content["person"] = {
+            **context.encounter.content.get("person", {}),
+            **content.get("person", {}),
+            **(chosen or {}),
+        }
+        name = content["person"].get("psn_name", "")
+        return Outcome("DONE", "OK", f"已查到参保人 {name}，余额 {content['person'].get('balc', '未返回')} 元", content)
+
+    async def _passing(self, place: Place, operation: Operation) -> Context:
+        """A context that is stored nowhere: for reads before any encounter exists."""
+        now = national_time(self._clock.wall())
+        encounter = Encounter("", place.org, "", operation.kind, operation.dialect)
+        bill = Bill("", place.org, "", "", "")
+        encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        return Context(place, encounter, bill)
+
+    def _stopped(self, stopped: StepStopped) -> Outcome:
+        if stopped.verdict.result is Result.REJECTED:
+            return answers.rejected(stopped.verdict)
+        return answers.not_sent(stopped.verdict.code)
+
+    # -- steps without a case
+
+    async def _step(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
+        async with self._door(place, operation):
+            found = await self._reception.locate(place, dialect, operation)
+            goal = place.gateway.route.goal(operation.kind, operation.verb)
+            if goal is None:
+                raise Refused(
+                    f"no {operation.verb} here", code="NOT_SUPPORTED", message_zh="该线路不支持此业务，未发送"
+                )
+            context, change = self._reception.admitted(place, dialect, operation, found)
+            steps = place.gateway.route.path(operation.kind, goal)
+            faults = plan_faults(context, steps)
+            if faults:
+                raise TranslationError(faults)
+            await self._ledger.commit(change)
+            try:
+                context = await self._chain.run(await self._paying.signed_in(context), steps, goal)
+            except StepStopped as stopped:
+                return self._stopped(stopped)
+            refs = await self._paying.minted(place, dialect, operation.verb, context)
+        return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
+
+    # -- money
+
+    async def _settle(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
+        async with self._door(place, operation):
+            case = await self._reception.open_case(place, dialect, operation)
+            running = self._run(place, case, operation)
+        return await self._answer(running, case.case_id, wait)
+
+    async def _take_back(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
+        async with self._door(place, operation):
+            case = await self._reception.named_case(place, dialect, operation)
+            if operation.verb == "cancel" or (
+                operation.otherwise == "cancel" and case.state not in (State.SETTLED, State.VOIDING)
+            ):
+                return await self._cancel(case)
+            void = await self._reception.open_void(place, dialect, operation, case)
+            running = self._run(place, void, operation)
+        return await self._answer(running, void.case_id, wait)
+
+    async def _cancel(self, case: Case) -> Outcome:
+        outcome, change = self._reception.cancelled(case)
+        if change is not None:
+            await self._ledger.commit(change)
+        return outcome
+
+    def _run(self, place: Place, case: Case, operation: Operation) -> asyncio.Task[None]:
+        """The one task that drives a case in this process; a second request for it joins the first."""
+        running = self._running.get(case.case_id)
+        if running is None or running.done():
+            running = asyncio.create_task(self._paying.drive(place, case.case_id, operation))
+            self._running[case.case_id] = running
+            running.add_done_callback(lambda done: self._forget(case.case_id, done))
+        return running
+
+    def _forget(self, case_id: str, done: asyncio.Task[None]) -> None:
+        if self._running.get(case_id) is done and not done.cancelled() and done.exception() is None:
+            del self._running[case_id]
+
+    async def _answer(self, running: asyncio.Task[None], case_id: str, wait: float) -> Outcome:
+        await asyncio.wait({running}, timeout=wait)
+        if running.done() and not running.cancelled() and running.exception() is not None:
+            raise running.exception() or AssertionError
+        case = await self._ledger.case(case_id)
+        assert case is not None
+        return answers.standing_outcome(case)
+
+    def _door(self, place: Place, operation: Operation) -> asyncio.Lock:
+        """One request at a time decides about one encounter; the unique index decides between processes."""
+        key = operation.keys.get("encounter") or operation.keys.get("settle") or operation.keys.get("void") or ""
+        return self._doors.setdefault(f"{place.org}/{operation.dialect}/{key}", asyncio.Lock())
+
+    # -- life
+
+    async def resume(self, places: Callable[[str], Place | None]) -> list[str]:
+        """At start, before any money is sent: every case left between two steps goes on by what the journal proves.
+
+        Returns the ids of the cases that are being resolved.
+        """
+        resolving = []
+        unfinished = [State.PREPARING, State.READY, State.SENDING, State.RESOLVING]
+        for case in await self._ledger.cases_in(unfinished):
+            place = places(case.org)
+            if place is None:
+                continue
+            if case.state in (State.PREPARING, State.READY):
+                await self._paying.never_sent(case)
+            else:
+                self._run(place, case, Operation("query", "", case.dialect))
+                resolving.append(case.case_id)
+        return resolving
+
+    async def settled_down(self) -> None:
+        """Wait for every task of this process."""
+        while self._running:
+            await asyncio.wait(set(self._running.values()))
+            self._running = {key: task for key, task in self._running.items() if not task.done()}
+
+    async def close(self) -> None:
+        """Stop asking; what is not decided goes on at the next start."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._running.clear()

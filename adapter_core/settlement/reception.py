@@ -1,0 +1,401 @@
+"""Reception: which encounter, bill and case a message means; what it opens, repeats, continues or is refused for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from adapter_core.province.dialect import Dialect, RefKind
+from adapter_core.province.messages import Operation, Outcome
+from adapter_core.settlement import answers
+from adapter_core.settlement.absorb import absorb, content_hash, request_hash
+from adapter_core.settlement.calls import Context
+from adapter_core.settlement.chain import plan_faults
+from adapter_core.settlement.decisions import move
+from adapter_core.settlement.place import Place
+from adapter_core.settlement.ports import Clock, Ledger, Random
+from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
+from adapter_core.settlement.standing import stands
+from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.values.errors import NotSupported, Refused, TranslationError
+from adapter_core.values.moments import china, iso, national_time
+
+ENDED_WITHOUT_MONEY = frozenset({State.REJECTED, State.NOT_APPLIED, State.REVERSED, State.VOIDED, State.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a message's references and keys name; None where nothing yet."""
+
+    encounter: Encounter | None = None
+    bill: Bill | None = None
+    case: Case | None = None
+
+
+class Reception:
+    def __init__(self, ledger: Ledger, clock: Clock, random: Random) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._random = random
+
+    # -- finding
+
+    async def locate(self, place: Place, dialect: Dialect, operation: Operation) -> Found:
+        """Raises: Refused UNKNOWN_REF, REF_CONFLICT."""
+        found = Found()
+        for kind, value in operation.refs.items():
+            spec = dialect.refs.get(kind, RefKind(kind, theirs=True))
+            alias = await self._ledger.alias(place.org, dialect.name, spec.names or kind, value)
+            if alias is None:
+                if spec.theirs:
+                    continue
+                raise Refused(
+                    f"unknown {kind}", code="UNKNOWN_REF", message_zh=f"单据号 {value} 不是本系统发出的，未发送，请核对"
+                )
+            found = await self._joined(found, alias, kind)
+        if found.encounter is None and operation.keys.get("encounter"):
+            encounter = await self._ledger.encounter_by_key(place.org, operation.keys["encounter"])
+            found = replace(found, encounter=encounter)
+        if found.encounter is not None and found.bill is None:
+            found = replace(found, bill=await self._bill(found.encounter, operation.keys.get("visit", "")))
+        return found
+
+    async def _joined(self, found: Found, alias: Alias, kind: str) -> Found:
+        if found.encounter is not None and alias.encounter_id not in ("", found.encounter.encounter_id):
+            raise Refused(
+                f"{kind} is another encounter's",
+                code="REF_CONFLICT",
+                message_zh="报文中的单号属于不同的就诊，未发送，请核对",
+            )
+        return Found(
+            encounter=found.encounter
+            or (await self._ledger.encounter(alias.encounter_id) if alias.encounter_id else None),
+            bill=found.bill or (await self._ledger.bill(alias.bill_id) if alias.bill_id else None),
+            case=found.case or (await self._ledger.case(alias.case_id) if alias.case_id else None),
+        )
+
+    async def _bill(self, encounter: Encounter, visit_key: str) -> Bill | None:
+        bills = await self._ledger.bills_of(encounter.encounter_id)
+        if visit_key:
+            return next((bill for bill in bills if bill.visit_key == visit_key), None)
+        return next((bill for bill in reversed(bills) if bill.is_open), None)
+
+    async def named_case(self, place: Place, dialect: Dialect, operation: Operation) -> Case:
+        """The settlement a reversal, cancel or query names.  Raises: Refused NO_SUCH_CASE."""
+        key = operation.keys.get("settle")
+        case = await self._ledger.case_by_key(place.org, "settle", key) if key else None
+        if case is None:
+            case = (await self.locate(place, dialect, operation)).case
+        if case is None:
+            raise Refused(
+                "no settlement of that key",
+                code="NO_SUCH_CASE",
+                message_zh="没有找到要处理的结算记录，未发送，请核对单号",
+            )
+        return case
+
+    # -- admitting content
+
+    def admitted(
+        self, place: Place, dialect: Dialect, operation: Operation, found: Found, case_id: str = ""
+    ) -> tuple[Context, Change]:
+        """The context with the message absorbed, and the change that stores it (new aliases included)."""
+        now = national_time(self._clock.wall())
+        encounter = found.encounter or self._new_encounter(place, operation)
+        bill = found.bill if found.bill and found.bill.is_open else self._new_bill(place, encounter, operation)
+        encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        encounter = replace(encounter, version=encounter.version + 1)
+        bill = replace(bill, version=bill.version + 1)
+        aliases = tuple(
+            Alias(place.org, dialect.name, kind, value, encounter.encounter_id, *self._bound(spec, bill, case_id))
+            for kind, value, spec in (
+                (kind, value, dialect.refs.get(kind, RefKind(kind, theirs=True)))
+                for kind, value in operation.refs.items()
+            )
+            if spec.theirs and not spec.names
+        )
+        change = Change(place.org, encounter=encounter, bills=(bill,), aliases=aliases)
+        return Context(place, encounter, bill), change
+
+    def _bound(self, spec: RefKind, bill: Bill, case_id: str) -> tuple[str, str]:
+        return (bill.bill_id if spec.binds != "encounter" else "", case_id if spec.binds == "case" else "")
+
+    def _new_encounter(self, place: Place, operation: Operation) -> Encounter:
+        encounter_id = self._random.token()
+        key = (
+            operation.keys.get("encounter")
+            or operation.keys.get("visit")
+            or operation.keys.get("settle")
+            or encounter_id
+        )
+        return Encounter(encounter_id, place.org, key, operation.kind, operation.dialect)
+
+    def _new_bill(self, place: Place, encounter: Encounter, operation: Operation) -> Bill:
+        number = self._ledger.sequence(place.org)
+        day = china(self._clock.wall()).strftime("%y%m%d")
+        charge_batch = operation.content.get("bill", {}).get("chrg_bchno") or f"{day}{number:08}"
+        visit_key = operation.keys.get("visit") or f"{encounter.encounter_key}#{charge_batch}"
+        return Bill(self._random.token(), place.org, encounter.encounter_id, visit_key, charge_batch)
+
+    # -- opening cases
+
+    async def open_case(self, place: Place, dialect: Dialect, operation: Operation) -> Case:
+        """The case a quote or settle means: its own, the one it repeats, the quote it settles, or a new one.
+
+        Raises: Refused KEY_REUSED, VISIT_HELD, UNKNOWN_REF …; TranslationError with every fault of the whole plan.
+        """
+        goal = place.gateway.route.goal(operation.kind, operation.verb)
+        if goal is None:
+            raise NotSupported(
+                f"no {operation.verb} for {operation.kind} here", message_zh="该线路不支持此业务，未发送"
+            )
+        key = await self._free_key(place, operation)
+        own = await self._ledger.case_by_key(place.org, "settle", key) if key else None
+        if own is not None:
+            return await self._continued(place, operation, own)
+        found = await self.locate(place, dialect, operation)
+        if found.case is not None and self._is_same(found.case, operation):
+            return await self._continued(place, operation, found.case)
+        twin = await self._twin(found, operation)
+        if twin is not None:
+            return await self._continued(place, operation, twin)
+        return await self._new_case(place, dialect, operation, found, key)
+
+    async def _free_key(self, place: Place, operation: Operation) -> str:
+        """The settle key; where a protocol's key is no serial number, the next free repetition of it."""
+        base = operation.keys.get("settle", "")
+        if not base or not operation.key_repeats:
+            return base
+        key, number = base, 1
+        while True:
+            case = await self._ledger.case_by_key(place.org, "settle", key)
+            if case is None or case.state not in ENDED_WITHOUT_MONEY:
+                return key
+            number += 1
+            key = f"{base}#{number}"
+
+    def _is_same(self, case: Case, operation: Operation) -> bool:
+        return case.data.get("asked") == asked_hash(operation) or case.state is State.QUOTED
+
+    async def _twin(self, found: Found, operation: Operation) -> Case | None:
+        """A case of this encounter that stands or may stand, asked for in the same words under another number."""
+        if found.encounter is None or operation.verb != "settle":
+            return None
+        asked = asked_hash(operation)
+        for bill in reversed(await self._ledger.bills_of(found.encounter.encounter_id)):
+            for case in reversed(await self._ledger.cases_of_bill(bill.bill_id)):
+                if case.purpose == "settle" and case.holds_visit and case.data.get("asked") == asked:
+                    return case
+        return None
+
+    async def _continued(self, place: Place, operation: Operation, case: Case) -> Case:
+        """An existing case met again: told again, taken up again, or the quote it was now settled."""
+        if case.state is State.QUOTED:
+            return await self._quote_continued(place, operation, case)
+        explicit = bool(operation.keys.get("settle")) and not operation.key_repeats
+        if explicit and case.key == operation.keys["settle"] and case.data.get("asked") != asked_hash(operation):
+            raise _key_reused(case)
+        if case.state is State.NOT_SENT:
+            again = move(case, State.PREPARING, iso(self._clock.wall()))
+            await self._ledger.commit(Change(place.org, cases=(again,), events=(self._event("RETRIED", again),)))
+            return again
+        return case
+
+    async def _quote_continued(self, place: Place, operation: Operation, case: Case) -> Case:
+        encounter, bill = await self._records(case)
+        goal = place.gateway.route.goal(operation.kind, "quote")
+        assert goal is not None
+        now = national_time(self._clock.wall())
+        encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        unchanged = stands(goal, encounter, bill)
+        if operation.verb == "quote" and unchanged:
+            return case
+        if operation.verb == "quote" or not unchanged:
+            raise Refused(
+                "the quoted bill differs from what came",
+                code="VISIT_HELD",
+                message_zh="费用内容与上次预结算不一致，未结算，请先取消原预结算再重新预结算",
+            )
+        at = iso(self._clock.wall())
+        wanted = move(case, State.READY, at, data={**case.data, "intent": "settle", "asked": asked_hash(operation)})
+        change = Change(
+            place.org,
+            cases=(wanted,),
+            encounter=replace(encounter, version=encounter.version + 1),
+            bills=(replace(bill, version=bill.version + 1),),
+            aliases=self._case_aliases(place, operation, wanted),
+            events=(self._event("SETTLE_ASKED", wanted, {"keys": dict(operation.keys)}),),
+        )
+        await self._ledger.commit(change)
+        return wanted
+
+    def _case_aliases(self, place: Place, operation: Operation, case: Case) -> tuple[Alias, ...]:
+        """A quote's case answers to the settle message's own number as well."""
+        return tuple(
+            Alias(place.org, operation.dialect, kind, value, case.encounter_id, case.bill_id, case.case_id)
+            for kind, value in operation.refs.items()
+            if value == operation.keys.get("settle")
+        )
+
+    async def _new_case(self, place: Place, dialect: Dialect, operation: Operation, found: Found, key: str) -> Case:
+        case_id = self._random.token()
+        found = await self._unheld(place, operation, found)
+        context, change = self.admitted(place, dialect, operation, found, case_id)
+        route = place.gateway.route
+        goal = route.goal(operation.kind, operation.verb)
+        assert goal is not None
+        faults = plan_faults(context, route.path(operation.kind, goal))
+        if faults:
+            raise TranslationError(faults)
+        at = iso(self._clock.wall())
+        case = Case(
+            case_id=case_id,
+            org=place.org,
+            purpose="settle",
+            key=key or case_id,
+            visit_key=context.bill.visit_key,
+            encounter_id=context.encounter.encounter_id,
+            bill_id=context.bill.bill_id,
+            kind=operation.kind,
+            dialect=operation.dialect,
+            state=State.PREPARING,
+            request_hash=request_hash(operation),
+            version=1,
+            opened_at=at,
+            changed_at=at,
+            data={"intent": operation.verb, "asked": asked_hash(operation), "message": operation.message},
+        )
+        accepted = self._event("ACCEPTED", case, {"operation": operation_data(operation)})
+        await self._ledger.commit(replace(change, cases=(*change.cases, case), events=(accepted,)))
+        return case
+
+    async def _unheld(self, place: Place, operation: Operation, found: Found) -> Found:
+        """The bill free for a new case.  A quote may follow a quote: the older one is cancelled, no money was at stake."""
+        if found.bill is None:
+            return found
+        holder = await self._ledger.holder(place.org, found.bill.visit_key)
+        if holder is None:
+            return found
+        if holder.state is State.QUOTED and operation.verb == "quote" and not operation.keys.get("visit"):
+            outcome, change = self.cancelled(holder)
+            assert change is not None and outcome.state == "CANCELLED"
+            await self._ledger.commit(change)
+            return found
+        raise Refused(
+            f"held by {holder.case_id}",
+            code="VISIT_HELD",
+            message_zh=f"该笔费用已有一笔结算（工单号 {answers.work_order(holder)}，{answers.told_state(holder)}），请先处理该笔",
+        )
+
+    # -- taking back
+
+    async def open_void(self, place: Place, dialect: Dialect, operation: Operation, target: Case) -> Case:
+        """A refund is a case of its own; the settlement shows VOIDING meanwhile.
+
+        Raises: Refused USE_CANCEL, KEY_REUSED, NOT_SUPPORTED.
+        """
+        key = operation.keys.get("void") or f"void:{target.case_id}"
+        own = await self._ledger.case_by_key(place.org, "void", key)
+        if own is not None:
+            if own.target_case_id != target.case_id:
+                raise _key_reused(own)
+            return own
+        if target.state is State.VOIDED:
+            return await self._void_of(target)
+        if target.state is not State.SETTLED:
+            code = "VISIT_HELD" if target.state in (State.VOIDING, *UNDECIDED) else "USE_CANCEL"
+            state = answers.told_state(target)
+            raise Refused(f"state {state}", code=code, message_zh=f"该笔结算当前为 {state}，不能退费，未发送")
+        if place.gateway.route.back(target.kind, "void") is None:
+            raise NotSupported("this route can't void", message_zh="该线路不支持退费，未发送")
+        at = iso(self._clock.wall())
+        void = replace(
+            target,
+            case_id=self._random.token(),
+            purpose="void",
+            key=key,
+            state=State.READY,
+            request_hash=content_hash({"void": target.case_id}),
+            version=1,
+            setl_id="",
+            total_fen=None,
+            fund_fen=None,
+            account_fen=None,
+            cash_fen=None,
+            target_case_id=target.case_id,
+            opened_at=at,
+            changed_at=at,
+            told={},
+            data={"intent": "void", "message": operation.message, "asked": asked_hash(operation)},
+        )
+        accepted = self._event("ACCEPTED", void, {"operation": operation_data(operation)})
+        aliases = tuple(
+            Alias(place.org, dialect.name, kind, value, void.encounter_id, void.bill_id, void.case_id)
+            for kind, value in operation.refs.items()
+            if value == operation.keys.get("void")
+        )
+        change = Change(place.org, events=(accepted,), cases=(void, move(target, State.VOIDING, at)), aliases=aliases)
+        await self._ledger.commit(change)
+        return void
+
+    async def _void_of(self, target: Case) -> Case:
+        for case in reversed(await self._ledger.cases_of_bill(target.bill_id)):
+            if case.purpose == "void" and case.target_case_id == target.case_id and case.state is State.VOIDED:
+                return case
+        return target
+
+    def cancelled(self, case: Case) -> tuple[Outcome, Change | None]:
+        """Cancel before anything was sent; in doubt only the wish is noted; settled is a refund's business."""
+        if case.state is State.CANCELLED:
+            return answers.standing_outcome(case), None
+        if case.state in (State.SETTLED, State.VOIDING):
+            raise Refused("settled", code="USE_VOID", message_zh="该笔已结算成功，请走退费，不能取消")
+        at = iso(self._clock.wall())
+        if case.state in UNDECIDED or case.state is State.FROZEN:
+            unwanted = replace(case, wanted=False, version=case.version + 1, changed_at=at)
+            events = (self._event("CANCEL_ASKED", unwanted),)
+            return answers.standing_outcome(unwanted), Change(case.org, events=events, cases=(unwanted,))
+        if case.state in ENDED_WITHOUT_MONEY:
+            return answers.standing_outcome(case), None
+        ended = move(case, State.CANCELLED, at, wanted=False, told={})
+        return answers.standing_outcome(ended), Change(
+            case.org, events=(self._event("CANCELLED", ended),), cases=(ended,)
+        )
+
+    # -- records
+
+    async def _records(self, case: Case) -> tuple[Encounter, Bill]:
+        encounter = await self._ledger.encounter(case.encounter_id)
+        bill = await self._ledger.bill(case.bill_id)
+        assert encounter is not None and bill is not None
+        return encounter, bill
+
+    def _event(self, kind: str, case: Case, data: dict[str, object] | None = None) -> Event:
+        facts = {"state": str(case.state), "key": case.key, **(data or {})}
+        return Event(kind, iso(self._clock.wall()), case.case_id, case.encounter_id, facts)
+
+
+def asked_hash(operation: Operation) -> str:
+    """Hash of what was asked, verb included where it changes what happens."""
+    return f"{operation.verb}:{request_hash(operation)}"
+
+
+def operation_data(operation: Operation) -> dict[str, object]:
+    """An operation as the journal keeps it."""
+    return {
+        "verb": operation.verb,
+        "message": operation.message,
+        "dialect": operation.dialect,
+        "kind": operation.kind,
+        "content": operation.content,
+        "refs": dict(operation.refs),
+        "keys": dict(operation.keys),
+        "echo": dict(operation.echo),
+    }
+
+
+def _key_reused(case: Case) -> Refused:
+    return Refused(
+        f"key of case {case.case_id} came with other content",
+        code="KEY_REUSED",
+        message_zh="同一业务号的内容与之前不同，未发送，请更换业务号或核对内容",
+    )

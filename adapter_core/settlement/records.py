@@ -1,0 +1,164 @@
+"""What the ledger keeps: journal events and the projections written in the same transaction.
+
+All records are frozen; a change is a new record with ``version`` one higher.  Fields marked *sealed* reach the disk only
+encrypted; the others carry no personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter_core.settlement.states import RELEASED, Result, State
+from adapter_core.values.content import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the journal.
+
+    kind: ACCEPTED PREPARED INTENT REPLY OUTCOME TOLD … (`reliability.md` §4); at: RFC 3339 UTC; data: *sealed*, JSON-able with
+    Decimal for numbers (they come back as Decimal) and text; raw bytes of the wire go in ``raw`` (*sealed* too).
+    """
+
+    kind: str
+    at: str
+    case_id: str = ""
+    encounter_id: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Encounter:
+    """One 就诊.  ``content`` (*sealed*): person, visit, insurances, env.  ``standing`` (*sealed* with it): step → what it
+    stands on."""
+
+    encounter_id: str
+    org: str
+    encounter_key: str
+    kind: str
+    dialect: str
+    version: int = 0
+    mdtrt_id: str = ""
+    content: Content = field(default_factory=dict)
+    standing: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """One bill of an encounter.  ``content`` (*sealed*): fees, diagnoses, settle, trial, settled, lines, funds."""
+
+    bill_id: str
+    org: str
+    encounter_id: str
+    visit_key: str
+    chrg_bchno: str
+    version: int = 0
+    is_open: bool = True
+    content: Content = field(default_factory=dict)
+    standing: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One attempt to settle a bill (purpose ``settle``) or to take a settlement back (purpose ``void``).
+
+    key: settle_key or void_key.  request_hash: of the business content, never of credentials.  wanted: the HIS still wants it.
+    amounts in fen of what was settled (None until then).  told (*sealed*): the Outcome told last.  data (*sealed*): whatever else
+    the decision needs: the quoted amounts, the money call's call_id, evidence, the operation's echo.
+    target_case_id: what a void takes back.  due_at: RFC 3339, when the resolver looks again.
+    """
+
+    case_id: str
+    org: str
+    purpose: str
+    key: str
+    visit_key: str
+    encounter_id: str
+    bill_id: str
+    kind: str
+    dialect: str
+    state: State
+    request_hash: str
+    version: int = 0
+    epoch: int = 0
+    owner: str = ""
+    wanted: bool = True
+    target_case_id: str = ""
+    setl_id: str = ""
+    insuplc_admdvs: str = ""
+    total_fen: int | None = None
+    fund_fen: int | None = None
+    account_fen: int | None = None
+    cash_fen: int | None = None
+    opened_at: str = ""
+    changed_at: str = ""
+    due_at: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def holds_visit(self) -> bool:
+        """Held: no second case for this visit may exist.  A void holds nothing; its settlement still does."""
+        return self.purpose == "settle" and self.state not in RELEASED
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One remote call.  ``msgid`` is unique per institution for ever.  result: "" while nothing is known.
+
+    body_hash: SHA-256 hex of the bytes sent.  not_after: RFC 3339, no byte leaves later.  burnt: a reversal names it.
+    """
+
+    call_id: str
+    org: str
+    msgid: str
+    step: str
+    message: str
+    kind_class: str
+    case_id: str = ""
+    encounter_id: str = ""
+    bill_id: str = ""
+    body_hash: str = ""
+    not_after: str = ""
+    result: Result | str = ""
+    replied: bool = False
+    burnt: bool = False
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Any reference value ever seen or minted: ``(org, dialect, kind, value)`` → encounter, bill, case.
+
+    ``value`` may be a person's number, so it is stored as a keyed hash (blind index); it is never read back.
+    """
+
+    org: str
+    dialect: str
+    kind: str
+    value: str
+    encounter_id: str = ""
+    bill_id: str = ""
+    case_id: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One ledger transaction: everything in it becomes durable together or not at all.
+
+    A record with version 1 is inserted, one with a higher version replaces exactly the version before it.
+    search: (kind, value, case_id) triples for the blind indexes: psn_no, certno, certno_tail, psn_name, tel, invono.
+    """
+
+    org: str
+    events: tuple[Event, ...] = ()
+    encounter: Encounter | None = None
+    bills: tuple[Bill, ...] = ()
+    cases: tuple[Case, ...] = ()
+    calls: tuple[CallRecord, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    search: tuple[tuple[str, str, str], ...] = ()

@@ -1,0 +1,41 @@
+"""Which step of the plan is next: what stands, what is missing.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapter_core.province.plan import Step
+from adapter_core.settlement.absorb import content_hash
+from adapter_core.settlement.records import Bill, Encounter
+from adapter_core.values.content import Content
+
+
+def view(encounter: Encounter, bill: Bill) -> Content:
+    """The content a call is built from: the encounter's sections and the bill's."""
+    return {**encounter.content, **bill.content}
+
+
+def at(content: Mapping[str, Any], path: str) -> Any:
+    """The value at ``section`` or ``section.field``; None when absent or empty."""
+    section, _, field = path.partition(".")
+    value = content.get(section)
+    if field and isinstance(value, Mapping):
+        value = value.get(field)
+    return value or None
+
+
+def missing(step: Step, content: Content) -> list[str]:
+    """What the step needs and the content doesn't hold."""
+    return [path for path in step.needs if at(content, path) is None]
+
+
+def footing(step: Step, content: Content) -> str:
+    """Hash of what the step's result rests on."""
+    return content_hash({path: at(content, path) for path in step.over})
+
+
+def stands(step: Step, encounter: Encounter, bill: Bill) -> bool:
+    """Whether the step was done and what it rests on has not changed since."""
+    standing = (bill if step.per == "bill" else encounter).standing.get(step.name)
+    return standing is not None and standing.get("over") == footing(step, view(encounter, bill))
