@@ -17,7 +17,7 @@ from .transport import BODY_BYTES_MAX, CentreTransport, NoSlot
 from .wire import BodyTooLarge, ReplyUnreadable
 
 _OWNED_BY_THE_WIRE = frozenset(
-    "host content-length transfer-encoding connection accept-encoding te trailer upgrade expect".split()
+    {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade", "expect"}
 )
 
 _NOT_SENT_ZH = {

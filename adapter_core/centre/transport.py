@@ -132,7 +132,7 @@ class CentreTransport(httpx.AsyncBaseTransport):
     async def _exchange(self, call: _Call, message: bytes) -> None:
         url = call.request.url
         wire = call.wire = self._rested(url) or await self._connect(url, call.deadline)
-        if wire.gone or wire.transport is None or wire.transport.is_closing():
+        if wire.transport is None or not wire.is_open:
             raise httpx.ConnectError("closed before the gate")
         if asyncio.get_running_loop().time() >= call.deadline:  # taking a kept connection awaits nothing
             raise call.late()
@@ -164,13 +164,13 @@ class CentreTransport(httpx.AsyncBaseTransport):
         wires = self._idle.get(_origin(url))
         while wires:
             wire = wires.pop()
-            if not wire.gone and wire.transport is not None and not wire.transport.is_closing():
+            if wire.is_open:
                 return wire
             wire.drop()
         return None
 
     def _release(self, wire: Wire, url: httpx.URL) -> None:
-        if wire.again and not wire.gone and not self._money:
+        if wire.again and wire.is_open and not self._money:
             wires = self._idle.setdefault(_origin(url), deque())
             if len(wires) < IDLE_MAX:
                 wire.rest()

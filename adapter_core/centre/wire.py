@@ -57,6 +57,10 @@ class Wire(asyncio.Protocol):
         self._body_bytes_max = body_bytes_max
         self._head_done = self._complete = False
 
+    @property
+    def is_open(self) -> bool:
+        return not self.gone and self.transport is not None and not self.transport.is_closing()
+
     def expect(self, body_bytes_max: int) -> asyncio.Future[None]:
         """Make ready for one reply, before the request can be answered.  Returns: done when there is an end to it."""
         self._clear(body_bytes_max)
@@ -89,8 +93,6 @@ class Wire(asyncio.Protocol):
         self._dropped = self.gone = True
         if self.transport is not None:
             self.transport.abort()
-        if self.answer is not None:
-            self.answer.cancel()
         self.transport = self._parser = self.answer = None
 
     # asyncio's callbacks
@@ -153,7 +155,8 @@ class Wire(asyncio.Protocol):
     # httptools' callbacks; a second reply in the same packet comes here too and is ignored
 
     def on_message_begin(self) -> None:
-        pass
+        if self._complete:
+            self.again = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._complete or self.failure is not None:

@@ -62,3 +62,9 @@ class Dialect(Protocol):
     def settle_form(self, quoted: Operation) -> Operation:
         """The operation by which this HIS would settle what it just quoted: used to prove, before money moves, that the
         settlement's own answer can carry the amounts."""
+
+    def read_frame_file(self, raw: bytes, name: str) -> Frame:
+        """A frame saved in a file: its bytes, and what a function call carries beside them (``JS04.request.txt``)."""
+
+    def write_frame_file(self, frame: Frame) -> bytes:
+        """The file form of a frame, a function call's return value included."""

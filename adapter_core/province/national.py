@@ -18,8 +18,8 @@ from adapter_core.province.plan import Route, load_route
 from adapter_core.province.policy import Policy
 from adapter_core.standard.codec import codec
 from adapter_core.standard.envelope import national_msgid, read_response, request_envelope
-from adapter_core.standard.source import schema_file
 from adapter_core.standard.fields import Node
+from adapter_core.standard.source import schema_file
 from adapter_core.standard.transactions import endpoint, transaction
 from adapter_core.values.content import Content
 from adapter_core.values.errors import ConfigError, ContractError, Fault, TranslationError

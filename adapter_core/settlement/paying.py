@@ -256,14 +256,11 @@ class Paying:
 
     def _told_content(self, context: Context, result: Mapping[str, Any], funds: Any = None) -> Content:
         shown = view(context.encounter, context.bill)
-        kept = {name: shown[name] for name in ("person", "visit", "settle", "bill", "lines") if name in shown}
-        settled_before = {MONEY: shown[MONEY]} if MONEY in shown else {}
-        return {
-            **kept,
-            **settled_before,
-            "result": dict(result),
-            "funds": funds if funds is not None else shown.get("funds", []),
-        }
+        names = ("person", "visit", "settle", "bill", "lines", MONEY)
+        told: Content = {name: shown[name] for name in names if name in shown}
+        told["result"] = dict(result)
+        told["funds"] = shown.get("funds", []) if funds is None else funds
+        return told
 
     # -- telling
 

@@ -1,6 +1,7 @@
 """Faults by rule: which request meets which actions.
 
-An action is a text, ``"commit"``, ``"delay(0.2)"``, ``"error(-1,文本)"``, or an object, ``{"action": "delay", "s": 0.2}``.
+An action is a text, ``"commit"``, ``"delay(0.2)"``, ``"error(-1,文本)"``, or an object,
+``{"action": "delay", "s": 0.2}``.
 Actions run in order.  Without one of the *ends* below the true answer is sent at the end, and the request takes effect
 before it if no action made it do so.
 """
@@ -20,12 +21,12 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "commit_after": {"s": REQUIRED},
     "delay": {"s": REQUIRED},
     "hook": {"url": REQUIRED},
-    "restart": {"forget": ""},
     # ends: the true answer is not sent
     "refuse": {"s": 2.0},
     "accept_close": {},
     "read_close": {},
     "rst": {},
+    "restart": {"forget": ""},
     "hang": {"s": None},
     "drop": {},
     "reply": {"status": 200, "headers": None, "body": ""},
@@ -56,7 +57,7 @@ class Action:
 
 @dataclass(slots=True)
 class FaultRule:
-    """``infno``, ``psn_no`` None = any.  ``nth`` None = every one; ``seen`` counts what matched since the rule was set."""
+    """infno, psn_no: None = any.  nth: None = every one.  seen: how many matched since the rule was set."""
 
     actions: tuple[Action, ...]
     infno: str | None = None

@@ -83,8 +83,9 @@ class Person:
         return Decimal(day.year - born.year - (not had_birthday)).quantize(Decimal("0.1"))
 
     def filing_fault(self, insuplc_admdvs: str, care: str, day: date) -> str:
-        """"" when the person may settle there: at home, or filed; else the key of the refusal's text."""
-        if not care or not is_cross_province(care, insuplc_admdvs) or any(one.covers(care, day) for one in self.filings):
+        """ "" when the person may settle there: at home, or filed; else the key of the refusal's text."""
+        away = bool(care) and is_cross_province(care, insuplc_admdvs)
+        if not away or any(one.covers(care, day) for one in self.filings):
             return ""
         return "filing_over" if any(care.startswith(one.region) for one in self.filings) else "not_filed"
 

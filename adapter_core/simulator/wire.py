@@ -10,13 +10,14 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import httptools
 
 BODY_MAX = 32 * 1024 * 1024
 HEAD_MAX = 64 * 1024
 CHUNK = 64 * 1024
-REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Content Too Large", 500: "Internal Server Error"}  # fmt: skip
+REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(slots=True)
@@ -142,6 +143,8 @@ class Connection:
         while data:
             try:
                 collector.parser.feed_data(data)
+            except httptools.HttpParserUpgrade:
+                pass  # Java's client offers HTTP/2 on every first request: it is not taken up
             except httptools.HttpParserError as error:
                 large = isinstance(error.__context__, TooLarge)
                 await self.send(HttpReply(status=413 if large else 400), keep_alive=False)
@@ -179,11 +182,15 @@ class Connection:
             return
 
     def reset(self) -> None:
-        """Close with RST: the peer sees a reset connection."""
+        """Close with RST: the peer sees a reset connection.  Only from the task that serves this connection."""
+        self.reset_on_close()
+        self.close()
+
+    def reset_on_close(self) -> None:
+        """Let the coming close be a reset."""
         linger = struct.pack("hh", 1, 0) if hasattr(socket, "SO_EXCLUSIVEADDRUSE") else struct.pack("ii", 1, 0)
         if self._sock.fileno() >= 0:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.close()
 
     def close(self) -> None:
         self._sock.close()

@@ -216,6 +216,7 @@ async def test_a_whole_reply_of_any_status(
         answer = await centre.exchange("national", frame, deadline_s=30, gate=gate, money=True)
         assert len(hostile.visitors) == 1, "a redirect is not followed"
     assert (answer.status, answer.body, answer.side["framing"]) == (status, body, framing)
+    assert (answer.header("A"), answer.header("T")) == ("", ""), "neither an interim reply's headers nor trailers"
 
 
 async def test_a_reset_is_no_end_of_a_body() -> None:

@@ -206,6 +206,9 @@ async def test_refused_or_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(*_: object, **__: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
+    async def unspeakable(*_: object, **__: object) -> list[object]:
+        raise UnicodeError("label too long")
+
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         assert await refused_code(plain(f"http://127.0.0.1:{reserved.getsockname()[1]}"), 30) == "CONNECT_FAILED"
@@ -214,6 +217,8 @@ async def test_refused_or_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         await CentreTransport(True).handle_async_request(request("http://centre.invalid"))
     assert isinstance(caught.value.__cause__, socket.gaierror)
     assert vars(caught.value)["sent"] is False
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unspeakable)
+    assert await refused_code(plain("http://centre.invalid"), 30) == "CONNECT_FAILED", "the flag decides, not the type"
 
 
 async def test_one_dead_address_does_not_eat_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,6 +295,58 @@ async def test_cancelling_gives_the_descriptor_back(point: str, tmp_path, caplog
                 hello.clear()
                 await turns_until(lambda: descriptors() == before)
     assert caplog.records == []
+
+
+@counts_descriptors
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.usefixtures("no_collector")
+async def test_cancelling_at_every_turn_of_the_loop(scheme: str, tmp_path, caplog: pytest.LogCaptureFixture) -> None:
+    authority = Authority(tmp_path, "authority")
+    async with Hostile(silent, authority.server_context() if scheme == "https" else None) as hostile:
+        transport = CentreTransport(True, ssl=authority.client_context())
+        before = descriptors()
+        told = set()
+        for turns in range(40):
+            asked = sum(visitor.asked for visitor in hostile.visitors)
+            task = asyncio.create_task(transport.handle_async_request(request(hostile.url)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            sent = vars(caught.value).get("sent", False)  # cancelled before its first step it has no flag
+            told.add(sent)
+            await turns_until(lambda: descriptors() == before)
+            assert sent or sum(visitor.asked for visitor in hostile.visitors) == asked
+    assert told == {False, True}
+    assert caplog.records == []
+
+
+@counts_descriptors
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.usefixtures("no_collector")
+async def test_a_centre_that_reads_nothing_holds_no_descriptor(scheme: str, tmp_path) -> None:
+    """A close would wait for the unsent rest, and under TLS for the peer's goodbye."""
+    authority = Authority(tmp_path, "authority")
+    resumed = asyncio.Event()
+    written = asyncio.Event()
+
+    async def deaf(visitor: Visitor) -> None:
+        visitor.writer.transport.pause_reading()
+        await resumed.wait()
+
+    async with Hostile(deaf, authority.server_context() if scheme == "https" else None) as hostile:
+        transport = CentreTransport(True, ssl=authority.client_context())
+        before = descriptors()
+        gate = lambda: asyncio.get_running_loop().call_soon(written.set)  # noqa: E731
+        content = bytes(32 * 1024 * 1024)
+        task = asyncio.create_task(transport.handle_async_request(request(hostile.url, gate=gate, content=content)))
+        await written.wait()
+        await hostile.met.wait()
+        assert await cancelled(task) is True
+        await turns_until(lambda: descriptors() == before + 1)  # the centre's own end
+        resumed.set()
+        await turns_until(lambda: descriptors() == before)
 
 
 @counts_descriptors

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from adapter_core.formats.delimited import join_cells, join_parts, join_rows, split_parts, split_rows
 from adapter_core.formats.tables.spec import FrameSpec, MessageSide, Record, Side
 from adapter_core.formats.text import decode_text, encode_text
-from adapter_core.values.errors import Fault, TranslationError
+from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
 
@@ -39,10 +39,24 @@ class Envelope(dict[str, str]):
         return ""
 
 
+class Cells(list[str]):
+    """The cells of one row, filled up to the table's number; ``found`` is how many there were."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, cells: Iterable[str], found: int) -> None:
+        super().__init__(cells)
+        self.found = found
+
+
 class Opened(Protocol):
-    """A frame taken apart."""
+    """A frame taken apart.  far_fault: code and text where the frame is a fault of the far side and nothing else."""
 
     envelope: Envelope
+    far_fault: tuple[str, str] | None
+
+    def begin(self, side: MessageSide) -> None:
+        """Called once the message is known, before its records are asked for."""
 
     def head(self, record: Record, faults: list[Fault]) -> tuple[Any, str]:
         """The fixed record's source (None when its place is faulty) and how faults name it."""
@@ -69,6 +83,9 @@ class Building(Protocol):
 
     def add_rows(self, record: Record, elements: list[Any]) -> None: ...
 
+    def build_fault(self, text: str) -> Frame:
+        """A frame that says only that something went wrong on our side, where the family has such a form."""
+
     def build(self, faults: list[Fault]) -> Frame:
         """The frame; faults of the whole (separators in values, charset, size) are added."""
 
@@ -79,6 +96,7 @@ class DelimitedOpened:
     def __init__(self, spec: FrameSpec, side: Side, frame: Frame) -> None:
         self._spec = spec
         self._side = side
+        self.far_fault: tuple[str, str] | None = None
         self.envelope = Envelope(frame, spec.charset)
         parts, data = (spec.ask_parts, spec.ask_data) if side == "ask" else (spec.tell_parts, spec.tell_data)
         text = frame_text(frame, spec.text_place(side), spec.charset)
@@ -102,14 +120,17 @@ class DelimitedOpened:
         cells = self._rows[0].split(self._spec.cell) if self._rows else []
         return cells[int(number)] if int(number) < len(cells) else ""
 
-    def head(self, record: Record, faults: list[Fault]) -> tuple[list[str] | None, str]:
+    def begin(self, side: MessageSide) -> None:
+        """Rows need no preparation."""
+
+    def head(self, record: Record, faults: list[Fault]) -> tuple[Cells | None, str]:
         prefix = f"{self._where}row 1"
         if not self._rows:
             faults.append(Fault(prefix, f"{record.cells} 栏", "空"))
             return None, prefix
         return self._cells(self._rows[0], record, prefix, self._spec.marker(self._side), faults), prefix
 
-    def rows(self, record: Record, after_head: bool, faults: list[Fault]) -> Iterable[tuple[list[str], str]]:
+    def rows(self, record: Record, after_head: bool, faults: list[Fault]) -> Iterable[tuple[Cells, str]]:
         for number, text in enumerate(self._rows[1:] if after_head else self._rows, 2 if after_head else 1):
             prefix = f"{self._where}row {number}"
             cells = self._cells(text, record, prefix, "", faults)
@@ -120,7 +141,7 @@ class DelimitedOpened:
         if not side.rows and len(self._rows) > len(side.head):
             faults.append(Fault(f"{self._where}rows", f"{len(side.head)} 行", f"{len(self._rows)} 行"))
 
-    def _cells(self, text: str, record: Record, prefix: str, marker: str, faults: list[Fault]) -> list[str] | None:
+    def _cells(self, text: str, record: Record, prefix: str, marker: str, faults: list[Fault]) -> Cells | None:
         cells = text.split(self._spec.cell)
         if record.closed:
             if cells.pop():
@@ -129,6 +150,8 @@ class DelimitedOpened:
         if marker and (not cells or cells[0] != marker):
             faults.append(Fault(f"{prefix} cell [0]", marker, "其他标记"))
             return None
+        if marker:
+            cells[0] = ""  # no value of anybody's
         count, full = len(cells), record.cells
         if count < record.least or (count > full and not record.keep_rest):
             wanted = f"{full} 栏" if record.least == full else f"{record.least} 至 {full} 栏"
@@ -136,7 +159,7 @@ class DelimitedOpened:
             return None
         if count < full:
             cells += [""] * (full - count)
-        return cells
+        return Cells(cells, count)
 
 
 class DelimitedBuilding:
@@ -185,6 +208,9 @@ class DelimitedBuilding:
             if record.closed:
                 row += spec.cell
         self._rows.append(row)
+
+    def build_fault(self, text: str) -> Frame:
+        raise ContractError("a delimited family has no fault of its own: its table names the places")
 
     def build(self, faults: list[Fault]) -> Frame:
         spec = self._spec

@@ -130,7 +130,10 @@ class RecordReader:
             for path in source:
                 if path not in self._covered and path not in self._skip:
                     _keep(gathered, element, self._record, path, source[path])
-        elif len(source) > self._record.cells:
+            return
+        if source.found < self._record.cells:
+            _keep(gathered, element, self._record, "cells", str(source.found))
+        if source.found > self._record.cells:
             # The frame hands over cells beyond the table's only where the record keeps them.
             _keep(gathered, element, self._record, "rest", "\x1f".join(source[self._record.cells :]))
 
@@ -149,6 +152,7 @@ class RecordReader:
 
 def read_side(side: MessageSide, readers: Mapping[str, RecordReader], opened: Any, gathered: Gathered) -> None:
     """Read all records of one message side.  opened: the frame taken apart (``frames.Opened``)."""
+    opened.begin(side)
     for record in side.head:
         source, prefix = opened.head(record, gathered.faults)
         if source is not None:

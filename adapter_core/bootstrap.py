@@ -1,0 +1,207 @@
+"""The one composition root: the only file that names a concrete class on both sides of a port."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from adapter_core.config import Config
+from adapter_core.province.dialect import Dialect
+from adapter_core.province.gateway import Gateway, Site
+from adapter_core.province.host import Plugins, load_plugins
+from adapter_core.province.province import CONTRACT, Province
+from adapter_core.settlement.place import Place, Timers
+from adapter_core.settlement.records import Change, Event
+from adapter_core.values.errors import AdapterError, ConfigError, TranslationError
+from adapter_core.values.moments import iso
+
+if TYPE_CHECKING:
+    from adapter_core.ledger.sqlite import SqliteLedger
+    from adapter_core.settlement.pipeline import Pipeline
+
+PLAIN_DEFAULTS = {
+    "visit.caty": "0",
+    "settle.psn_setlway": "01",
+    "settle.acct_used_flag": "1",
+    "settle.med_type": "11",
+    "settle.mid_setl_flag": "0",
+    "fees[].rx_circ_flag": "0",
+    "fees[].hosp_appr_flag": "1",
+    "diagnoses[].vali_flag": "1",
+}
+"""What a HIS may leave out.  ``visit.caty`` is a placeholder: no public dictionary lists 科别 codes, so the hospital sets its
+own under ``[institution.defaults]``; `doctor` says so while it is unset."""
+
+
+class SystemClock:
+    """The machine's clocks.  CLOCK_BOOTTIME counts through a suspend, where the system has it."""
+
+    _source = getattr(time, "CLOCK_BOOTTIME", None)
+
+    def mono(self) -> float:
+        return time.monotonic() if self._source is None else time.clock_gettime(self._source)
+
+    def wall(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class SystemIds:
+    """Ids from the system's random source."""
+
+    _letters = string.ascii_lowercase + string.digits
+
+    def __init__(self) -> None:
+        self._jitter = SystemRandom()
+
+    def token(self) -> str:
+        return "".join(secrets.choice(self._letters) for _ in range(20))
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._jitter.uniform(low, high)
+
+
+def builtin_province() -> Province:
+    """What works without any plugin: national JSON in, the plain national gateway out."""
+    from adapter_core.province.national import national
+    from adapter_core.province.national_dialect import NationalDialect
+
+    return Province(
+        name="national",
+        title="国家标准",
+        version="0",
+        contract=CONTRACT,
+        dialects={"national": lambda options: NationalDialect()},
+        gateways={"national": national},
+    )
+
+
+def plugins(enabled: list[str] | None = None) -> Plugins:
+    """The loaded plugins and the built-in national forms."""
+    return load_plugins(enabled, [builtin_province()])
+
+
+@dataclass(slots=True)
+class Adapter:
+    """Everything one process runs on, built from a configuration."""
+
+    config: Config
+    plugins: Plugins
+    place: Place
+    ledger: SqliteLedger
+    pipeline: Pipeline
+
+    def dialect(self, name: str) -> Dialect:
+        return self.plugins.dialect(name, self.config.settings.dialect_options.get(name, {}))
+
+    async def note_refusal(self, dialect: str, error: AdapterError) -> None:
+        """A message refused before anything was sent: the journal keeps that it was, and nothing of its content."""
+        paths = [fault.path for fault in error.faults] if isinstance(error, TranslationError) else []
+        data = {"dialect": dialect, "code": error.code, "paths": paths}
+        event = Event("REFUSED", iso(SystemClock().wall()), data=data)
+        await self.ledger.commit(Change(self.place.org, events=(event,)))
+
+
+def site_gateway(config: Config, loaded: Plugins) -> Gateway:
+    """The configured gateway with the site's own capabilities.  Raises: ConfigError."""
+    settings = config.settings
+    institution = settings.institution
+    site = Site(
+        fixmedins_code=institution.fixmedins_code,
+        fixmedins_name=institution.fixmedins_name,
+        admdvs=institution.admdvs,
+        options=settings.gateway.options,
+        secrets=config.secrets,
+    )
+    gateway = loaded.gateway(settings.gateway.kind, site)
+    timers = settings.timers
+    gateway.capabilities = replace(
+        gateway.capabilities,
+        late_commit_s=timers.late_commit,
+        query_lag_s=timers.query_lag,
+        second_negative_s=timers.second_negative,
+        money_deadline_s=timers.money_deadline,
+        inpatient_deadline_s=timers.inpatient_deadline,
+        read_deadline_s=timers.read_deadline,
+        **settings.gateway.capabilities(),
+    )
+    if timers.late_commit <= timers.money_deadline:
+        raise ConfigError("timers.late_commit must exceed timers.money_deadline")
+    return gateway
+
+
+def site_place(config: Config, loaded: Plugins) -> Place:
+    settings = config.settings
+    timers = settings.timers
+    gateway = site_gateway(config, loaded)
+    return Place(
+        site=Site(
+            settings.institution.fixmedins_code, settings.institution.fixmedins_name, settings.institution.admdvs
+        ),
+        gateway=gateway,
+        timers=Timers(
+            sync_wait=timers.sync_wait,
+            gate=timers.gate,
+            query_steps=tuple(timers.query_steps),
+            query_step_last=timers.query_step_last,
+            quote_ttl=timers.quote_ttl,
+            requote_after=timers.requote_after,
+        ),
+        defaults={**PLAIN_DEFAULTS, **settings.institution.defaults},
+    )
+
+
+@asynccontextmanager
+async def adapter(config: Config, resolve: bool = True) -> AsyncIterator[Adapter]:
+    """A running adapter: recovery has scanned before it is handed out; nothing is lost when it stops.
+
+    resolve: False only looks: no case goes on.
+    """
+    from adapter_core.centre.client import Centre, Endpoint
+    from adapter_core.ledger.sealing import read_master_key
+    from adapter_core.ledger.sqlite import SqliteLedger
+    from adapter_core.settlement.pipeline import Pipeline
+
+    settings = config.settings
+    loaded = plugins(settings.plugins)
+    place = site_place(config, loaded)
+    master = read_master_key(config.master_key_path)
+    gateway = settings.gateway
+    certificate = (
+        (config.path(gateway.client_cert_file), config.path(gateway.client_key_file))
+        if gateway.client_cert_file and gateway.client_key_file
+        else None
+    )
+    endpoint = Endpoint(
+        place.endpoint,
+        gateway.url,
+        plain_http_reason=gateway.plain_http,
+        ca_file=config.path(gateway.ca_file) if gateway.ca_file else None,
+        client_cert=certificate,
+    )
+    clock = SystemClock()
+    ledger = SqliteLedger.open(config.ledger_path, master, environment=settings.environment, clock=clock)
+    centre = Centre([endpoint])
+
+    def dialect(name: str) -> Dialect | None:
+        known = name in loaded.dialect_names()
+        return loaded.dialect(name, settings.dialect_options.get(name, {})) if known else None
+
+    def observe(event: Mapping[str, str]) -> None:
+        loaded.tell(event)
+
+    pipeline = Pipeline(ledger, centre, clock, SystemIds(), dialect, observe)
+    try:
+        if resolve:
+            await pipeline.resume(lambda org: place if org == place.org else None)
+        yield Adapter(config, loaded, place, ledger, pipeline)
+    finally:
+        await pipeline.close()
+        await centre.aclose()
+        ledger.close()

@@ -1,0 +1,259 @@
+"""``his-adapter``: the command line.  Every command imports what it needs when it runs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from adapter_core.values.errors import (
+    AdapterError,
+    ConfigError,
+    ContractError,
+    LedgerDamaged,
+    LedgerUnavailable,
+    NotSent,
+    NotSupported,
+    Refused,
+    TranslationError,
+)
+
+EXIT = {"done": 0, "usage": 2, "bad_input": 3, "rejected": 4, "not_sent": 5, "pending": 6, "damaged": 7}
+STATE_EXIT = {
+    "DONE": 0, "QUOTED": 0, "SETTLED": 0, "VOIDED": 0, "CANCELLED": 5, "REJECTED": 4, "NOT_APPLIED": 4, "REVERSED": 4,
+    "NOT_SENT": 5, "PENDING": 6, "VOIDING": 6, "FROZEN": 6,
+}  # fmt: skip
+
+app = typer.Typer(
+    help="跨省异地就医直接结算适配器 / settles medical insurance beside a HIS.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+standard_app = typer.Typer(help="国家接口标准 / the national data standard.", no_args_is_help=True)
+ledger_app = typer.Typer(help="账本 / the ledger.", no_args_is_help=True)
+app.add_typer(standard_app, name="standard")
+app.add_typer(ledger_app, name="ledger")
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="配置文件 / configuration file", envvar="HIS_ADAPTER_CONFIG")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON / machine-readable output")]
+DEFAULT_CONFIG = Path("his-adapter.toml")
+
+
+def main() -> None:
+    """Entry point: our own exceptions become one clear line and the exit codes of `contracts.md` §2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8")
+    try:
+        app()
+    except AdapterError as error:
+        fail(error, "--json" in sys.argv)
+
+
+def fail(error: AdapterError, as_json: bool) -> NoReturn:
+    """Print an error for a person (or as JSON) and leave with its exit code."""
+    from adapter_core.cli.showing import error_data, error_lines, print_json
+
+    if as_json:
+        print_json(error_data(error))
+    else:
+        for line in error_lines(error):
+            print(line, file=sys.stderr)
+    sys.exit(exit_code(error))
+
+
+def exit_code(error: AdapterError) -> int:
+    match error:
+        case LedgerDamaged():
+            return EXIT["damaged"]
+        case TranslationError() | NotSupported() | Refused():
+            return EXIT["bad_input"]
+        case NotSent() | LedgerUnavailable():
+            return EXIT["not_sent"]
+        case ConfigError() | ContractError():
+            return EXIT["usage"]
+        case _:
+            return EXIT["pending"]
+
+
+def run(work: Coroutine[Any, Any, int]) -> NoReturn:
+    sys.exit(asyncio.run(work))
+
+
+@app.command()
+def settle(
+    files: Annotated[
+        list[Path], typer.Argument(help="报文文件或目录，按先后顺序播放 / files or folders, played in order")
+    ],
+    dialect: Annotated[str, typer.Option(help="本地接口名，见 plugins / dialect, see `plugins`")] = "national",
+    config: ConfigOption = DEFAULT_CONFIG,
+    wait: Annotated[float | None, typer.Option(help="最长等待秒数 / longest wait in seconds")] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="把应答原始字节写到此目录 / write the answers' bytes into this folder")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """把本地报文送去结算，并以同样格式显示应答。
+
+    例 / example: his-adapter settle --dialect jiangxi-neusoft 2620.request.txt
+    """
+    from adapter_core.cli.playing import play
+
+    run(play(config, dialect, files, wait, answers, as_json))
+
+
+@app.command()
+def void(
+    key: Annotated[str, typer.Argument(help="settle_key，或查询到的 case_id")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    reason: Annotated[str, typer.Option(help="退费原因 / reason")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """退费：撤销一笔已成功的结算。
+
+    例 / example: his-adapter void V20261121-0001
+    """
+    from adapter_core.cli.playing import void_case
+
+    run(void_case(config, key, reason, as_json))
+
+
+@app.command()
+def show(
+    key: Annotated[str, typer.Argument(help="settle_key、void_key 或 case_id")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """显示一笔业务的状态、金额和全部步骤（只读账本，不联系中心）。
+
+    例 / example: his-adapter show V20261121-0001
+    """
+    from adapter_core.cli.playing import show_case
+
+    run(show_case(config, key, as_json))
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(help="端口，0 为自动 / port, 0 = any free one")] = 9090,
+    seed: Annotated[int, typer.Option(help="随机种子 / seed")] = 1,
+) -> None:
+    """启动模拟医保中心，供离线演练。
+
+    例 / example: his-adapter simulate --port 9090
+    """
+    from adapter_core.simulator.server import main as serve
+
+    serve(["--port", str(port), "--seed", str(seed)])
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="演示数据目录 / where the demo keeps its ledger")] = Path("demo-run"),
+    as_json: JsonOption = False,
+) -> None:
+    """演示：几个省的本地报文对模拟中心完成结算，含一次应答丢失与一次拒付。
+
+    例 / example: his-adapter demo
+    """
+    from adapter_core.cli.demo import demo as play_demo
+
+    run(play_demo(folder, as_json))
+
+
+@app.command()
+def plugins(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """列出省份插件、接口、网关，以及未能加载的插件。
+
+    例 / example: his-adapter plugins --json
+    """
+    from adapter_core.cli.inspecting import list_plugins
+
+    sys.exit(list_plugins(config, as_json))
+
+
+@app.command()
+def translate(
+    file: Path,
+    source: Annotated[str, typer.Option("--from", help="来源接口名 / dialect the file is in")],
+    target: Annotated[str, typer.Option("--to", help="目标接口名 / dialect wanted")] = "national",
+    as_json: JsonOption = False,
+) -> None:
+    """把一条请求报文从一种接口翻译成另一种（不联网）。
+
+    例 / example: his-adapter translate --from jiangxi-neusoft --to national 2620.request.txt
+    """
+    from adapter_core.cli.inspecting import translate_file
+
+    sys.exit(translate_file(file, source, target, as_json))
+
+
+@app.command()
+def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """检查配置、插件、密钥、账本、磁盘，并做一次无害的连接试探。
+
+    例 / example: his-adapter doctor --config his-adapter.toml
+    """
+    from adapter_core.cli.inspecting import examine
+
+    run(examine(config, as_json))
+
+
+@standard_app.command("show")
+def standard_show(infno: str, as_json: JsonOption = False) -> None:
+    """显示一个交易的字段表。
+
+    例 / example: his-adapter standard show 2207
+    """
+    from adapter_core.cli.inspecting import show_transaction
+
+    sys.exit(show_transaction(infno, as_json))
+
+
+@standard_app.command("validate")
+def standard_validate(
+    file: Path,
+    infno: Annotated[str, typer.Option(help="文件只有 input 时的交易编号 / number, for a bare input")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """按国家标准检查一条报文，一次列出全部问题。
+
+    例 / example: his-adapter standard validate request.json
+    """
+    from adapter_core.cli.inspecting import validate_message
+
+    sys.exit(validate_message(file, infno, as_json))
+
+
+@ledger_app.command("verify")
+def ledger_verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """核验账本的完整链条；损坏时退出码为 7。
+
+    例 / example: his-adapter ledger verify
+    """
+    from adapter_core.cli.inspecting import verify_ledger
+
+    sys.exit(verify_ledger(config, as_json))
+
+
+@ledger_app.command("export")
+def ledger_export(
+    config: ConfigOption = DEFAULT_CONFIG,
+    unsealed: Annotated[
+        bool, typer.Option(help="解密内容；此次查阅会记入账本 / decrypt; the reading is journalled")
+    ] = False,
+) -> None:
+    """导出账本事件，每行一个 JSON。
+
+    例 / example: his-adapter ledger export > events.jsonl
+    """
+    from adapter_core.cli.inspecting import export_ledger
+
+    sys.exit(export_ledger(config, unsealed))

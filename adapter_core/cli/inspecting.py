@@ -1,0 +1,330 @@
+"""Commands that only look: plugins, standard, translate, ledger, doctor."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from adapter_core.bootstrap import SystemClock, plugins
+from adapter_core.cli.showing import print_json, print_table
+from adapter_core.config import load_config
+from adapter_core.formats.json import read_json
+from adapter_core.province.dialect import Dialect
+from adapter_core.values.errors import AdapterError
+
+
+def list_plugins(config: Path, as_json: bool) -> int:
+    """Loaded plugins with dialects, messages and gateways, and the broken ones with their reason."""
+    loaded = plugins(load_config(config).settings.plugins if config.is_file() else None)
+    rows: list[dict[str, Any]] = []
+    for province in loaded.provinces:
+        dialects = {name: make({}) for name, make in province.dialects.items()}
+        rows.append(
+            {
+                "name": province.name,
+                "title": province.title,
+                "version": province.version,
+                "contract": province.contract,
+                "regions": list(province.regions),
+                "dialects": {
+                    name: [
+                        {"message": one.message, "verb": one.verb, "title": one.title, "evidence": one.evidence}
+                        for one in dialect.messages
+                    ]
+                    for name, dialect in dialects.items()
+                },
+                "gateways": sorted(province.gateways),
+                "not_supported": list(province.not_supported),
+            }
+        )
+    broken = [{"name": one.name, "reason": one.reason} for one in loaded.broken]
+    if as_json:
+        print_json({"plugins": rows, "broken": broken})
+        return 0
+    print_table(
+        "插件",
+        ("名称", "省份", "版本", "区划前缀", "本地接口（报文）", "网关"),
+        [
+            (
+                row["name"],
+                row["title"],
+                row["version"],
+                "、".join(row["regions"]),
+                "\n".join(
+                    f"{name}（{'、'.join(one['message'] for one in listed)}）"
+                    for name, listed in row["dialects"].items()
+                ),
+                "、".join(row["gateways"]),
+            )
+            for row in rows
+        ],
+    )
+    for row in rows:
+        for gap in row["not_supported"]:
+            print(f"{row['name']} 不支持：{gap}")
+    for one in broken:
+        print(f"未能加载 {one['name']}：{one['reason']}", file=sys.stderr)
+    return 0
+
+
+def translate_file(file: Path, source: str, target: str, as_json: bool) -> int:
+    """One request from one dialect into another, without a network or a ledger."""
+    loaded = plugins()
+    read_by: Dialect = loaded.dialect(source)
+    written_by: Dialect = loaded.dialect(target)
+    operation = read_by.decode_request(read_by.read_frame_file(file.read_bytes(), file.name))
+    if as_json:
+        print_json(
+            {
+                "verb": operation.verb,
+                "kind": operation.kind,
+                "message": operation.message,
+                "keys": dict(operation.keys),
+                "refs": dict(operation.refs),
+                "content": operation.content,
+            }
+        )
+        return 0
+    sys.stdout.write(
+        written_by.write_frame_file(written_by.encode_request(operation)).decode(_python_charset(written_by)) + "\n"
+    )
+    return 0
+
+
+def _python_charset(dialect: Dialect) -> str:
+    return "gb18030" if dialect.charset.startswith("gb") else dialect.charset
+
+
+def show_transaction(infno: str, as_json: bool) -> int:
+    """A transaction's tables as the standard has them."""
+    from adapter_core.standard.describe import describe
+    from adapter_core.standard.transactions import transaction
+
+    one = transaction(infno)
+    if as_json:
+        print_json(
+            {
+                "infno": one.infno,
+                "name": one.name,
+                "class": one.kind_class,
+                "confidence": one.confidence,
+                "base": one.base,
+                "note": one.note,
+                "sources": list(one.sources),
+                **{
+                    side: [
+                        {
+                            "node": node.name,
+                            "repeat": node.repeat,
+                            "fields": [
+                                {
+                                    "code": field.code,
+                                    "name": field.name,
+                                    "type": field.type,
+                                    "length": field.length,
+                                    "places": field.places,
+                                    "dictionary": field.dictionary,
+                                    "required": field.required,
+                                    "note": field.note,
+                                }
+                                for field in node.fields
+                            ],
+                        }
+                        for node in one.nodes(side)
+                    ]
+                    for side in ("input", "output")
+                },
+            }
+        )
+        return 0
+    page = describe(infno)
+    print(f"{page.infno} {page.name}")
+    for label, text in page.facts:
+        if text:
+            print(f"{label}：{text}")
+    for node in page.nodes:
+        title = f"{'入参' if node.side == 'input' else '出参'} {node.node}{'（可多行）' if node.repeat else ''}"
+        rows = [(f.code, f.name, f.type, f.length, f.required, f.dictionary, f.spellings, f.note) for f in node.fields]
+        print_table(title, ("字段", "名称", "类型", "长度", "必填", "字典", "别的写法", "说明"), rows)
+    return 0
+
+
+def validate_message(file: Path, infno: str, as_json: bool) -> int:
+    """Every fault of one national message; 0 when there is none, 3 otherwise."""
+    from adapter_core.standard.describe import validate_file
+
+    checked = validate_file(read_json(file.read_bytes(), max_bytes=32 * 1024 * 1024), infno)
+    if as_json:
+        print_json(
+            {
+                "infno": checked.infno,
+                "kind": checked.kind,
+                "faults": [_fault(fault) for fault in checked.faults],
+                "warnings": [_fault(warning) for warning in checked.warnings],
+            }
+        )
+        return 3 if checked.faults else 0
+    print(f"{checked.infno} {checked.kind}：{len(checked.faults)} 处问题，{len(checked.warnings)} 处提示")
+    for title, rows in (("问题", checked.faults), ("提示", checked.warnings)):
+        if rows:
+            print_table(
+                title, ("位置", "名称", "应为", "实为"), [(row.path, row.title, row.expected, row.got) for row in rows]
+            )
+    return 3 if checked.faults else 0
+
+
+def _fault(fault: Any) -> dict[str, str]:
+    return {"path": fault.path, "title": fault.title, "expected": fault.expected, "got": fault.got}
+
+
+def verify_ledger(config_path: Path, as_json: bool) -> int:
+    """The file and every chain; 7 when anything is broken."""
+    from adapter_core.ledger.inspection import verify
+    from adapter_core.ledger.sealing import read_master_key
+
+    config = load_config(config_path)
+    inspection = verify(config.ledger_path, read_master_key(config.master_key_path))
+    if as_json:
+        chains = [
+            {"org": one.org, "events": one.events, "broken_seq": one.broken_seq, "reason": one.reason}
+            for one in inspection.chains
+        ]
+        print_json({"whole": inspection.is_whole, "file": inspection.file, "chains": chains})
+    else:
+        print_table(
+            "账本链条",
+            ("机构", "事件数", "结论"),
+            [
+                (one.org, one.events, "完整" if one.is_whole else f"第 {one.broken_seq} 条起断裂：{one.reason}")
+                for one in inspection.chains
+            ],
+        )
+        if inspection.file:
+            print(f"数据库文件：{inspection.file}")
+    return 0 if inspection.is_whole else 7
+
+
+def export_ledger(config_path: Path, unsealed: bool) -> int:
+    """Every event as one JSON line."""
+    from adapter_core.ledger.inspection import Reading, export
+    from adapter_core.ledger.sealing import read_master_key
+
+    config = load_config(config_path)
+    reading = (
+        Reading(read_master_key(config.master_key_path), "his-adapter ledger export", SystemClock())
+        if unsealed
+        else None
+    )
+    for row in export(config.ledger_path, reading):
+        sys.stdout.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    return 0
+
+
+FREE_BYTES_WANTED = 256 * 1024 * 1024
+
+
+async def examine(config_path: Path, as_json: bool) -> int:
+    """Prove the set-up before it is trusted: one row a check; 2 when any failed."""
+    rows: list[tuple[str, str, str]] = []
+
+    def check(name: str, fine: bool, text: str, warn: bool = False) -> None:
+        rows.append((name, "正常" if fine else "注意" if warn else "失败", text))
+
+    try:
+        config = load_config(config_path)
+        check("配置", True, str(config_path))
+    except AdapterError as error:
+        check("配置", False, str(error))
+        return _examined(rows, as_json)
+    _examine_plugins(config, check)
+    _examine_site(config, check)
+    await _examine_way_out(config, check)
+    return _examined(rows, as_json)
+
+
+def _examine_plugins(config: Any, check: Any) -> None:
+    loaded = plugins(config.settings.plugins)
+    for province in loaded.provinces:
+        check(f"插件 {province.name}", True, f"{province.version}，合同版本 {province.contract}")
+    for one in loaded.broken:
+        check(f"插件 {one.name}", False, one.reason)
+
+
+def _examine_site(config: Any, check: Any) -> None:
+    import sqlite3
+
+    from adapter_core.ledger.inspection import verify
+    from adapter_core.ledger.sealing import read_master_key
+    from adapter_core.standard.regions import region
+
+    settings = config.settings
+    try:
+        found = region(settings.institution.admdvs)
+        check("就医地区划", found is not None, found.name if found else f"{settings.institution.admdvs} 不在区划表中")
+        keys = read_master_key(config.master_key_path)
+        check("主密钥", True, "仅属主可读")
+        if config.ledger_path.exists():
+            check("账本", verify(config.ledger_path, keys).is_whole, str(config.ledger_path))
+        else:
+            check("账本", True, "尚未建立，首次结算时建立", warn=True)
+    except AdapterError as error:
+        check("密钥与账本", False, str(error))
+    check(
+        "科别 visit.caty",
+        "visit.caty" in settings.institution.defaults,
+        "未设置时送占位值 0，请按当地要求设置",
+        warn=True,
+    )
+    plain = settings.gateway.plain_http
+    check("网关加密", not settings.gateway.url.startswith("http://"), f"明文 http，理由：{plain}", warn=True)
+    late = settings.timers.late_commit
+    if late < 120:
+        check(
+            "late_commit", bool(settings.gateway.late_commit_evidence), f"{late} 秒，低于 120 秒需写明依据", warn=True
+        )
+    asked = settings.gateway.query_after_unknown
+    check(
+        "结果未知时可查询",
+        asked == "by_visit",
+        f"query_after_unknown = {asked or '插件默认'}：查不到时由人工核定",
+        warn=True,
+    )
+    check(
+        "SQLite",
+        sqlite3.sqlite_version_info >= (3, 51, 3),
+        f"{sqlite3.sqlite_version}；低于 3.51.3 时仅由一个连接做检查点",
+        warn=True,
+    )
+    free = shutil.disk_usage(config.folder).free
+    check("磁盘", free > FREE_BYTES_WANTED, f"剩余 {free // 1024 // 1024} MB")
+
+
+async def _examine_way_out(config: Any, check: Any) -> None:
+    """One harmless connection: name, port and TLS, no message."""
+    import asyncio
+    import ssl
+    from urllib.parse import urlsplit
+
+    address = urlsplit(config.settings.gateway.url)
+    secure = address.scheme == "https"
+    port = address.port or (443 if secure else 80)
+    ca_file = config.settings.gateway.ca_file
+    try:
+        context = ssl.create_default_context(cafile=config.path(ca_file) if ca_file else None) if secure else None
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(address.hostname, port, ssl=context)
+        writer.close()
+        check("连接网关", True, f"{address.hostname}:{port}")
+    except (OSError, TimeoutError, ssl.SSLError) as error:
+        check("连接网关", False, f"{address.hostname}:{port} {type(error).__name__}")
+
+
+def _examined(rows: list[tuple[str, str, str]], as_json: bool) -> int:
+    if as_json:
+        print_json([{"check": name, "result": result, "text": text} for name, result, text in rows])
+    else:
+        print_table("体检", ("项目", "结果", "说明"), rows)
+    return 2 if any(result == "失败" for _, result, _ in rows) else 0

@@ -1,0 +1,213 @@
+"""Tree frames of field tables: XML or JSON in a body, or XML text inside a SOAP parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+from adapter_core.formats import soap
+from adapter_core.formats.json import read_json, write_json
+from adapter_core.formats.tables.frames import Envelope, call_frame, frame_text
+from adapter_core.formats.tables.spec import FrameSpec, MessageSide, Record, Side
+from adapter_core.formats.xml import element_of, read_xml, tree_of, write_xml, xml_text
+from adapter_core.values.errors import ContractError, Fault, TranslationError
+from adapter_core.values.frames import Frame
+
+
+class Paths(dict[str, str]):
+    """The leaves of a subtree by path; a missing one reads as ""."""
+
+    def __missing__(self, path: str) -> str:
+        return ""
+
+
+class TreeOpened:
+    """A tree, and around it the SOAP envelope where there is one (places ``soap.<parameter>``, ``soap.version``)."""
+
+    def __init__(self, spec: FrameSpec, side: Side, frame: Frame) -> None:
+        self.far_fault: tuple[str, str] | None = None
+        self.envelope = Envelope(frame, spec.charset)
+        self._tree: Any = {}
+        self._taken: frozenset[str] = frozenset()
+        self._side = side
+        if spec.soap:
+            self._open_soap(spec, side, frame)
+        elif spec.kind == "json":
+            self._tree = read_json(frame_text(frame, spec.text_place(side), spec.charset))
+        else:
+            raw = frame.body if spec.text_place(side) == "body" else frame_text(frame, spec.text_place(side), spec.charset)
+            self._tree = tree_of(read_xml(raw))
+        if self._tree == "":
+            self._tree = {}
+        if not isinstance(self._tree, dict):
+            raise TranslationError([Fault("root", "一个对象", "其他内容")])
+
+    def _open_soap(self, spec: FrameSpec, side: Side, frame: Frame) -> None:
+        message = soap.read_envelope(frame.body)
+        self.envelope["soap.version"] = message.version
+        if message.fault is not None:
+            self.far_fault = (message.fault.code, message.fault.text)
+            return
+        wanted = spec.soap["operation"] + ("Response" if side == "tell" else "")
+        if message.operation != wanted:
+            raise TranslationError([Fault("Body", wanted, "另一个操作")])
+        for name, text in message.parameters.items():
+            self.envelope[f"soap.{name}"] = text
+        parameter = spec.soap["text" if side == "ask" else "answer"]
+        if parameter not in message.parameters:
+            raise TranslationError([Fault(parameter, "必填", "缺")])
+        self._tree = tree_of(soap.inner_xml(message.parameters[parameter]))
+
+    def value(self, place: str) -> str:
+        group, _, path = place.partition(".")
+        if group != "tree":
+            return self.envelope[place]
+        found = _at(self._tree, path)
+        return "" if isinstance(found, (dict, list)) else _leaf(found)
+
+    def begin(self, side: MessageSide) -> None:
+        self._taken = frozenset(record.at for record in side.records if record.at)
+
+    def head(self, record: Record, faults: list[Fault]) -> tuple[Paths, str]:
+        subtree = _at(self._tree, record.at)
+        if isinstance(subtree, list) or (subtree is not None and subtree != "" and not isinstance(subtree, dict)):
+            faults.append(Fault(record.at, "一个对象", "其他内容"))
+            subtree = None
+        return self._paths(subtree or {}, record.at, faults), record.at
+
+    def rows(self, record: Record, after_head: bool, faults: list[Fault]) -> Iterable[tuple[Paths, str]]:
+        found = _at(self._tree, record.at)
+        listed = found if isinstance(found, list) else [] if found in (None, "") else [found]
+        for number, element in enumerate(listed):
+            prefix = f"{record.at}[{number}]"
+            if isinstance(element, dict):
+                yield self._paths(element, prefix, faults), prefix
+            else:
+                faults.append(Fault(prefix, "一个对象", "其他内容"))
+
+    def finish(self, side: MessageSide, faults: list[Fault]) -> None:
+        """Every path was offered to a record; what none maps is kept by the reader."""
+
+    def _paths(self, subtree: Mapping[str, Any], at: str, faults: list[Fault]) -> Paths:
+        paths = Paths()
+        waiting: list[tuple[str, Mapping[str, Any]]] = [("", subtree)]
+        while waiting:
+            prefix, branch = waiting.pop()
+            for name, value in branch.items():
+                path = f"{prefix}{name}"
+                whole = f"{at}.{path}" if at else path
+                if whole in self._taken:
+                    continue
+                if isinstance(value, dict):
+                    waiting.append((f"{path}.", value))
+                elif not isinstance(value, list):
+                    paths[path] = _leaf(value)
+                elif value and self._side == "ask":
+                    # What a HIS repeats and no table knows could be fees; a centre's reply may grow.
+                    faults.append(Fault(whole, "不重复", f"{len(value)} 次"))
+        return paths
+
+
+class TreeBuilding:
+    """A tree written in the order of the table's rows."""
+
+    def __init__(self, spec: FrameSpec, side: Side) -> None:
+        self._spec = spec
+        self._side = side
+        self.envelope: dict[str, str] = {}
+        self._tree: dict[str, Any] = {}
+
+    def prefix(self, record: Record, number: int) -> str:
+        return f"{record.at}[{number - 1}]" if record.into else record.at
+
+    def add_head(self, record: Record, places: Mapping[str, str]) -> None:
+        home = _branch(self._tree, record.at.split(".") if record.at else [])
+        self._fill(home, record, places)
+
+    def add_rows(self, record: Record, elements: list[Mapping[str, str]]) -> None:
+        if not elements:
+            return
+        *path, name = record.at.split(".")
+        listed = []
+        for places in elements:
+            element: dict[str, Any] = {}
+            self._fill(element, record, places)
+            listed.append(element)
+        _branch(self._tree, path)[name] = listed
+
+    def _fill(self, home: dict[str, Any], record: Record, places: Mapping[str, str]) -> None:
+        numeric = (
+            {place for row in record.rows if "number" in row.how.fits for place in row.places} if self._spec.numbers else ()
+        )
+        for path, text in places.items():
+            *branch, name = str(path).split(".")
+            _branch(home, branch)[name] = Decimal(text) if path in numeric and text else text
+
+    def build_fault(self, text: str) -> Frame:
+        if not self._spec.soap:
+            raise ContractError("only SOAP has a fault of its own: the table names the places")
+        return Frame(body=soap.write_fault(self._version(), "Server", text), status=500, headers=self._headers())
+
+    def build(self, faults: list[Fault]) -> Frame:
+        spec = self._spec
+        for place in [place for place in self.envelope if place.startswith("tree.")]:
+            *branch, name = place[5:].split(".")
+            _branch(self._tree, branch)[name] = self.envelope[place]
+        try:
+            if spec.kind == "json":
+                raw = write_json(self._tree)
+            else:
+                root = element_of(spec.ask_root if self._side == "ask" else spec.tell_root, self._tree)
+                raw = self._soap(xml_text(root, spec.declaration or None)) if spec.soap else write_xml(root, spec.charset)
+        except TranslationError as error:
+            faults.extend(error.faults)
+            return Frame()
+        if spec.limit and len(raw) > spec.limit:
+            faults.append(Fault("text", f"至多 {spec.limit} 字节", f"{len(raw)} 字节"))
+        frame = call_frame(spec, self._side, self.envelope, raw)
+        if not frame.body:
+            return frame
+        status = None if self._side == "ask" else 200
+        return Frame(body=frame.body, headers=self._headers(), status=status, side=frame.side)
+
+    def _soap(self, text: str) -> bytes:
+        names = self._spec.soap
+        if self._side == "tell":
+            asked = soap.SoapMessage(self._version(), names["operation"], names["namespace"])
+            return soap.write_reply(asked, {names["answer"]: text})
+        parameters = {place[5:]: value for place, value in self.envelope.items() if place.startswith("soap.")}
+        parameters.pop("version", None)
+        parameters[names["text"]] = text
+        return soap.write_envelope(self._version(), names["namespace"], names["operation"], parameters)
+
+    def _version(self) -> Literal["1.1", "1.2"]:
+        return cast(Literal["1.1", "1.2"], self.envelope.get("soap.version", "1.1"))
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        if self._spec.soap:
+            return (("Content-Type", soap.content_type(self._version())),)
+        media = "application/json" if self._spec.kind == "json" else "text/xml"
+        return (("Content-Type", f"{media}; charset={self._spec.charset}"),)
+
+
+def _at(tree: Any, path: str) -> Any:
+    for name in path.split(".") if path else []:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(name)
+    return tree
+
+
+def _branch(tree: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
+    for name in path:
+        tree = tree.setdefault(name, {})
+    return tree
+
+
+def _leaf(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

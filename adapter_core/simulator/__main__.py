@@ -1,0 +1,5 @@
+"""``python -m adapter_core.simulator``."""
+
+from adapter_core.simulator.server import main
+
+main()
