@@ -54,6 +54,7 @@ class GatewaySettings(_Section):
     reverse_ok_after_s: float | None = None
     same_msgid_dedup: bool | None = None
     double_settle_refused: bool | None = None
+    shared_account_outside: bool | None = None
     may_repeat: bool | None = None
     sign_in: Literal["none", "operator_day"] | None = None
     late_commit_evidence: str | None = None
@@ -62,7 +63,7 @@ class GatewaySettings(_Section):
         """The capabilities this site sets, by name."""
         names = (
             "query_after_unknown", "fees_query", "feedetl_sn_reusable", "reverse_missing", "reverse_window", "reverse_ok",
-            "reverse_ok_after_s", "same_msgid_dedup", "double_settle_refused", "may_repeat", "sign_in",
+            "reverse_ok_after_s", "shared_account_outside", "same_msgid_dedup", "double_settle_refused", "may_repeat", "sign_in",
         )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 

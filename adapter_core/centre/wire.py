@@ -43,7 +43,6 @@ class Wire(asyncio.Protocol):
         self.answer: asyncio.Future[None] | None = None
         self.gone = False
         self._parser: httptools.HttpResponseParser | None = None
-        self._dropped = False
         self._clear(0)
 
     def _clear(self, body_bytes_max: int) -> None:
@@ -59,7 +58,7 @@ class Wire(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        return not self.gone and self.transport is not None and not self.transport.is_closing()
+        return not self.gone and self.transport is not None
 
     def expect(self, body_bytes_max: int) -> asyncio.Future[None]:
         """Make ready for one reply, before the request can be answered.  Returns: done when there is an end to it."""
@@ -90,7 +89,7 @@ class Wire(asyncio.Protocol):
 
         ``abort``, not ``close``: a TLS close waits up to 30 s for the peer's goodbye.
         """
-        self._dropped = self.gone = True
+        self.gone = True
         if self.transport is not None:
             self.transport.abort()
         self.transport = self._parser = self.answer = None
@@ -99,8 +98,6 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        if self._dropped:  # cancelled between the socket's opening and this callback
-            self.drop()
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser

@@ -15,6 +15,7 @@ from adapter_core.cli.showing import STATE_ZH, error_data, error_lines, print_js
 from adapter_core.config import load_config
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
+from adapter_core.settlement.answers import in_their_form
 from adapter_core.settlement.records import Case
 from adapter_core.values.errors import AdapterError, NotSupported, Refused, TranslationError
 from adapter_core.values.frames import Frame
@@ -49,7 +50,7 @@ async def play_message(running: Adapter, dialect: Dialect, name: str, raw: bytes
         answer = _answer(dialect, operation, refused) if operation else None
         await running.note_refusal(dialect.name, error)
         return Played(name, None, answer, error)
-    return Played(name, outcome, dialect.encode_reply(operation, outcome), None)
+    return Played(name, outcome, in_their_form(dialect, operation, outcome), None)
 
 
 def _answer(dialect: Dialect, operation: Operation, outcome: Outcome) -> Frame | None:

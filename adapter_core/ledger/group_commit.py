@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -135,7 +136,6 @@ class GroupCommit:
         if is_low and opens_work(change):
             return LedgerUnavailable("the disk is nearly full", message_zh="磁盘空间不足，暂停受理新业务")
         self._connection.execute("SAVEPOINT one_change")
-        before = transaction.heads.get(change.org)
         result: Result
         try:
             result = transaction.write(change)
@@ -146,10 +146,6 @@ class GroupCommit:
                 raise
             self._connection.execute("ROLLBACK TO one_change")
             result = self._explained(change, exc)
-            if before is None:
-                transaction.heads.pop(change.org, None)
-            else:
-                transaction.heads[change.org] = before
         self._connection.execute("RELEASE one_change")
         return result
 
@@ -175,6 +171,7 @@ class GroupCommit:
         self._connection.execute(sql.SAVE_HEAD, (org, head.seq, head.hash, seal, self._sequence(org)))
 
     def _roll_back(self) -> None:
+        """SQLite does it itself in some cases of a full disk, but promises it in none."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -190,8 +187,9 @@ def _tell(batch: list[Ticket], results: list[Result]) -> None:
     for loop, answers in by_loop.items():
         if loop is None:
             _resolve(answers)
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, answers)
+        else:
+            with contextlib.suppress(RuntimeError):  # that loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, answers)
 
 
 def _resolve(answers: list[tuple[Ticket, Result]]) -> None:

@@ -129,7 +129,9 @@ def _journal_reading(path: Path, environment: str, orgs: list[str], reading: Rea
     """A service that has the ledger open keeps us from writing: then the log alone says who read."""
     event = Event("READ", iso(reading.clock.wall()), data={"reader": reading.reader, "what": "export of the journal"})
     try:
-        with SqliteLedger.open(path, reading.keys, environment=environment, clock=reading.clock) as ledger:
+        with SqliteLedger.open(
+            path, reading.keys, environment=environment, clock=reading.clock, ballast_bytes=0
+        ) as ledger:
             for org in orgs:
                 ledger.commit_now(Change(org, events=(event,)))
     except (ConfigError, LedgerDamaged, LedgerUnavailable) as exc:

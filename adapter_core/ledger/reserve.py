@@ -25,7 +25,7 @@ class Reserve:
 
     def lay(self) -> None:
         """Put the ballast in place where there is room for it beyond the floor.  Raises: OSError."""
-        if self._ballast.exists() and self._ballast.stat().st_size == self._ballast_bytes:
+        if self._ballast.exists() and self._ballast.stat().st_size >= self._ballast_bytes:
             return
         self._ballast.unlink(missing_ok=True)
         if self._ballast_bytes and self._free() >= self._ballast_bytes + self._free_bytes_min:

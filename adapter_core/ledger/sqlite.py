@@ -165,6 +165,7 @@ class SqliteLedger:
         return self._writer.trouble if self._writer else "opened read-only"
 
     async def commit(self, change: Change) -> int:
+        """As the port says.  A caller cancelled meanwhile doesn't know: the change may still land."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
         self._submit(Ticket(change, future, loop))

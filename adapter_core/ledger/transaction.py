@@ -47,7 +47,7 @@ class Transaction:
         self._master = master
 
     def write(self, change: Change) -> int:
-        """Returns the org's last sequence number.
+        """Returns the org's last sequence number.  ``heads`` moves on only when all of the change was written.
 
         Raises: Superseded, the driver's integrity error, TypeError or ValueError for a document JSON can't hold
         exactly.

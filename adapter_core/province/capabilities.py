@@ -14,6 +14,7 @@ class Capabilities:
     reverse_missing: what 2601 of nothing answers, ``ok`` (proves nothing) | ``error``.
     reverse_window: ``same_day`` | ``until_cleared``.
     reverse_ok: what an OK to 2601 means: ``effective`` | ``effective_after`` | ``nothing``.
+    shared_account_outside: ``acct_mulaid_pay`` is not part of ``acct_pay`` here.
     may_repeat: this gateway sends a POST again by itself, so no refusal of a money call is definite.
     sign_in: ``none`` | ``operator_day``: whose 9001 the calls carry.
     """
@@ -30,6 +31,7 @@ class Capabilities:
     reverse_ok_after_s: float = 0.0
     same_msgid_dedup: bool = False
     double_settle_refused: bool = False
+    shared_account_outside: bool = False
     may_repeat: bool = False
     sign_in: str = "none"
     money_deadline_s: float = 30.0

@@ -170,7 +170,8 @@ class TableDialect:
         text = spec.tell_text.partition(".")[2]
         lines = [b"ret=" + frame.ret.encode("ascii")] if frame.ret != spec.file_ret else []
         lines += [name.encode("ascii") + b"=" + raw for name, raw in frame.outs.items() if name != text and raw]
-        return b"\n".join([*lines, frame.outs.get(text, b"")])
+        body = frame.outs.get(text, b"")
+        return b"\n".join([*lines, body] if body or not lines else lines)
 
     def _decode_reply(self, asked: Operation, frame: Frame) -> Reply:
         spec = self.table.spec

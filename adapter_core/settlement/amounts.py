@@ -48,7 +48,7 @@ def amounts(result: Mapping[str, Any]) -> Amounts:
     )
 
 
-def broken_identities(result: Mapping[str, Any], shared_inside_account: bool = True) -> list[str]:
+def broken_identities(result: Mapping[str, Any], shared_account_outside: bool = False) -> list[str]:
     """The identities a result breaks, in words; empty when all hold.
 
     ``medfee_sumamt = fund_pay_sumamt + psn_part_amt + hosp_part_amt`` and ``psn_part_amt = acct_pay + psn_cash_pay`` (plus
@@ -57,7 +57,7 @@ def broken_identities(result: Mapping[str, Any], shared_inside_account: bool = T
     if "medfee_sumamt" not in result:
         return ["medfee_sumamt is missing"]
     told = amounts(result)
-    own = told.account + told.cash + (ZERO if shared_inside_account else told.shared_account)
+    own = told.account + told.cash + (told.shared_account if shared_account_outside else ZERO)
     part = Decimal(result.get("psn_part_amt", own))
     faults = []
     if part != own:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adapter_core.province.messages import Outcome
+from adapter_core.province.dialect import Dialect
+from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.policy import Reason
 from adapter_core.settlement.amounts import Amounts, amounts
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.values.content import Content
+from adapter_core.values.errors import TranslationError
+from adapter_core.values.frames import Frame
 
 UNKNOWN_MARK = "【结果未知，请勿改自费】"
 
@@ -43,8 +46,9 @@ def work_order(case: Case) -> str:
 
 
 def in_words(told: Amounts) -> str:
-    account = told.account + told.shared_account
-    return f"总额 {told.total} 元，基金支付 {told.fund} 元，个人账户 {account} 元，现金 {told.cash} 元"
+    """Amounts for a cashier; a refund's negatives are named as what they are worth."""
+    account = abs(told.account + told.shared_account)
+    return f"总额 {abs(told.total)} 元，基金支付 {abs(told.fund)} 元，个人账户 {account} 元，现金 {abs(told.cash)} 元"
 
 
 def amounts_outcome(state: str, content: Content, refs: Mapping[str, str]) -> Outcome:
@@ -53,7 +57,7 @@ def amounts_outcome(state: str, content: Content, refs: Mapping[str, str]) -> Ou
     text = {
         "QUOTED": f"预结算：{words}。患者同意后请继续结算",
         "SETTLED": f"结算成功：{words}。请收取现金并打印结算单",
-        "VOIDED": f"退费成功：{words} 已全部退回，请按原渠道退还患者",
+        "VOIDED": f"退费成功：{words}，已全部退回，请按原渠道退还患者",
     }[state]
     return Outcome(state, state, text, content, refs, NEXT[state])
 
@@ -91,9 +95,25 @@ def standing_outcome(case: Case) -> Outcome:
         "FROZEN": f"{UNKNOWN_MARK}结果待人工核定，工单号 {order}，请联系医保办，不要重复结算",
         "NOT_APPLIED": "已核实：医保中心没有这笔结算，可重新结算",
         "CANCELLED": "本次结算已取消，没有送医保中心",
+        "SETTLED": "结算成功，结算仍然有效",
+        "VOIDED": "该笔结算已退费",
         "NOT_SENT": "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试",
     }.get(state, f"当前状态 {state}，工单号 {order}")
     return Outcome(state, state, text, {}, {}, NEXT.get(state, ()))
+
+
+def in_their_form(dialect: Dialect, asked: Operation, outcome: Outcome) -> Frame:
+    """The answer's frame.  What their form can't carry after all is told as not known, never as failed: the ledger has it.
+
+    Raises: TranslationError when not even that can be said (a message that was refused unread).
+    """
+    try:
+        return dialect.encode_reply(asked, outcome)
+    except TranslationError:
+        if outcome.state in ("SETTLED", "VOIDED"):
+            text = f"{UNKNOWN_MARK}结果已入账，但本院接口无法表达，请联系医保办查询"
+            return dialect.encode_reply(asked, Outcome("PENDING", "NOT_TELLABLE", text))
+        raise
 
 
 def outcome_data(outcome: Outcome) -> dict[str, Any]:

@@ -29,7 +29,10 @@ class Verdict:
 
 def judge(gateway: Gateway, call: Call, frame: Frame) -> Verdict:
     """The verdict on a whole reply.  Nothing is believed before every check of the call's class has passed."""
-    reply = gateway.decode(call, frame)
+    try:
+        reply = gateway.decode(call, frame)
+    except Exception as error:  # the guard of the contract: a plugin that trips over a reply leaves the outcome unknown
+        return Verdict(Result.UNKNOWN, "PLUGIN_FAILED", type(error).__name__)
     if reply.mark is Mark.UNREADABLE:
         return Verdict(Result.UNKNOWN, "REPLY_UNREADABLE", reply.text)
     if reply.mark is Mark.REFUSED:
@@ -62,7 +65,7 @@ def reply_contradictions(gateway: Gateway, call: Call, reply: Reply) -> list[str
         return []
     result = reply.content.get("result", {})
     faults = [f"echo {name} differs" for name in gateway.echo_faults(call, reply)]
-    faults += broken_identities(result)
+    faults += broken_identities(result, gateway.capabilities.shared_account_outside)
     if call.kind_class == "N" and not result.get("setl_id"):
         faults.append("setl_id is missing")
     faults += _total_faults(call, result)

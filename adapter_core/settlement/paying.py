@@ -24,6 +24,7 @@ from adapter_core.settlement.states import Result, State
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Refused, TranslationError
 from adapter_core.values.moments import china, iso, national_date
+from adapter_core.values.money import from_fen
 
 MONEY = "settled"
 SEARCHED = ("psn_no", "certno", "psn_name", "tel")
@@ -108,6 +109,10 @@ class Paying:
             await self._refuse(context, "NOT_TELLABLE", fault)
             return
         quoted = amounts(context.bill.content["trial"])
+        told_before = {name: int(value) for name, value in case.data.get("quoted", {}).items()}
+        if told_before and told_before != quoted.as_fen():
+            await self._quote_changed(context, operation, told_before)
+            return
         ready = move(
             case,
             State.READY,
@@ -117,6 +122,17 @@ class Paying:
         )
         event = self._event("PREPARED", context, {"quoted": quoted.as_fen()})
         await self._commit(Change(case.org, events=(event,), cases=(ready,), search=self._search(context)))
+
+    async def _quote_changed(self, context: Context, operation: Operation, before: Mapping[str, int]) -> None:
+        """An old quote was tried again and the centre splits it otherwise: the patient decides anew."""
+        case = context.case
+        assert case is not None
+        now = amounts(context.bill.content["trial"])
+        data = {**case.data, "quoted": now.as_fen(), "intent": "quote"}
+        quoted = move(replace(case, data=data), State.QUOTED, self._now())
+        content = self._told_content(context, context.bill.content["trial"])
+        text = f"预结算金额有变化，未结算：原现金 {from_fen(before['cash_fen'])} 元，现为 {answers.in_words(now)}。请患者确认后再结算"
+        await self._tell(context, quoted, Outcome("QUOTED", "QUOTE_CHANGED", text, content, {}, answers.NEXT["QUOTED"]))
 
     async def _stop(self, context: Context, stopped: StepStopped) -> None:
         """A step before the money was refused or not reached: no money is at stake."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from weakref import WeakValueDictionary
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
@@ -17,11 +18,11 @@ from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random, Wire
+from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.standing import view
-from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.states import UNDECIDED, Result, State
 from adapter_core.values.errors import Refused, TranslationError
 from adapter_core.values.moments import national_time
 
@@ -48,7 +49,7 @@ class Pipeline:
         self._reception = Reception(ledger, clock, random)
         self._paying = Paying(ledger, self._caller, self._chain, clock, random, dialects, observer)
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._doors: dict[str, asyncio.Lock] = {}
+        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(
         self, place: Place, dialect: Dialect, operation: Operation, wait_s: float | None = None
@@ -61,6 +62,10 @@ class Pipeline:
         for _ in range(CONFLICT_TRIES):
             try:
                 return await self._handle(place, dialect, operation, wait)
+            except VisitHeld as held:
+                raise Refused(
+                    str(held), code="VISIT_HELD", message_zh="该笔费用已有一笔结算在办理，请先处理该笔"
+                ) from held
             except Conflict:
                 continue  # somebody else wrote first: read again, decide anew
         raise Refused("too many writers for one visit", code="VISIT_HELD", message_zh="该就诊正在处理中，请稍后重试")
@@ -193,11 +198,12 @@ class Pipeline:
 
     async def _answer(self, running: asyncio.Task[None], case_id: str, wait: float) -> Outcome:
         await asyncio.wait({running}, timeout=wait)
-        if running.done() and not running.cancelled() and running.exception() is not None:
-            raise running.exception() or AssertionError
         case = await self._ledger.case(case_id)
         assert case is not None
-        return answers.standing_outcome(case)
+        failure = running.exception() if running.done() and not running.cancelled() else None
+        if failure is not None and case.state not in UNDECIDED:
+            raise failure
+        return answers.standing_outcome(case)  # whatever went wrong in doubt, the HIS hears that it is not known
 
     def _door(self, place: Place, operation: Operation) -> asyncio.Lock:
         """One request at a time decides about one encounter; the unique index decides between processes."""

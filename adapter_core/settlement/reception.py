@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from adapter_core.province.dialect import Dialect, RefKind
 from adapter_core.province.messages import Operation, Outcome
@@ -11,6 +12,7 @@ from adapter_core.settlement.absorb import absorb, content_hash, request_hash
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
 from adapter_core.settlement.decisions import move
+from adapter_core.settlement.filing import undo_step
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
@@ -151,13 +153,13 @@ class Reception:
         key = await self._free_key(place, operation)
         own = await self._ledger.case_by_key(place.org, "settle", key) if key else None
         if own is not None:
-            return await self._continued(place, operation, own)
+            return await self._continued(place, dialect, operation, own)
         found = await self.locate(place, dialect, operation)
-        if found.case is not None and self._is_same(found.case, operation):
-            return await self._continued(place, operation, found.case)
+        if found.case is not None and found.case.state not in ENDED_WITHOUT_MONEY:
+            return await self._continued(place, dialect, operation, found.case)
         twin = await self._twin(found, operation)
         if twin is not None:
-            return await self._continued(place, operation, twin)
+            return await self._continued(place, dialect, operation, twin)
         return await self._new_case(place, dialect, operation, found, key)
 
     async def _free_key(self, place: Place, operation: Operation) -> str:
@@ -173,9 +175,6 @@ class Reception:
             number += 1
             key = f"{base}#{number}"
 
-    def _is_same(self, case: Case, operation: Operation) -> bool:
-        return case.data.get("asked") == asked_hash(operation) or case.state is State.QUOTED
-
     async def _twin(self, found: Found, operation: Operation) -> Case | None:
         """A case of this encounter that stands or may stand, asked for in the same words under another number."""
         if found.encounter is None or operation.verb != "settle":
@@ -187,12 +186,11 @@ class Reception:
                     return case
         return None
 
-    async def _continued(self, place: Place, operation: Operation, case: Case) -> Case:
+    async def _continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
         """An existing case met again: told again, taken up again, or the quote it was now settled."""
         if case.state is State.QUOTED:
-            return await self._quote_continued(place, operation, case)
-        explicit = bool(operation.keys.get("settle")) and not operation.key_repeats
-        if explicit and case.key == operation.keys["settle"] and case.data.get("asked") != asked_hash(operation):
+            return await self._quote_continued(place, dialect, operation, case)
+        if case.data.get("asked") != asked_hash(operation):
             raise _key_reused(case)
         if case.state is State.NOT_SENT:
             again = move(case, State.PREPARING, iso(self._clock.wall()))
@@ -200,15 +198,30 @@ class Reception:
             return again
         return case
 
-    async def _quote_continued(self, place: Place, operation: Operation, case: Case) -> Case:
+    async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
         encounter, bill = await self._records(case)
         goal = place.gateway.route.goal(operation.kind, "quote")
         assert goal is not None
         now = national_time(self._clock.wall())
         encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
         unchanged = stands(goal, encounter, bill)
+        age_s = (self._clock.wall() - datetime.fromisoformat(case.changed_at)).total_seconds()
+        if age_s > place.timers.quote_ttl:
+            _, change = self.cancelled(case)
+            assert change is not None
+            await self._ledger.commit(change)
+            raise Refused(
+                f"quoted {age_s:.0f} s ago",
+                code="QUOTE_EXPIRED",
+                message_zh="预结算已过有效期，已作废，请重新预结算后再结算",
+            )
         if operation.verb == "quote" and unchanged:
             return case
+        if operation.verb == "quote" and operation.key_repeats:
+            _, change = self.cancelled(case)
+            assert change is not None
+            await self._ledger.commit(change)
+            return await self.open_case(place, dialect, operation)
         if operation.verb == "quote" or not unchanged:
             raise Refused(
                 "the quoted bill differs from what came",
@@ -216,7 +229,11 @@ class Reception:
                 message_zh="费用内容与上次预结算不一致，未结算，请先取消原预结算再重新预结算",
             )
         at = iso(self._clock.wall())
-        wanted = move(case, State.READY, at, data={**case.data, "intent": "settle", "asked": asked_hash(operation)})
+        old = age_s > place.timers.requote_after
+        data = {**case.data, "intent": "settle", "asked": asked_hash(operation)}
+        wanted = move(case, State.PREPARING if old else State.READY, at, data=data)
+        if old:
+            _, bill = undo_step(goal, encounter, bill)
         change = Change(
             place.org,
             cases=(wanted,),
@@ -293,12 +310,11 @@ class Reception:
 
         Raises: Refused USE_CANCEL, KEY_REUSED, NOT_SUPPORTED.
         """
-        key = operation.keys.get("void") or f"void:{target.case_id}"
-        own = await self._ledger.case_by_key(place.org, "void", key)
+        key, own = await self._void_key(place, operation, target)
         if own is not None:
             if own.target_case_id != target.case_id:
                 raise _key_reused(own)
-            return own
+            return await self._void_again(own, target)
         if target.state is State.VOIDED:
             return await self._void_of(target)
         if target.state is not State.SETTLED:
@@ -336,6 +352,28 @@ class Reception:
         change = Change(place.org, events=(accepted,), cases=(void, move(target, State.VOIDING, at)), aliases=aliases)
         await self._ledger.commit(change)
         return void
+
+    async def _void_key(self, place: Place, operation: Operation, target: Case) -> tuple[str, Case | None]:
+        """The key and the case that has it; without a key of the HIS's own, a refused refund may be asked for again."""
+        if operation.keys.get("void"):
+            return operation.keys["void"], await self._ledger.case_by_key(place.org, "void", operation.keys["void"])
+        number = 1
+        while True:
+            key = f"void:{target.case_id}:{number}"
+            own = await self._ledger.case_by_key(place.org, "void", key)
+            if own is None or own.state not in (State.REJECTED, State.NOT_APPLIED, State.CANCELLED):
+                return key, own
+            number += 1
+
+    async def _void_again(self, void: Case, target: Case) -> Case:
+        """A refund that never reached the centre is taken up again under its key; any other answers as it stands."""
+        if void.state is not State.NOT_SENT or target.state is not State.SETTLED:
+            return void
+        at = iso(self._clock.wall())
+        again = move(void, State.READY, at)
+        events = (self._event("RETRIED", again),)
+        await self._ledger.commit(Change(void.org, events=events, cases=(again, move(target, State.VOIDING, at))))
+        return again
 
     async def _void_of(self, target: Case) -> Case:
         for case in reversed(await self._ledger.cases_of_bill(target.bill_id)):

@@ -23,6 +23,10 @@ class Refusal(Exception):
         self.values = values
 
 
+class NoEffect(Exception):
+    """The centre says yes although there was nothing to do: 2601 of nothing, or of what is reversed already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request, whatever door it came through.  ``input``: the national input nodes."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter_core.simulator.benefits import Split
 from adapter_core.simulator.identity import base_fields
-from adapter_core.simulator.records import Ask, Asked, FeeLine, Refund, Refusal, Settlement, Visit
+from adapter_core.simulator.records import Ask, Asked, FeeLine, NoEffect, Refund, Refusal, Settlement, Visit
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
 from adapter_core.values.moments import china, national_date, national_time
@@ -124,21 +124,22 @@ def reverse(world: World, asked: Asked) -> None:
             return _reverse_admission(world, visit, oinfno)
     if world.temperament.reverse_missing == "error":
         raise Refusal("original_missing")
-    return None
+    raise NoEffect
 
 
 def _reverse_settlement(world: World, settlement: Settlement, oinfno: str) -> None:
     _refuse_other(world, oinfno, settlement.infno, national_date(settlement.at))
     if settlement.state == "refunded":
         raise Refusal("settlement_refunded")
-    if settlement.state == "settled":
-        world.reverse(settlement)
+    if settlement.state == "reversed":
+        raise NoEffect
+    world.reverse(settlement)
 
 
 def _reverse_refund(world: World, settlement: Settlement, made: Refund, oinfno: str) -> None:
     _refuse_other(world, oinfno, made.infno, national_date(made.at))
     if made.state == "reversed":
-        return
+        raise NoEffect
     for sn in settlement.lines:
         line = settlement.visit.lines.get(sn)
         if line is None or line.setl_id:
@@ -150,6 +151,8 @@ def _reverse_admission(world: World, visit: Visit, oinfno: str) -> None:
     _refuse_other(world, oinfno, "2401", national_date(visit.at))
     if world.standing(visit):
         raise Refusal("visit_has_settlement")
+    if visit.cancelled:
+        raise NoEffect
     visit.cancelled = True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from adapter_core.simulator import fees, identity, queries, settling, visits
-from adapter_core.simulator.records import Answer, Asked, Refusal
+from adapter_core.simulator.records import Answer, Asked, NoEffect, Refusal
 from adapter_core.simulator.world import World, data_table
 from adapter_core.standard.codec import codec
 from adapter_core.values.content import Content
@@ -74,6 +74,8 @@ def answer(world: World, asked: Asked) -> Answer:
         output = found.run(world, _as_base(asked, base))
     except Refusal as refusal:
         return refused(refusal)
+    except NoEffect:
+        return Answer("0")
     told = Answer("0", output=output, committed=found.writes)
     world.keep(asked, told)
     return told

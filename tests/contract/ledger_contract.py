@@ -23,20 +23,70 @@ class SearchableLedger(Ledger, Protocol):
 
 
 def encounter(name: str = "e1", **more: Any) -> Encounter:
-    return Encounter(**{"encounter_id": name, "org": ORG, "encounter_key": f"key-{name}", "kind": "outpatient", "dialect": "d", "version": 1, **more})
+    return Encounter(
+        **{
+            "encounter_id": name,
+            "org": ORG,
+            "encounter_key": f"key-{name}",
+            "kind": "outpatient",
+            "dialect": "d",
+            "version": 1,
+            **more,
+        }
+    )
 
 
 def bill(name: str = "b1", **more: Any) -> Bill:
-    return Bill(**{"bill_id": name, "org": ORG, "encounter_id": "e1", "visit_key": "v1", "chrg_bchno": name, "version": 1, **more})
+    return Bill(
+        **{
+            "bill_id": name,
+            "org": ORG,
+            "encounter_id": "e1",
+            "visit_key": "v1",
+            "chrg_bchno": name,
+            "version": 1,
+            **more,
+        }
+    )
 
 
 def case(name: str = "c1", **more: Any) -> Case:
-    settle = {"case_id": name, "org": ORG, "purpose": "settle", "key": f"key-{name}", "visit_key": "v1", "encounter_id": "e1", "bill_id": "b1"}
-    return Case(**{**settle, "kind": "outpatient", "dialect": "d", "state": State.PREPARING, "request_hash": "00", "version": 1, **more})
+    settle = {
+        "case_id": name,
+        "org": ORG,
+        "purpose": "settle",
+        "key": f"key-{name}",
+        "visit_key": "v1",
+        "encounter_id": "e1",
+        "bill_id": "b1",
+    }
+    return Case(
+        **{
+            **settle,
+            "kind": "outpatient",
+            "dialect": "d",
+            "state": State.PREPARING,
+            "request_hash": "00",
+            "version": 1,
+            **more,
+        }
+    )
 
 
 def call(name: str = "k1", **more: Any) -> CallRecord:
-    return CallRecord(**{"call_id": name, "org": ORG, "msgid": f"msgid-{name}", "step": "settle", "message": "2207", "kind_class": "N", "case_id": "c1", "version": 1, **more})
+    return CallRecord(
+        **{
+            "call_id": name,
+            "org": ORG,
+            "msgid": f"msgid-{name}",
+            "step": "settle",
+            "message": "2207",
+            "kind_class": "N",
+            "case_id": "c1",
+            "version": 1,
+            **more,
+        }
+    )
 
 
 def event(kind: str = "ACCEPTED", data: Mapping[str, Any] | None = None, **more: Any) -> Event:
@@ -61,11 +111,30 @@ class LedgerContract:
         seen = encounter(content={"person": {"psn_name": "测试甲"}}, standing={"2201": "x"}, mdtrt_id="M1")
         billed = bill(content={"fees": [amounts]}, standing={"2204": ["F1"]})
         settled = case(
-            state=State.SENDING, told={"amounts": amounts}, data={"quote": Decimal("0.00"), "tries": 3, "ok": True, "no": None},
-            total_fen=18650, fund_fen=0, cash_fen=-5, opened_at=AT, due_at=AT, epoch=4, owner="r1", wanted=False,
-            target_case_id="t", setl_id="S1", insuplc_admdvs="360100",
+            state=State.SENDING,
+            told={"amounts": amounts},
+            data={"quote": Decimal("0.00"), "tries": 3, "ok": True, "no": None},
+            total_fen=18650,
+            fund_fen=0,
+            cash_fen=-5,
+            opened_at=AT,
+            due_at=AT,
+            epoch=4,
+            owner="r1",
+            wanted=False,
+            target_case_id="t",
+            setl_id="S1",
+            insuplc_admdvs="360100",
         )
-        sent = call(result=Result.UNKNOWN, replied=True, burnt=True, body_hash="ab", not_after=AT, encounter_id="e1", bill_id="b1")
+        sent = call(
+            result=Result.UNKNOWN,
+            replied=True,
+            burnt=True,
+            body_hash="ab",
+            not_after=AT,
+            encounter_id="e1",
+            bill_id="b1",
+        )
         assert await ledger.commit(Change(ORG, encounter=seen, bills=(billed,), cases=(settled,), calls=(sent,))) == 0
 
         assert await ledger.encounter("e1") == seen == await ledger.encounter_by_key(ORG, "key-e1")
@@ -75,7 +144,9 @@ class LedgerContract:
         assert read == replace(settled, data={**settled.data, "tries": Decimal(3)})
         assert read.state is State.SENDING
         assert {name: str(value) for name, value in read.told["amounts"].items()} == {
-            "medfee_sumamt": "186.50", "cnt": "2.0000", "big": "12345678901234.5678",
+            "medfee_sumamt": "186.50",
+            "cnt": "2.0000",
+            "big": "12345678901234.5678",
         }
         assert type(read.data["tries"]) is Decimal
         assert await ledger.calls_of_case("c1") == [sent]
@@ -108,7 +179,11 @@ class LedgerContract:
         for change in stale:
             with pytest.raises(VersionMoved):
                 await ledger.commit(change)
-        await ledger.commit(Change(ORG, cases=(case(version=2, state=State.READY, told={"n": "2"}),), calls=(call(version=2, burnt=True),)))
+        await ledger.commit(
+            Change(
+                ORG, cases=(case(version=2, state=State.READY, told={"n": "2"}),), calls=(call(version=2, burnt=True),)
+            )
+        )
         found = await ledger.case("c1")
         assert found is not None
         assert (found.version, found.state, found.told) == (2, State.READY, {"n": "2"})
@@ -220,7 +295,9 @@ class LedgerContract:
 
     async def test_events_come_back_in_order_with_raw_bytes(self, ledger: SearchableLedger) -> None:
         body = bytes(range(256)) * 3
-        await ledger.commit(Change(ORG, events=(event("ACCEPTED", {"n": Decimal("1.10")}), event("OTHER", case_id="c2"))))
+        await ledger.commit(
+            Change(ORG, events=(event("ACCEPTED", {"n": Decimal("1.10")}), event("OTHER", case_id="c2")))
+        )
         last = await ledger.commit(Change(ORG, events=(event("REPLY", raw=body, encounter_id="e1"), event("OUTCOME"))))
         assert last == 4
         events = await ledger.events_of_case("c1")
@@ -275,7 +352,9 @@ class LedgerContract:
         assert [ledger.sequence(ORG) for _ in range(3)] == [1, 2, 3]
         assert ledger.sequence("other") == 1
 
-    async def test_concurrent_commits_all_land_and_conflicts_take_down_only_themselves(self, ledger: SearchableLedger) -> None:
+    async def test_concurrent_commits_all_land_and_conflicts_take_down_only_themselves(
+        self, ledger: SearchableLedger
+    ) -> None:
         changes = [one_case(f"c{n}", f"v{n % 50}") for n in range(100)]
         outcomes = await asyncio.gather(*map(ledger.commit, changes), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [int] * 50 + [VisitHeld] * 50

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import resource
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,10 +42,24 @@ class HandClock:
         return self.now
 
 
-def open_ledger(folder: Path, *, clock: HandClock | None = None, environment: str = "test", keys: MasterKey = MASTER, read_only: bool = False, ballast_bytes: int = 0, free_bytes_min: int = 0) -> SqliteLedger:
+def open_ledger(
+    folder: Path,
+    *,
+    clock: HandClock | None = None,
+    environment: str = "test",
+    keys: MasterKey = MASTER,
+    read_only: bool = False,
+    ballast_bytes: int = 0,
+    free_bytes_min: int = 0,
+) -> SqliteLedger:
     return SqliteLedger.open(
-        folder / "ledger.db", keys, environment=environment, clock=clock or HandClock(),
-        read_only=read_only, ballast_bytes=ballast_bytes, free_bytes_min=free_bytes_min,
+        folder / "ledger.db",
+        keys,
+        environment=environment,
+        clock=clock or HandClock(),
+        read_only=read_only,
+        ballast_bytes=ballast_bytes,
+        free_bytes_min=free_bytes_min,
     )
 
 
@@ -70,8 +85,8 @@ class TestSqliteLedger(LedgerContract):
 def test_the_statements_name_the_columns_of_the_schema() -> None:
     for projection in (sql.ENCOUNTERS, sql.BILLS, sql.CASES, sql.CALLS):
         assert {"ordinal", *projection.columns} == set(schema.metadata.tables[projection.table].columns.keys())
-    assert sql.JOURNAL_COLUMNS == tuple(schema.journal.columns.keys())
-    assert sql.ALIAS_COLUMNS == tuple(schema.aliases.columns.keys())
+    assert tuple(schema.journal.columns.keys()) == sql.JOURNAL_COLUMNS
+    assert tuple(schema.aliases.columns.keys()) == sql.ALIAS_COLUMNS
 
 
 def test_no_column_holds_a_float_or_a_numeric() -> None:
@@ -99,13 +114,18 @@ async def test_a_future_resolves_only_after_its_commit(tmp_path: Path, ledger: S
 
 async def test_commits_are_synced_before_they_are_acknowledged(ledger: SqliteLedger) -> None:
     connection = write_connection(ledger)
-    settings = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}
+    settings = {
+        name: connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
 async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as first:
-        await first.commit(Change(ORG, events=(event(raw=b"\x00"),), cases=(case(told={"x": "y"}),), search=(("tel", "1", "c1"),)))
+        await first.commit(
+            Change(ORG, events=(event(raw=b"\x00"),), cases=(case(told={"x": "y"}),), search=(("tel", "1", "c1"),))
+        )
     with open_ledger(tmp_path) as second:
         found = await second.case("c1")
         assert found is not None
@@ -201,7 +221,9 @@ def test_a_newer_ledger_is_refused_in_one_line(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.db") as newer:
         newer.execute("UPDATE meta SET value = '2' WHERE name = 'schema_version'")
     newer.close()
-    with pytest.raises(ConfigError, match=r"^the ledger was written by a newer his-adapter \(schema 2, .*\): install that version$"):
+    with pytest.raises(
+        ConfigError, match=r"^the ledger was written by a newer his-adapter \(schema 2, .*\): install that version$"
+    ):
         open_ledger(tmp_path)
 
 
@@ -252,19 +274,37 @@ def test_the_journal_is_append_only(ledger: SqliteLedger) -> None:
             write_connection(ledger).execute(statement)
 
 
-async def test_after_a_fault_of_the_disk_nothing_is_written_and_reads_go_on(ledger: SqliteLedger, caplog: pytest.LogCaptureFixture) -> None:
+@contextlib.contextmanager
+def failing_writes(file: Path) -> Iterator[None]:
+    """The system refuses to let any file of this process grow beyond that one's size: SQLite sees an I/O error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_after_a_fault_of_the_disk_nothing_is_written_and_reads_go_on(
+    tmp_path: Path, ledger: SqliteLedger, caplog: pytest.LogCaptureFixture
+) -> None:
     await ledger.commit(one_case("c1", "v1"))
-    connection = write_connection(ledger)
-    connection.execute("PRAGMA query_only = ON")  # every write now fails in SQLite itself
-    with pytest.raises(LedgerUnavailable):
-        await ledger.commit(one_case("c2", "v2"))
-    connection.execute("PRAGMA query_only = OFF")
+    statements: list[str] = []
+    write_connection(ledger).set_trace_callback(statements.append)
+    with failing_writes(tmp_path / "ledger.db-wal"):
+        waiting = [ledger.commit(one_case(f"w{n}", f"w{n}", told={"text": "x" * 100_000})) for n in range(100)]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {LedgerUnavailable}
+    assert "disk I/O error" in ledger.trouble
     with pytest.raises(LedgerUnavailable):
         await ledger.commit(one_case("c3", "v3"))
-    assert "readonly" in ledger.trouble
+    assert statements.count("BEGIN IMMEDIATE") == 1
     assert [record.levelno for record in caplog.records if "the ledger stops" in record.message] == [logging.CRITICAL]
     assert await ledger.case("c1") is not None
-    assert await ledger.case("c2") is None
+    assert await ledger.case("w0") is None
+    ledger.close()
+    with open_ledger(tmp_path) as again:
+        await again.commit(one_case("c3", "v3"))
 
 
 async def test_a_full_disk_gets_the_ballast_and_stops_when_that_doesnt_help(tmp_path: Path) -> None:
@@ -286,8 +326,21 @@ async def test_low_on_space_new_work_is_refused_and_work_under_way_is_written(tm
     with open_ledger(tmp_path, free_bytes_min=1 << 60) as ledger:
         with pytest.raises(LedgerUnavailable, match="nearly full"):
             await ledger.commit(one_case("c2", "v2"))
-        await ledger.commit(Change(ORG, events=(event("OUTCOME"),), cases=(case(version=2, state=State.SETTLED),), calls=(call("k9"),)))
+        await ledger.commit(
+            Change(ORG, events=(event("OUTCOME"),), cases=(case(version=2, state=State.SETTLED),), calls=(call("k9"),))
+        )
         assert ledger.trouble == ""
+
+
+def test_the_ballast_of_another_opening_stays(tmp_path: Path) -> None:
+    open_ledger(tmp_path, ballast_bytes=1 << 20).close()
+    open_ledger(tmp_path, ballast_bytes=0).close()
+    assert (tmp_path / "ledger.db.ballast").stat().st_size == 1 << 20
+
+
+def test_no_ballast_is_laid_where_it_would_take_the_reserve(tmp_path: Path) -> None:
+    open_ledger(tmp_path, ballast_bytes=1 << 20, free_bytes_min=1 << 60).close()
+    assert not (tmp_path / "ledger.db.ballast").exists()
 
 
 FULL_DISK = """
@@ -320,7 +373,12 @@ def test_on_a_really_full_disk_the_ballast_makes_room_for_the_outcome(tmp_path: 
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no small file system can be mounted here")
     project = str(Path(__file__).parents[2])
-    done = subprocess.run([*own_mounts, sys.executable, "-c", FULL_DISK, str(tmp_path), project], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*own_mounts, sys.executable, "-c", FULL_DISK, str(tmp_path), project],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     reply, outcome = map(int, done.stdout.split())
     assert outcome == reply + 1 > 10
@@ -360,7 +418,9 @@ def test_an_existing_ledger_opens_without_sqlalchemy(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "ledger.db")], check=True)
 
 
-def test_an_old_sqlite_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_sqlite_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
     open_ledger(tmp_path).close()
     assert "WAL-reset bug" in caplog.text

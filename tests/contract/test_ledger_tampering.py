@@ -48,7 +48,9 @@ def path(tmp_path: Path) -> Path:
     file = tmp_path / "ledger.db"
     with open_ledger(file) as ledger:
         for n in range(EVENTS):
-            ledger.commit_now(Change(ORG, events=(event(f"KIND{n}", {"amount": Decimal("1.00"), "n": str(n)}, raw=b"raw"),)))
+            ledger.commit_now(
+                Change(ORG, events=(event(f"KIND{n}", {"amount": Decimal("1.00"), "n": str(n)}, raw=b"raw"),))
+            )
         ledger.commit_now(Change("other", events=(event(), event())))
         ledger.commit_now(Change(ORG, cases=(case(told={"told": "a"}), case("c2", visit_key="v2", told={"told": "b"}))))
     return file
@@ -131,24 +133,54 @@ OTHER_COLUMNS = ("at", "kind", "case_id", "encounter_id", "key_id", "sealed", "h
 
 
 @pytest.mark.parametrize(
-    ("statements", "first"),
+    ("statements", "first", "reason"),
     [
-        ([f"DELETE FROM journal WHERE {MINE} AND seq = 2"], 2),
-        ([f"DELETE FROM journal WHERE {MINE} AND seq > 4"], 5),
-        ([f"DELETE FROM journal WHERE {MINE}"], 1),
-        ([f"DELETE FROM journal WHERE {MINE} AND seq = 2", f"UPDATE journal SET seq = seq - 1 WHERE {MINE} AND seq > 2"], 2),
-        ([f"UPDATE journal SET seq = seq + 100 WHERE {MINE} AND seq IN (2, 3)",
-          f"UPDATE journal SET seq = 105 - seq WHERE {MINE} AND seq > 100"], 2),
-        ([f"INSERT INTO journal SELECT org, seq + 1, {', '.join(OTHER_COLUMNS)} FROM journal WHERE {MINE} AND seq = {EVENTS}"], 7),
-        ([f"DELETE FROM heads WHERE {MINE}"], EVENTS),
-        ([f"UPDATE heads SET hash = x'00' WHERE {MINE}"], EVENTS + 1),
+        ([f"DELETE FROM journal WHERE {MINE} AND seq = 2"], 2, "missing"),
+        ([f"DELETE FROM journal WHERE {MINE} AND seq > 4"], 5, "ends early"),
+        ([f"DELETE FROM journal WHERE {MINE}"], 1, "ends early"),
+        (
+            [
+                f"DELETE FROM journal WHERE {MINE} AND seq = 2",
+                f"UPDATE journal SET seq = seq - 1 WHERE {MINE} AND seq > 2",
+            ],
+            2,
+            "changed",
+        ),
+        (
+            [
+                f"UPDATE journal SET seq = seq + 100 WHERE {MINE} AND seq IN (2, 3)",
+                f"UPDATE journal SET seq = 105 - seq WHERE {MINE} AND seq > 100",
+            ],
+            2,
+            "changed",
+        ),
+        (
+            [
+                f"INSERT INTO journal SELECT org, seq + 1, {', '.join(OTHER_COLUMNS)} FROM journal WHERE {MINE} AND seq = {EVENTS}"
+            ],
+            7,
+            "changed",
+        ),
+        ([f"DELETE FROM heads WHERE {MINE}"], EVENTS, "head is missing"),
+        ([f"UPDATE heads SET hash = x'00' WHERE {MINE}"], EVENTS + 1, "lead to its head"),
     ],
-    ids=["removal", "truncation", "all-removed", "removal-closed-up", "swap", "addition", "head-removed", "head-edited"],
+    ids=[
+        "removal",
+        "truncation",
+        "all-removed",
+        "removal-closed-up",
+        "swap",
+        "addition",
+        "head-removed",
+        "head-edited",
+    ],
 )
-def test_removal_reordering_and_truncation_are_found(path: Path, statements: list[str], first: int) -> None:
+def test_removal_reordering_and_truncation_are_found(
+    path: Path, statements: list[str], first: int, reason: str
+) -> None:
     behind_the_ledgers_back(path, *statements)
     assert broken(path) == (ORG, first)
-    with pytest.raises(LedgerDamaged, match=f"damaged at {first}"):
+    with pytest.raises(LedgerDamaged, match=f"damaged at {first}: .*{reason}"):
         open_ledger(path)
 
 
@@ -157,7 +189,9 @@ def test_a_chain_rewritten_without_the_master_key_is_found(path: Path) -> None:
         last = connection.execute(f"SELECT hash FROM journal WHERE {MINE} AND seq = 4").fetchone()[0]
     connection.close()
     behind_the_ledgers_back(
-        path, f"DELETE FROM journal WHERE {MINE} AND seq > 4", f"UPDATE heads SET seq = 4, hash = x'{last.hex()}' WHERE {MINE}"
+        path,
+        f"DELETE FROM journal WHERE {MINE} AND seq > 4",
+        f"UPDATE heads SET seq = 4, hash = x'{last.hex()}' WHERE {MINE}",
     )
     assert inspect(path).is_whole
     assert broken(path, MASTER) == (ORG, 4)
@@ -179,9 +213,8 @@ async def test_a_destroyed_data_key_ends_the_reading_and_leaves_the_chain(path: 
         connection.execute("UPDATE data_keys SET wrapped = x''")
     connection.close()
     assert inspect(path, MASTER).is_whole
-    with open_ledger(path, read_only=True) as ledger:
-        with pytest.raises(LedgerDamaged, match="destroyed"):
-            await ledger.events_of_case("c1")
+    with open_ledger(path, read_only=True) as ledger, pytest.raises(LedgerDamaged, match="destroyed"):
+        await ledger.events_of_case("c1")
 
 
 def test_a_broken_file_is_found(path: Path) -> None:
@@ -207,7 +240,10 @@ def test_the_chain_is_what_its_definition_says() -> None:
 
 def test_export_gives_the_sealed_journal_without_a_key(path: Path) -> None:
     rows = list(export(path))
-    assert [(row["org"], row["seq"]) for row in rows] == [(ORG, n + 1) for n in range(EVENTS)] + [("other", 1), ("other", 2)]
+    assert [(row["org"], row["seq"]) for row in rows] == [(ORG, n + 1) for n in range(EVENTS)] + [
+        ("other", 1),
+        ("other", 2),
+    ]
     assert set(rows[0]) == {"org", "seq", "at", "kind", "case_id", "encounter_id", "hash"}
     assert rows[EVENTS - 1]["hash"] == inspect(path).chains[0].head
     json.dumps(rows)
@@ -229,11 +265,19 @@ def test_looking_in_works_beside_a_running_writer(path: Path, caplog: pytest.Log
         assert inspect(path, MASTER).is_whole
         rows = list(export(path, Reading(MASTER, "auditor", StandingClock())))
         assert [row["kind"] for row in rows if row["org"] == ORG][-1] == "LAST"
-        assert [record.levelno for record in caplog.records if "can't be journalled" in record.message] == [logging.WARNING]
+        assert [record.levelno for record in caplog.records if "can't be journalled" in record.message] == [
+            logging.WARNING
+        ]
         ledger.commit_now(Change(ORG, events=(event("LATER"),)))
 
 
-@pytest.mark.parametrize("look", [lambda path, keys: inspect(path, keys), lambda path, keys: list(export(path, Reading(keys, "x", StandingClock())))])
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda path, keys: inspect(path, keys),
+        lambda path, keys: list(export(path, Reading(keys, "x", StandingClock()))),
+    ],
+)
 def test_another_master_key_is_refused(path: Path, look: Callable[[Path, MasterKey], Inspection]) -> None:
     with pytest.raises(ConfigError, match="sealed with master key"):
         look(path, MasterKey(bytes(32)))

@@ -323,6 +323,28 @@ async def test_cancelling_at_every_turn_of_the_loop(scheme: str, tmp_path, caplo
 
 
 @counts_descriptors
+@pytest.mark.usefixtures("no_collector")
+async def test_cancelled_when_just_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def connect_and_wait(*args, **options):
+        made = await connect(*args, **options)
+        connected.set()
+        await asyncio.Event().wait()
+        return made
+
+    connected = asyncio.Event()
+    async with Hostile(silent) as hostile:
+        before = descriptors()
+        monkeypatch.setattr(loop, "create_connection", connect_and_wait)
+        task = asyncio.create_task(CentreTransport(True).handle_async_request(request(hostile.url)))
+        await connected.wait()
+        assert await cancelled(task) is False
+        await turns_until(lambda: descriptors() == before)
+
+
+@counts_descriptors
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.usefixtures("no_collector")
 async def test_a_centre_that_reads_nothing_holds_no_descriptor(scheme: str, tmp_path) -> None:

@@ -20,7 +20,7 @@ ORG = "H36010000001"
 MASTER = MasterKey(bytes(range(32)))
 KILLS = 4
 
-WRITER = '''
+WRITER = """
 import asyncio, sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ async def main():
     await asyncio.gather(*(settle(ledger, run, lane) for lane in range(8)))
 
 asyncio.run(main())
-'''
+"""
 
 
 class StandingClock:
@@ -67,9 +67,7 @@ class StandingClock:
 
 def open_ledger(path: Path) -> SqliteLedger:
     """Checks the file and the whole chain."""
-    return SqliteLedger.open(
-        path, MASTER, environment="test", clock=StandingClock(), ballast_bytes=0, free_bytes_min=0
-    )
+    return SqliteLedger.open(path, MASTER, environment="test", clock=StandingClock(), ballast_bytes=0, free_bytes_min=0)
 
 
 def killed_after(path: Path, run: int, acknowledgements: int) -> list[tuple[int, str, int]]:

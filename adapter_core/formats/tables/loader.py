@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from adapter_core.formats.tables.fields import FieldTypes, national_fields
@@ -151,8 +152,11 @@ class _Builder:
         return frame
 
     def _envelope(self, side: Side) -> Record:
-        raw = self.raw.get("frame", {}).get(side, {})
-        return Record(f"frame.{side}", self._parse_rows(f"frame.{side}", raw.get("rows", []), "", False))
+        name, raw = f"frame.{side}", self.raw.get("frame", {}).get(side, {})
+        self._unknown_keys(name, raw, {"rows", "implied"})
+        rows = self._parse_rows(name, raw.get("rows", []), "", False)
+        implied = self._each(name, raw.get("implied", []), "", self._rows.implied)
+        return Record(name, rows, implied=tuple(found for found in implied if found))
 
     def _success(self) -> Success | None:
         entry = self.raw.get("success", {})
@@ -191,6 +195,7 @@ class _Builder:
             self.faults.append(f"record {name}: into {into!r} is no list section")
         rows = self._with_layout(name, self._expanded(name), layout, into, cells)
         self._check_places(name, rows, cells)
+        implied = self._each(f"record {name}, implied", entry.get("implied", []), into, self._rows.implied)
         record = Record(
             name=name,
             rows=rows,
@@ -200,8 +205,8 @@ class _Builder:
             closed=entry.get("closed", False),
             keep_rest=entry.get("rest", "") == "keep",
             at=entry.get("at", ""),
-            implied=tuple(found for found in self._each(name, "implied", into, self._rows.implied) if found),
-            derived=tuple(self._each(name, "derived", into, self._rows.derived)),
+            implied=tuple(found for found in implied if found),
+            derived=tuple(self._each(f"record {name}, derived", entry.get("derived", []), into, self._rows.derived)),
             within=frozenset(str(path) for path in entry.get("within", [])),
         )
         self._records[name] = record
@@ -222,9 +227,12 @@ class _Builder:
     def _with_layout(
         self, name: str, raw: list[Any], layout: Mapping[str, Any], into: str, cells: int
     ) -> tuple[Row, ...]:
-        changed = {str(row[0]): row for row in layout.get("rows", [])}
-        merged = [changed.pop(str(row[0]), row) if isinstance(row, list) and row else row for row in raw]
-        return self._parse_rows(f"record {name}", [*merged, *changed.values()], into, cells > 0)
+        """A layout's rows take the places of the rows they touch."""
+        rows = self._parse_rows(f"record {name}", raw, into, cells > 0)
+        changed = self._parse_rows(f"record {name}, layout", layout.get("rows", []), into, cells > 0)
+        taken = {place for row in changed for place in row.places}
+        kept = tuple(row for row in rows if taken.isdisjoint(row.places))
+        return kept + tuple(replace(row, number=len(rows) + row.number) for row in changed)
 
     def _parse_rows(self, where: str, raw: list[Any], into: str, positional: bool) -> tuple[Row, ...]:
         rows = []
@@ -235,13 +243,13 @@ class _Builder:
                 self.faults.append(f"{where}, row {number} {_shown(entry)}: {fault}")
         return tuple(rows)
 
-    def _each(self, name: str, key: str, into: str, parse: Any) -> list[Any]:
+    def _each(self, where: str, entries: list[Any], into: str, parse: Any) -> list[Any]:
         found = []
-        for number, entry in enumerate(self.raw["record"][name].get(key, []), 1):
+        for number, entry in enumerate(entries, 1):
             try:
                 found.append(parse(entry, into))
             except Faulty as fault:
-                self.faults.append(f"record {name}, {key} {number} {_shown(entry)}: {fault}")
+                self.faults.append(f"{where} {number} {_shown(entry)}: {fault}")
         return found
 
     def _check_places(self, name: str, rows: tuple[Row, ...], cells: int) -> None:

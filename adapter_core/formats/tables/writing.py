@@ -223,7 +223,12 @@ def _special_writer(record: Record, row: Row) -> Callable[[_Into], None]:
 
 
 def _value(into: _Into, row: Row) -> Any:
-    """The one value a row writes: a sum of its targets, or what all of them say."""
+    """The one value a row writes: a sum of its targets, or what all of them say.
+
+    In a sum a payment that isn't told is 0 (I13); anything else, a balance, isn't: then there is no sum.
+    """
+    if row.meaning == "sum" and row.targets[0].field not in AMOUNTS_TOLD and _get(into, row.targets[0]) is None:
+        return None
     found = [value for target in row.targets if (value := _get(into, target)) is not None]
     if not found:
         return None

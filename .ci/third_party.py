@@ -1,0 +1,166 @@
+"""Writes ``docs/reference/third-party.md``: every package a hospital installs, its version, licence and reason.
+
+    .venv/bin/python .ci/third_party.py [--check]
+
+What is installed and at which version comes from ``requirements.lock``, the licence from the package's own metadata; only the
+reasons and what metadata does not say stand here.  Exit codes: 0, 1 stale or incomplete, 2 wrong arguments.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+PAGE = ROOT / "docs" / "reference" / "third-party.md"
+OURSELVES = "his-adapter (pyproject.toml)"
+
+REASONS = {
+    "cryptography": "SM3, SM4, sealing of personal data in the ledger, TLS",
+    "httptools": "strict HTTP/1.1 parsing of what a centre answers, on our own transport",
+    "httpx": "HTTP client towards the centres",
+    "lxml": "XML and XSD, with entities, DTD and network off",
+    "msgspec": "JSON of national messages with exact decimals",
+    "pluggy": "hooks through which province plugins register",
+    "pydantic-settings": "configuration from TOML and environment",
+    "python-stdnum": "checks of identity numbers; used unmodified, as its licence asks",
+    "rich": "tables and progress in the terminal",
+    "sqlalchemy": "the ledger's SQL for SQLite and PostgreSQL",
+    "structlog": "structured logs",
+    "tenacity": "bounded repeats of reading calls",
+    "typer": "the command line",
+    "tzdata": "China's time zone on Windows",
+    "zeep": "SOAP envelopes of centres that speak SOAP",
+}
+
+# Read in the package's own licence file: its metadata is silent, vague, or only installed on another platform.
+LICENCES_READ = {"colorama": "BSD-3-Clause", "isodate": "BSD-3-Clause", "python-stdnum": "LGPL-2.1-or-later"}
+
+SPDX = {
+    "Apache 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "ISC License": "ISC",
+    "MIT License": "MIT",
+}
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One entry of the lock: a package at a version, and which packages brought it."""
+
+    name: str
+    version: str
+    brought_by: tuple[str, ...]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: third_party.py [--check]\n")
+        return 2
+    try:
+        page = third_party_page().encode()
+    except LookupError as gap:
+        sys.stderr.write(f"{gap.args[0]}\n")
+        return 1
+    if not arguments:
+        PAGE.write_bytes(page)
+        return 0
+    if PAGE.exists() and PAGE.read_bytes().replace(b"\r\n", b"\n") == page:
+        return 0
+    sys.stderr.write(f"{PAGE.name} is stale: run python .ci/third_party.py\n")
+    return 1
+
+
+def third_party_page() -> str:
+    """The whole page.  Raises: LookupError: a package without a reason, a licence or a pin."""
+    pins = {pin.name: pin for pin in read_lock(LOCK.read_text("utf-8"))}
+    ranges = declared_ranges()
+    if missing := [name for name in ranges if name not in pins]:
+        raise LookupError(f"not in {LOCK.name}: {', '.join(missing)}; run make lock")
+    chosen = [
+        f"| {name} | `{ranges[name]}` | {pins[name].version} | {licence(name)} | {reason(name)} |"
+        for name in sorted(ranges)
+    ]
+    brought = [
+        f"| {pin.name} | {pin.version} | {licence(pin.name)} | {', '.join(by)} |"
+        for pin, by in brought_along(pins, set(ranges))
+    ]
+    return "\n".join(
+        [
+            "# Third-party packages",
+            "",
+            "Made by `python .ci/third_party.py` from `requirements.lock` and the packages' own metadata: do not edit.",
+            "Tools used only for development are not listed, since no hospital installs them.",
+            "",
+            "## Chosen by the adapter",
+            "",
+            "| package | accepted | locked | licence | why |",
+            "|---|---|---|---|---|",
+            *chosen,
+            "",
+            "## Brought along by those",
+            "",
+            "| package | locked | licence | brought by |",
+            "|---|---|---|---|",
+            *brought,
+            "",
+        ]
+    )
+
+
+def read_lock(text: str) -> Iterator[Pin]:
+    for entry in re.split(r"\n(?=[a-z])", text):
+        head = re.match(r"([a-z0-9-]+)==(\S+)", entry)
+        if head is None:
+            raise LookupError(f"{LOCK.name}: no exact version in {entry.splitlines()[0]!r}")
+        brought_by = re.findall(r"^    #(?: via)? +(\S.*)$", entry, re.MULTILINE)
+        yield Pin(head[1], head[2], tuple(brought_by))
+
+
+def declared_ranges() -> dict[str, str]:
+    """Name to accepted versions of ``[project] dependencies``, e.g. ``{"lxml": ">=5.3"}``."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return dict(re.findall(r"^([a-z0-9-]+)([^;\n]*)", "\n".join(project["dependencies"]), re.MULTILINE))
+
+
+def brought_along(pins: dict[str, Pin], chosen: set[str]) -> Iterator[tuple[Pin, list[str]]]:
+    """What the chosen packages need in turn; a development tool that needs it too is not named."""
+    installed = set(chosen)
+    while grown := {pin.name for pin in pins.values() if installed & set(pin.brought_by)} - installed:
+        installed |= grown
+    for name in sorted(installed - chosen):
+        yield pins[name], [by for by in pins[name].brought_by if by in installed]
+
+
+def licence(name: str) -> str:
+    """The SPDX expression.  Raises: LookupError when neither metadata nor our own table says it."""
+    if name in LICENCES_READ:
+        return LICENCES_READ[name]
+    try:
+        said = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        raise LookupError(f"{name} is not installed here: add its licence to LICENCES_READ") from None
+    classifiers = [
+        line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if line.startswith("License ::")
+    ]
+    for candidate in (said["License-Expression"], said["License"], *classifiers):
+        found = SPDX.get(candidate, candidate) if candidate else ""
+        if found and re.fullmatch(r"[\w.+-]+(?: (?:OR|AND|WITH) [\w.+-]+)*", found):
+            return found
+    raise LookupError(f"{name} does not name its licence clearly: read it and add it to LICENCES_READ")
+
+
+def reason(name: str) -> str:
+    if name not in REASONS:
+        raise LookupError(f"{name} has no reason in .ci/third_party.py: why does a hospital install it?")
+    return REASONS[name]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+# Everything a newcomer or CI runs. Needs Python >= 3.11, git and make; the rest comes from requirements.lock into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+
+.PHONY: help demo test check lock
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    settle a day's visits against the simulated centre and print what happened"
+	@echo "make test    the whole test suite"
+	@echo "make check   format, lint, types, floors, made pages"
+	@echo "make lock    write requirements.lock anew from pyproject.toml (needs a package index)"
+
+demo: $(READY)
+	@$(BIN)/his-adapter demo
+
+# Two processes: the suite is small enough for any laptop, and a file's tests stay together so fixtures are built once.
+test: $(READY)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m adapter_core.standard.reference --check
+	$(BIN)/python .ci/third_party.py --check
+	$(BIN)/uv pip check --python $(BIN)/python
+
+# Keeps the versions of the present lock: UPGRADE=--upgrade takes the newest, UPGRADE="--upgrade-package NAME" one of them.
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --quiet $(UPGRADE) --output-file requirements.lock
+	$(BIN)/python .ci/third_party.py
+
+# uv installs the lock in a tenth of pip's time, but does not read pip's settings: where only pip knows the way to a
+# package index (a hospital's or a campus mirror), pip does the work.
+$(READY): requirements.lock pyproject.toml $(PLUGINS:=/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "his-adapter needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV): this takes a few seconds, more on a slow network ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@awk '/^[a-z]/ {ours = /^uv==/} ours' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock || \
+		$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-index --no-deps --no-build-isolation \
+		-e . $(addprefix -e ,$(PLUGINS))
+	@touch $@

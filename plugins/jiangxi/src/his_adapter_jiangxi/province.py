@@ -1,0 +1,23 @@
+"""What this plugin offers: Jiangxi (36), its legacy dialects; gateways and policy are added by their own modules."""
+
+from __future__ import annotations
+
+from adapter_core.province.policy import Policy
+from adapter_core.province.province import CONTRACT, Province
+from his_adapter_jiangxi.dialect import fuzhou, neusoft
+
+PROVINCE = Province(
+    name="jiangxi",
+    title="江西省",
+    version="0.1.0",
+    contract=CONTRACT,
+    regions=("36",),
+    dialects={"jiangxi-neusoft": neusoft, "jiangxi-fuzhou": fuzhou},
+    gateways={},
+    policy=Policy(),
+    not_supported=(
+        "东软：9110 签退、1500 待遇封锁、2210/2240 登记、2320 撤销明细、2430 撤销结算（没有可依据的报文次序）",
+        "抚州：DJ01–DJ22 登记与明细、JS06 撤销、JS13–JS17（没有可依据的报文次序）",
+        "吉安、赣州 ZRHosJK.dll（助记码，无标记）；上饶 ylbxdyjk.dll（按位置的 C 函数）",
+    ),
+)
