@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +38,10 @@ Hook = Callable[[str, str, Content], Content]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a table can't say, as a pair: after a message is read, and before it is written.  Both pure."""
+    """What a table can't say, as a pair: after a message is read, and before it is written.
+
+    Both pure.  ``before_encode`` may change records; the elements of a list it must replace, not change.
+    """
 
     after_decode: Hook
     before_encode: Hook
@@ -225,8 +227,11 @@ class TableDialect:
         return self._hooks.after_decode(message.id, side, content) if self._hooks else content
 
     def _before_encode(self, message: Message, side: str, sections: Content) -> Content:
-        # A copy: a hook works on its own sections, never on the operation it came from.
-        return self._hooks.before_encode(message.id, side, deepcopy(sections)) if self._hooks else sections
+        if self._hooks is None:
+            return sections
+        # A hook works on its own records, never on those of the operation they came from.
+        own = {name: dict(part) if isinstance(part, Mapping) else list(part) for name, part in sections.items()}
+        return self._hooks.before_encode(message.id, side, own)
 
 
 def _keys(message: Message, content: Content, refs: Mapping[str, str], echo: Mapping[str, str]) -> dict[str, str]:

@@ -120,7 +120,7 @@ async def test_a_writer_killed_while_making_the_ledger_leaves_nothing_half_made(
         "connection.set_trace_callback(count)\n"
         "sqlite_file.create(connection, 'test', MasterKey(bytes(range(32))))\n"
     )
-    for statement in (1, 2, 20, 22):
+    for statement in (2, 20, 23):
         path = tmp_path / f"{statement}.db"
         done = subprocess.run([sys.executable, "-c", script, str(path), str(statement)], check=False)
         assert done.returncode == -signal.SIGKILL

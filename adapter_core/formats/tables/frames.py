@@ -70,6 +70,9 @@ class Opened(Protocol):
     def value(self, place: str) -> str:
         """The text at one place of the envelope or the records, for codes, matches and success rules."""
 
+    def leaves(self) -> dict[str, str]:
+        """Every text of the frame by its place, for comparing two frames."""
+
 
 class Building(Protocol):
     """A frame being put together."""
@@ -100,6 +103,7 @@ class DelimitedOpened:
         self.envelope = Envelope(frame, spec.charset)
         parts, data = (spec.ask_parts, spec.ask_data) if side == "ask" else (spec.tell_parts, spec.tell_data)
         text = frame_text(frame, spec.text_place(side), spec.charset)
+        self._data = data
         self._where = ""
         if spec.part:
             pieces = split_parts(text.rstrip("\r\n"), spec.part, terminated=True)
@@ -119,6 +123,13 @@ class DelimitedOpened:
             return self.envelope[place]
         cells = self._rows[0].split(self._spec.cell) if self._rows else []
         return cells[int(number)] if int(number) < len(cells) else ""
+
+    def leaves(self) -> dict[str, str]:
+        texts = dict(self.envelope)
+        texts.pop(f"part.{self._data}", None)
+        for row, text in enumerate(self._rows):
+            texts.update({f"{row}.{number}": cell for number, cell in enumerate(text.split(self._spec.cell))})
+        return texts
 
     def begin(self, side: MessageSide) -> None:
         """Rows need no preparation."""

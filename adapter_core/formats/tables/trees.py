@@ -66,6 +66,20 @@ class TreeOpened:
         found = _at(self._tree, path)
         return "" if isinstance(found, (dict, list)) else _leaf(found)
 
+    def leaves(self) -> dict[str, str]:
+        texts: dict[str, str] = {}
+        waiting: list[tuple[str, Any]] = [("", self._tree)]
+        while waiting:
+            path, value = waiting.pop()
+            if isinstance(value, dict):
+                waiting.extend((f"{path}.{name}", child) for name, child in value.items())
+            elif isinstance(value, list):
+                # A list of one reads like an element that stands alone.
+                waiting.extend((f"{path}[{number}]" if number else path, child) for number, child in enumerate(value))
+            else:
+                texts[path] = _leaf(value)
+        return texts
+
     def begin(self, side: MessageSide) -> None:
         self._taken = frozenset(record.at for record in side.records if record.at)
 
