@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -32,6 +33,7 @@ app = typer.Typer(
     help="跨省异地就医直接结算适配器 / settles medical insurance beside a HIS.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # its traceback would show local values
     rich_markup_mode="rich",
 )
 standard_app = typer.Typer(help="国家接口标准 / the national data standard.", no_args_is_help=True)
@@ -51,6 +53,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")  # `doctor` shows the warnings
     try:
         app()
     except AdapterError as error:
@@ -95,6 +98,10 @@ def settle(
     dialect: Annotated[str, typer.Option(help="本地接口名，见 plugins / dialect, see `plugins`")] = "national",
     config: ConfigOption = DEFAULT_CONFIG,
     wait: Annotated[float | None, typer.Option(help="最长等待秒数 / longest wait in seconds")] = None,
+    side: Annotated[
+        list[str] | None,
+        typer.Option(help="只有工作站知道的内容，名=值，如读卡器读出的卡号 / what only the workstation knows"),
+    ] = None,
     answers: Annotated[
         Path | None, typer.Option(help="把应答原始字节写到此目录 / write the answers' bytes into this folder")
     ] = None,
@@ -106,7 +113,7 @@ def settle(
     """
     from adapter_core.cli.playing import play
 
-    run(play(config, dialect, files, wait, answers, as_json))
+    run(play(config, dialect, files, wait, side or [], answers, as_json))
 
 
 @app.command()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,22 @@ class Played:
         return exit_code(self.error) if self.error else STATE_EXIT[self.outcome.state] if self.outcome else 0
 
 
-async def play_message(running: Adapter, dialect: Dialect, name: str, raw: bytes, wait_s: float | None) -> Played:
+async def play_message(
+    running: Adapter,
+    dialect: Dialect,
+    name: str,
+    raw: bytes,
+    wait_s: float | None,
+    side: Mapping[str, str] | None = None,
+) -> Played:
     """One local message through the whole adapter.
 
     A message that can't be read, or is refused, is still answered in its own form where the form allows it.
     """
     operation: Operation | None = None
     try:
-        operation = dialect.decode_request(dialect.read_frame_file(raw, name))
+        frame = replace(dialect.read_frame_file(raw, name), side=dict(side or {}))
+        operation = dialect.decode_request(frame)
         outcome = await running.pipeline.handle(running.place, dialect, operation, wait_s)
     except (TranslationError, Refused, NotSupported) as error:
         refused = Outcome("REJECTED", error.code, error.message_zh or str(error))
@@ -61,15 +69,22 @@ def _answer(dialect: Dialect, operation: Operation, outcome: Outcome) -> Frame |
 
 
 async def play(
-    config: Path, dialect_name: str, files: Iterable[Path], wait_s: float | None, answers: Path | None, as_json: bool
+    config: Path,
+    dialect_name: str,
+    files: Iterable[Path],
+    wait_s: float | None,
+    side: Iterable[str],
+    answers: Path | None,
+    as_json: bool,
 ) -> int:
     messages = [(path.name, path.read_bytes()) for path in _in_order(files)]
+    beside = dict(one.partition("=")[::2] for one in side)
     worst = 0
     shown = []
     async with adapter(load_config(config)) as running:
         dialect = running.dialect(dialect_name)
         for name, raw in messages:
-            played = await play_message(running, dialect, name, raw, wait_s)
+            played = await play_message(running, dialect, name, raw, wait_s, beside)
             worst = worst or played.exit
             if answers and played.answer:
                 answers.mkdir(parents=True, exist_ok=True)

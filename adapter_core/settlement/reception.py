@@ -160,6 +160,9 @@ class Reception:
         twin = await self._twin(found, operation)
         if twin is not None:
             return await self._continued(place, dialect, operation, twin)
+        quoted = await self._quoted(place, operation, found)
+        if quoted is not None:
+            return await self._continued(place, dialect, operation, quoted)
         return await self._new_case(place, dialect, operation, found, key)
 
     async def _free_key(self, place: Place, operation: Operation) -> str:
@@ -185,6 +188,13 @@ class Reception:
                 if case.purpose == "settle" and case.holds_visit and case.data.get("asked") == asked:
                     return case
         return None
+
+    async def _quoted(self, place: Place, operation: Operation, found: Found) -> Case | None:
+        """The open quote a settle message means that can't name it: protocols without bill keys."""
+        if found.bill is None or operation.verb != "settle" or operation.keys.get("visit"):
+            return None
+        holder = await self._ledger.holder(place.org, found.bill.visit_key)
+        return holder if holder is not None and holder.state is State.QUOTED else None
 
     async def _continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
         """An existing case met again: told again, taken up again, or the quote it was now settled."""

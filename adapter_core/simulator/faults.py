@@ -71,6 +71,11 @@ class FaultRule:
         unnamed = self.infno is None and self.psn_no is None
         return unnamed and bool(self.actions) and self.actions[0].name in CONNECTION_ACTIONS
 
+    @property
+    def at_once(self) -> bool:
+        """A ``refuse`` that names no request and no count: the listener closes when the rule is set, one time."""
+        return self.at_connection and self.nth is None and self.actions[0].name == "refuse"
+
     def meets(self, infno: str, psn_no: str) -> bool:
         """Count a request if it is this rule's; whether the rule acts on it."""
         if self.infno not in (None, infno) or self.psn_no not in (None, psn_no):
@@ -90,16 +95,13 @@ class RuleBook:
         return acting[0].actions if acting else ()
 
     def for_connection(self) -> tuple[Action, ...]:
-        acting = [rule for rule in self.rules if rule.at_connection and rule.meets("", "")]
+        acting = [rule for rule in self.rules if rule.at_connection and not rule.at_once and rule.meets("", "")]
         return acting[0].actions if acting else ()
 
     @property
     def closes(self) -> float | None:
-        """Seconds for which the listener closes at once: a ``refuse`` that names no request and no count."""
-        for rule in self.rules:
-            if rule.at_connection and rule.nth is None and rule.actions[0].name == "refuse":
-                return float(rule.actions[0].arguments["s"])
-        return None
+        """Seconds for which the listener closes at once."""
+        return next((float(rule.actions[0].arguments["s"]) for rule in self.rules if rule.at_once), None)
 
 
 def read_rules(rows: object) -> RuleBook:

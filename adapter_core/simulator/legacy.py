@@ -218,7 +218,7 @@ class Play:
             (row for row in rows if row["psn_insu_stas"] == "1"), rows[0]
         )
         both = {**told["baseinfo"], **chosen, "card_no": found.card_no}
-        return {"person": {key: value for key, value in both.items() if value is not None}}
+        return {"person": both}
 
     def _register(self) -> Content:
         visit = self._visit()
@@ -341,8 +341,7 @@ class Play:
             sn = row.get("feedetl_sn") or f"{visit.mdtrt_id}-{self.world.number('line'):06}"
             sent.append({**row, **_names(visit), "feedetl_sn": sn, "chrg_bchno": BATCH})
         told = self._call("2301" if inpatient else "2204", {"feedetail": sent})
-        lines: list[dict[str, Any]] = told["result"]
-        return lines
+        return list(told["result"])
 
     def _target(self) -> Target | None:
         named = self.operation.content.get("result", {}).get("setl_id") or self.operation.content.get(
@@ -401,7 +400,14 @@ class Play:
         if told.infcode != "0":
             raise _Refused(told)
         self.changed = self.changed or told.committed
-        return told.output or {}
+        return _present(told.output or {})
+
+
+def _present(value: Any) -> Any:
+    """Without what is null: content has no such thing."""
+    if isinstance(value, dict):
+        return {key: _present(one) for key, one in value.items() if one is not None}
+    return [_present(one) for one in value] if isinstance(value, list) else value
 
 
 class _Refused(Exception):

@@ -82,6 +82,11 @@ class Simulator:
         return f"http://{self.host}:{self.port}"
 
     @property
+    def listening(self) -> bool:
+        """Whether connections are accepted just now."""
+        return self._listener is not None
+
+    @property
     def entries(self) -> list[WireEntry]:
         """Every business request so far, oldest first."""
         return list(self._entries)

@@ -53,6 +53,7 @@ def load_samples(dialect: TableDialect, folder: Path) -> tuple[Sample, ...]:
 def meaning(dialect: TableDialect, sample: Sample) -> dict[str, Any]:
     """What the dialect reads in a sample, in the form of its expected values."""
     read: Any
+    parts: tuple[str, ...]
     if sample.asked is None:
         read, parts = dialect.decode_request(sample.frame), REQUEST_PARTS
     else:

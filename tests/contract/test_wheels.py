@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,80 +16,110 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(project.parent for project in CHECKOUT.glob("plugins/*/pyproject.toml"))
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+LOOK = """
+import json, sys, adapter_core
+from adapter_core.standard.source import schema_root
+print(json.dumps({"package": adapter_core.__file__, "schemas": str(schema_root()), "path": sys.path}))
+"""
 
 
 @dataclass(frozen=True)
 class Installation:
     """An environment made for these tests, and an empty folder to stand in."""
 
-    bin: Path
+    venv: Path
     empty: Path
 
     def run(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.bin / program, *arguments], cwd=self.empty, env=outside_env(), capture_output=True, text=True, encoding="utf-8"
-        )
-        assert done.returncode == 0, f"{program} {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return run(self.empty, self.venv / SCRIPTS / program, *arguments)
 
 
-def outside_env() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "YB_", "COV_"))}
-    return kept | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
+def run(folder: Path, program: str | Path, *arguments: str | Path) -> str:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "YB_"))}
+    env = kept | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
+    done = subprocess.run([program, *arguments], cwd=folder, env=env, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, f"{program} {arguments}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     home = tmp_path_factory.mktemp("hospital")
+    wheels, venv, empty = home / "wheels", home / "venv", home / "empty"
+    empty.mkdir()
     for project in (CHECKOUT, *PLUGINS):
-        tool(project, "-m", "hatchling", "build", "-t", "wheel", "-d", str(home / "wheels"))
-    tool(home, "-m", "venv", "--without-pip", str(home / "venv"))
-    bin_folder = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    wheels = sorted(map(str, (home / "wheels").iterdir()))
-    tool(home, "-m", "pip", "--python", str(bin_folder / "python"), "install", "--no-index", "--no-deps", *wheels)
-    lend_dependencies(home, bin_folder)
-    (home / "empty").mkdir()
-    return Installation(bin_folder, home / "empty")
+        run(project, sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels)
+    run(home, sys.executable, "-m", "venv", "--without-pip", venv)
+    python = venv / SCRIPTS / "python"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    run(home, *pip, "install", "--no-index", "--no-deps", *sorted(wheels.iterdir()))
+    lend_dependencies(Path(run(home, python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()))
+    return Installation(venv, empty)
 
 
-def tool(folder: Path, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=outside_env(), capture_output=True, text=True)
-    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def lend_dependencies(site_packages: Path) -> None:
+    """Lends this environment's copies of what the installed wheels declare, and nothing else, without a network.
 
-
-def lend_dependencies(home: Path, bin_folder: Path) -> None:
-    """Lends this environment's copies of what the wheels declare, and nothing else, without a network.
-
-    A package that we import but do not declare is therefore missing there, as it would be in a hospital.
+    A package that is imported but not declared is therefore missing there, as it would be in a hospital.
     """
-    lent = home / "lent"
+    lent = site_packages.parent / "lent"
     lent.mkdir()
-    for distribution in declared(home):
-        for file in distribution.files or []:
-            top = file.parts[0]
-            if top not in ("..", "__pycache__") and not (lent / top).exists():
-                (lent / top).symlink_to(Path(str(distribution.locate_file(top))))
-    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    asked = subprocess.run([bin_folder / "python", "-c", ask], capture_output=True, text=True, check=True)
-    # Behind site-packages on the path, so the wheels win.
-    (Path(asked.stdout.strip()) / "lent.pth").write_text(f"{lent}\n", encoding="utf-8")
+    for distribution in needed_by(metadata.distributions(path=[str(site_packages)])):
+        for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+            (lent / top).symlink_to(Path(str(distribution.locate_file(top))))
+    # A .pth line comes behind site-packages on the path, and the .pth files of the lender are not read: the wheels win.
+    (site_packages / "lent.pth").write_text(f"{lent}\n", encoding="utf-8")
 
 
-def declared(home: Path) -> Iterator[metadata.Distribution]:
-    """Every distribution that the built wheels need, directly or in turn, on this platform."""
-    ours = {name: wheel for wheel in (home / "wheels").iterdir() for name in [wheel.name.partition("-")[0]]}
-    wanted = [Requirement(name.replace("_", "-")) for name in ours]
-    seen: set[tuple[str, str]] = set()
+def needed_by(wheels: Iterable[metadata.Distribution]) -> Iterator[metadata.Distribution]:
+    """Every distribution that the wheels need on this platform, directly or in turn, but not the wheels themselves."""
+    ours = {wheel.name: wheel for wheel in wheels}
+    wanted = [Requirement(name) for name in ours]
+    seen: set[str] = set()
     while wanted:
         requirement = wanted.pop()
-        distribution = metadata.distribution(requirement.name)
-        is_ours = requirement.name.replace("-", "_") in ours
-        for extra in requirement.extras or {""}:
-            if (requirement.name, extra) in seen:
-                continue
-            seen.add((requirement.name, extra))
-            needs = map(Requirement, distribution.requires or [])
-            wanted += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
-        if not is_ours:
-            yield distribution
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        found = ours.get(requirement.name) or metadata.distribution(requirement.name)
+        if found.name not in ours and found.name not in seen:
+            seen.add(found.name)
+            yield found
+        for need in map(Requirement, found.requires or []):
+            if need.marker is None or any(
+                need.marker.evaluate({"extra": extra}) for extra in requirement.extras or {""}
+            ):
+                wanted.append(need)
+
+
+def test_the_wheel_is_what_runs(installed: Installation) -> None:
+    seen = json.loads(installed.run("python", "-c", LOOK))
+    package, venv = Path(seen["package"]).resolve(), installed.venv.resolve()
+    assert package.is_relative_to(venv)
+    assert Path(seen["schemas"]).resolve() == package.parent / "_schemas"
+    assert not [entry for entry in seen["path"] if entry and CHECKOUT in (Path(entry), *Path(entry).parents)]
+
+
+def test_the_wheel_carries_every_schema(installed: Installation) -> None:
+    (carried,) = installed.venv.rglob("adapter_core/_schemas")
+    in_checkout = {
+        file.relative_to(CHECKOUT / "schemas") for file in (CHECKOUT / "schemas").rglob("*") if file.is_file()
+    }
+    assert {Path("national/envelope.json"), Path("national/transactions/2207.json")} <= in_checkout
+    assert {file.relative_to(carried) for file in carried.rglob("*") if file.is_file()} == in_checkout
+
+
+def test_help_tells_the_commands(installed: Installation) -> None:
+    assert "plugins" in installed.run("his-adapter", "--help")
+
+
+def test_every_plugin_loads_from_its_wheel(installed: Installation) -> None:
+    told = json.loads(installed.run("his-adapter", "plugins", "--json"))
+    assert told["broken"] == []
+    assert {plugin["name"] for plugin in told["plugins"]} >= {project.name for project in PLUGINS}
+
+
+def test_the_demo_plays_outside_the_checkout(installed: Installation) -> None:
+    assert installed.run("his-adapter", "demo").strip()

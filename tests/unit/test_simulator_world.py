@@ -192,7 +192,11 @@ def test_a_trial_moves_nothing_and_tells_what_the_settlement_then_does() -> None
     assert not trial.committed
     assert truth_of(till.world) == before
     settled = till.ask("2207", "M-1", data=asked)
-    changed = {key for key in settled.output["setlinfo"] if trial.output["setlinfo"].get(key) != settled.output["setlinfo"][key]}
+    changed = {
+        key
+        for key in settled.output["setlinfo"]
+        if trial.output["setlinfo"].get(key) != settled.output["setlinfo"][key]
+    }
     assert changed == {"setl_id", "medins_setl_id"}
     assert settled.output["setlinfo"]["medins_setl_id"] == "M-1"
 
@@ -222,7 +226,9 @@ def test_a_repeated_msgid_happens_twice_unless_the_centre_remembers_it() -> None
         assert (second.output == first.output) == remembers
 
 
-@pytest.mark.parametrize(("query", "by_visit", "by_number"), [("by_visit", "0", "0"), ("by_setl_id_only", "-1", "0"), ("none", "-1", "-1")])
+@pytest.mark.parametrize(
+    ("query", "by_visit", "by_number"), [("by_visit", "0", "0"), ("by_setl_id_only", "-1", "0"), ("none", "-1", "-1")]
+)
 def test_a_settlement_is_found_as_far_as_the_centre_lets_it_be(query: str, by_visit: str, by_number: str) -> None:
     till = Till(care="")
     till.temper(query=query)
@@ -291,7 +297,9 @@ def test_2601_of_nothing_and_of_another_day_answer_by_temperament() -> None:
     assert till.ask("2601", data=late).infcode == "0"
 
 
-@pytest.mark.parametrize(("psn_no", "word"), [("T00000000010", "未办理"), ("T00000000011", "不在有效期"), ("T00000000008", "暂停")])
+@pytest.mark.parametrize(
+    ("psn_no", "word"), [("T00000000010", "未办理"), ("T00000000011", "不在有效期"), ("T00000000008", "暂停")]
+)
 def test_people_who_cannot_settle_are_refused_in_words(psn_no: str, word: str) -> None:
     till = Till(care="360100")
     registered = till.ask("2201", data={"psn_no": psn_no, "insutype": "310", "begntime": BEGUN, "ipt_otp_no": "MZ1"})
@@ -333,7 +341,13 @@ def test_fee_lines_are_keyed_and_protected_by_a_settlement() -> None:
 
 def test_a_seeded_stay_settles_and_a_stay_walks_from_admission_to_refund() -> None:
     till = Till(care="440300")
-    asked = {"psn_no": "T00000000001", "mdtrt_id": "S000000001", "medfee_sumamt": "186.50", "insutype": "310", "mid_setl_flag": "0"}
+    asked = {
+        "psn_no": "T00000000001",
+        "mdtrt_id": "S000000001",
+        "medfee_sumamt": "186.50",
+        "insutype": "310",
+        "mid_setl_flag": "0",
+    }
     told = till.ask("2304", data=asked)
     assert told.output["setlinfo"]["medfee_sumamt"] == Decimal("186.50")
     assert told.output["setlinfo"]["clr_type"] == "21"
@@ -341,7 +355,12 @@ def test_a_seeded_stay_settles_and_a_stay_walks_from_admission_to_refund() -> No
     admitted = till.ask("2401", mdtrtinfo={"psn_no": SHANGHAI, "insutype": "310", "begntime": BEGUN, "med_type": "21"})
     stay = {"psn_no": SHANGHAI, "mdtrt_id": admitted.output["result"]["mdtrt_id"]}
     sold = {**line(SHANGHAI, stay["mdtrt_id"], "", "F1", "SVC1", "3000.00"), "med_type": "21"}
-    back = {**line(SHANGHAI, stay["mdtrt_id"], "", "F2", "SVC1", "-500.00"), "cnt": "-1", "pric": "500", "init_feedetl_sn": "F1"}
+    back = {
+        **line(SHANGHAI, stay["mdtrt_id"], "", "F2", "SVC1", "-500.00"),
+        "cnt": "-1",
+        "pric": "500",
+        "init_feedetl_sn": "F1",
+    }
     assert till.ask("2301", feedetail=[sold, back]).infcode == "0"
     till.temper(discharge=True)
     bill = {**stay, "medfee_sumamt": "2500.00", "insutype": "310", "mid_setl_flag": "0", "acct_used_flag": "1"}
@@ -368,7 +387,13 @@ def test_totals_balance_when_the_institution_counts_as_the_centre_does() -> None
     till = Till(care="")
     till.settle(SHANXI, BILL)
     till.refund(till.settle(SHANXI, BILL))
-    period = {"insutype": "310", "clr_type": "11", "setl_optins": "140100", "stmt_begndate": "2026-11-21", "stmt_enddate": "2026-11-21"}
+    period = {
+        "insutype": "310",
+        "clr_type": "11",
+        "setl_optins": "140100",
+        "stmt_begndate": "2026-11-21",
+        "stmt_enddate": "2026-11-21",
+    }
 
     def rslt(flag: str, medfee: str, acct: str, count: str) -> str:
         sums = {"medfee_sumamt": medfee, "fund_pay_sumamt": "0.00", "acct_pay": acct, "fixmedins_setl_cnt": count}
@@ -385,7 +410,10 @@ def test_sign_in_diagnoses_and_strict_input_are_asked_for_when_the_temperament_w
     till = Till(care="")
     till.temper(sign_in=True)
     assert "签到" in till.ask("1101", data={"mdtrt_cert_type": "02", "mdtrt_cert_no": "T0000001"}).err_msg
-    assert till.ask("9001", signIn={"opter_no": "T001", "mac": "0", "ip": "0"}).output["signinoutb"]["sign_no"] in till.world.sign_ins
+    assert (
+        till.ask("9001", signIn={"opter_no": "T001", "mac": "0", "ip": "0"}).output["signinoutb"]["sign_no"]
+        in till.world.sign_ins
+    )
     till.temper(sign_in=False, diagnoses=True)
     assert "诊断" in till.settle(SHANXI, BILL).err_msg
     till.temper(diagnoses=False, strict_input=True)
@@ -400,13 +428,39 @@ def test_every_output_is_what_the_standard_prints() -> None:
     till.ask("9001", signIn={"opter_no": "T001", "mac": "0", "ip": "0"})
     visit = till.settle(SHANGHAI, BILL)
     mdtrt_id = visit.output["setlinfo"]["mdtrt_id"]
-    diagnosis = {"diag_type": "1", "diag_srt_no": 1, "diag_code": "J00", "diag_name": "感冒", "diag_dept": "内科", "dise_dor_no": "D1", "dise_dor_name": "测试医师", "diag_time": BEGUN, "vali_flag": "1"}
+    diagnosis = {
+        "diag_type": "1",
+        "diag_srt_no": 1,
+        "diag_code": "J00",
+        "diag_name": "感冒",
+        "diag_dept": "内科",
+        "dise_dor_no": "D1",
+        "dise_dor_name": "测试医师",
+        "diag_time": BEGUN,
+        "vali_flag": "1",
+    }
     named = {"psn_no": SHANGHAI, "mdtrt_id": mdtrt_id}
     day = {"begntime": "2026-11-21 00:00:00", "endtime": "2026-11-21 23:59:59"}
     till.ask("2203A", mdtrtinfo={**named, "med_type": "11", "begntime": BEGUN}, diseinfo=[diagnosis])
-    stay = {"psn_no": "T00000000001", "mdtrt_id": "S000000001", "medfee_sumamt": "186.50", "insutype": "310", "mid_setl_flag": "0"}
+    stay = {
+        "psn_no": "T00000000001",
+        "mdtrt_id": "S000000001",
+        "medfee_sumamt": "186.50",
+        "insutype": "310",
+        "mid_setl_flag": "0",
+    }
     admission = {"psn_no": SHANXI, "insutype": "310", "begntime": BEGUN, "med_type": "21"}
-    total = {"insutype": "310", "clr_type": "11", "setl_optins": "310000", "stmt_begndate": "2026-11-21", "stmt_enddate": "2026-11-21", "medfee_sumamt": "0", "fund_pay_sumamt": "0", "acct_pay": "0", "fixmedins_setl_cnt": "0"}
+    total = {
+        "insutype": "310",
+        "clr_type": "11",
+        "setl_optins": "310000",
+        "stmt_begndate": "2026-11-21",
+        "stmt_enddate": "2026-11-21",
+        "medfee_sumamt": "0",
+        "fund_pay_sumamt": "0",
+        "acct_pay": "0",
+        "fixmedins_setl_cnt": "0",
+    }
     asked: dict[str, dict[str, Any]] = {
         "1101": {"data": {"mdtrt_cert_type": "02", "mdtrt_cert_no": SHANGHAI}},
         "2001": {"data": {"psn_no": SHANGHAI, "insutype": "310", "med_type": "11"}},
@@ -436,7 +490,9 @@ def test_a_message_that_is_refused_changes_nothing() -> None:
     till.settle(SHANXI, BILL)
     before = truth_of(till.world)
     for infno in TRANSACTIONS:
-        told = till.ask(infno, data={"psn_no": SHANXI, "mdtrt_id": "M404", "omsgid": "M404", "oinfno": "2207", "setl_id": "J404"})
+        told = till.ask(
+            infno, data={"psn_no": SHANXI, "mdtrt_id": "M404", "omsgid": "M404", "oinfno": "2207", "setl_id": "J404"}
+        )
         assert not told.committed, infno
     assert till.ask("8888").infcode == "-1"
     assert truth_of(till.world) == before

@@ -149,7 +149,7 @@ class DelimitedOpened:
                 yield cells, prefix
 
     def finish(self, side: MessageSide, faults: list[Fault]) -> None:
-        if not side.rows and len(self._rows) > len(side.head):
+        if not (side.rows or side.any) and len(self._rows) > len(side.head):
             faults.append(Fault(f"{self._where}rows", f"{len(side.head)} 行", f"{len(self._rows)} 行"))
 
     def _cells(self, text: str, record: Record, prefix: str, marker: str, faults: list[Fault]) -> Cells | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapter_core.formats.tables.fields import FieldTypes, national_fields
-from adapter_core.formats.tables.rows import LISTS, Faulty, RowParser
+from adapter_core.formats.tables.rows import LISTS, Faulty, RowParser, listed
 from adapter_core.formats.tables.spec import (
     Form,
     FrameSpec,
@@ -30,7 +30,7 @@ _RECORD = set("into cells least closed rest at implied derived within rows layou
 _MESSAGE = set(
     "title verb evidence code match otherwise keys key_repeats fees_whole settle_with ask tell".split()
 )
-_SIDE = {"head", "rows", "rows_least"}
+_SIDE = {"head", "rows", "rows_least", "any"}
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -279,7 +279,7 @@ class _Builder:
             tell=self._side(key, "tell", entry.get("tell", {})),
             evidence=entry.get("evidence", ""),
             otherwise=entry.get("otherwise", ""),
-            match={place: frozenset(values) for place, values in entry.get("match", {}).items()},
+            match={place: tuple(listed(values)) for place, values in entry.get("match", {}).items()},
             keys={name: tuple([value] if isinstance(value, str) else value) for name, value in entry.get("keys", {}).items()},
             key_repeats=entry.get("key_repeats", False),
             fees_whole=entry.get("fees_whole", False),
@@ -300,7 +300,7 @@ class _Builder:
                 self.faults.append(f"message {key}.{side}: record {record.name} with into belongs in rows, others in head")
             if side == "ask" and any(target.section == "asked" for row in record.rows for target in row.targets):
                 self.faults.append(f"message {key}: a request repeats nothing that was asked ({record.name})")
-        return MessageSide(records["head"], records["rows"], int(entry.get("rows_least", 0)))
+        return MessageSide(records["head"], records["rows"], int(entry.get("rows_least", 0)), entry.get("any", False))
 
     def _check_messages(self, messages: Mapping[str, Message]) -> None:
         for message in messages.values():

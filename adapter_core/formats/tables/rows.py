@@ -80,10 +80,13 @@ class RowParser:
             constant=constant,
             rest=rest,
             write=constant if meaning == "constant" else options.get("write"),
-            absent=self._blank | {str(value) for value in _listed(options.get("absent", []))},
+            absent=self._blank | {str(value) for value in listed(options.get("absent", []))},
             must=bool(options.get("must", False)),
             drop=options.get("drop", ""),
-            when=tuple((self._key(place, positional), frozenset(_listed(values))) for place, values in options.get("when", {}).items()),
+            when=tuple(
+                (self._key(place, positional), frozenset(listed(values)))
+                for place, values in options.get("when", {}).items()
+            ),
         )
 
     def implied(self, raw: Any, into: str) -> Implied | None:
@@ -182,5 +185,6 @@ class RowParser:
                 raise Faulty(f"{convert.how} doesn't fit {target.field}, which is {' or '.join(sorted(types))}")
 
 
-def _listed(value: Any) -> list[str]:
+def listed(value: Any) -> list[str]:
+    """One value or several, as texts."""
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]

@@ -101,11 +101,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class MessageSide:
-    """The records of one direction of a message: fixed ones, then repeated ones."""
+    """The records of one direction of a message: fixed ones, then repeated ones.
+
+    any: rows that no record takes are accepted and dropped, where the family's own are not evidenced.
+    """
 
     head: tuple[Record, ...] = ()
     rows: tuple[Record, ...] = ()
     rows_least: int = 0
+    any: bool = False
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -124,7 +128,7 @@ class Message:
     tell: MessageSide
     evidence: str = ""
     otherwise: str = ""
-    match: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key_repeats: bool = False
     fees_whole: bool = False

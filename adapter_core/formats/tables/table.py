@@ -87,6 +87,7 @@ class FieldTable:
         building.envelope.update({place: text for place, text in places.items() if text})
         if side == "ask":
             building.envelope[self.spec.frame.code] = message.code
+            sections = _with_match(message, sections)
         else:
             building.envelope[self.spec.success.at] = self.spec.success.write
         write_side(message.side(side), self._writers, sections, building, faults)
@@ -129,6 +130,18 @@ class EnvelopeReader(RecordReader):
         super().read({place: envelope[str(place)] for place in places}, gathered, None, "")
         if envelope.get("soap.version", "1.1") != "1.1":
             gathered.sections["echo"]["soap.version"] = envelope["soap.version"]
+
+
+def _with_match(message: Message, sections: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A place by which messages of one code are told apart, and which no field fills, is written with its constant."""
+    constants = {}
+    for place, wanted in message.match.items():
+        group, _, path = place.partition(".")
+        for record in message.ask.head:
+            at = f"{record.at}." if record.at else ""
+            if group in ("head", "tree") and path.startswith(at):
+                constants[f"{record.name}.{path[len(at) :]}"] = wanted[0]
+    return {**sections, "x": {**constants, **sections.get("x", {})}} if constants else sections
 
 
 def tellable(text: str, charset: str) -> str:

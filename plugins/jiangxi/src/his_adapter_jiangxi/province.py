@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapter_core.province.policy import Policy
 from adapter_core.province.province import CONTRACT, Province
 from his_adapter_jiangxi.dialect import fuzhou, neusoft
+from his_adapter_jiangxi.gateway import jiangxi
 
 PROVINCE = Province(
     name="jiangxi",
@@ -13,7 +14,7 @@ PROVINCE = Province(
     contract=CONTRACT,
     regions=("36",),
     dialects={"jiangxi-neusoft": neusoft, "jiangxi-fuzhou": fuzhou},
-    gateways={},
+    gateways={"jiangxi": jiangxi},
     policy=Policy(),
     not_supported=(
         "东软：9110 签退、1500 待遇封锁、2210/2240 登记、2320 撤销明细、2430 撤销结算（没有可依据的报文次序）",
