@@ -23,8 +23,10 @@ from adapter_core.values.errors import AdapterError, ConfigError, TranslationErr
 from adapter_core.values.moments import iso
 
 if TYPE_CHECKING:
+    from adapter_core.centre.client import Endpoint
     from adapter_core.ledger.sqlite import SqliteLedger
     from adapter_core.settlement.pipeline import Pipeline
+    from adapter_core.settlement.ports import Wire
 
 PLAIN_DEFAULTS = {
     "visit.caty": "0",
@@ -157,51 +159,65 @@ def site_place(config: Config, loaded: Plugins) -> Place:
     )
 
 
-@asynccontextmanager
-async def adapter(config: Config, resolve: bool = True) -> AsyncIterator[Adapter]:
-    """A running adapter: recovery has scanned before it is handed out; nothing is lost when it stops.
+def site_endpoint(config: Config, place: Place) -> Endpoint:
+    """The configured address of the gateway.  Raises: ConfigError."""
+    from adapter_core.centre.client import Endpoint
 
-    resolve: False only looks: no case goes on.
-    """
-    from adapter_core.centre.client import Centre, Endpoint
-    from adapter_core.ledger.sealing import read_master_key
-    from adapter_core.ledger.sqlite import SqliteLedger
-    from adapter_core.settlement.pipeline import Pipeline
-
-    settings = config.settings
-    loaded = plugins(settings.plugins)
-    place = site_place(config, loaded)
-    master = read_master_key(config.master_key_path)
-    gateway = settings.gateway
+    gateway = config.settings.gateway
     certificate = (
         (config.path(gateway.client_cert_file), config.path(gateway.client_key_file))
         if gateway.client_cert_file and gateway.client_key_file
         else None
     )
-    endpoint = Endpoint(
+    return Endpoint(
         place.endpoint,
         gateway.url,
         plain_http_reason=gateway.plain_http,
         ca_file=config.path(gateway.ca_file) if gateway.ca_file else None,
         client_cert=certificate,
     )
-    clock = SystemClock()
-    ledger = SqliteLedger.open(config.ledger_path, master, environment=settings.environment, clock=clock)
-    centre = Centre([endpoint])
+
+
+def assembled(
+    config: Config, loaded: Plugins, place: Place, ledger: SqliteLedger, wire: Wire, clock: SystemClock
+) -> Adapter:
+    """An adapter on a given ledger and wire.  Nothing goes on before its pipeline's `resume`."""
+    from adapter_core.settlement.pipeline import Pipeline
 
     def dialect(name: str) -> Dialect | None:
         known = name in loaded.dialect_names()
-        return loaded.dialect(name, settings.dialect_options.get(name, {})) if known else None
+        return loaded.dialect(name, config.settings.dialect_options.get(name, {})) if known else None
 
     def observe(event: Mapping[str, str]) -> None:
         loaded.tell(event)
 
-    pipeline = Pipeline(ledger, centre, clock, SystemIds(), dialect, observe)
+    pipeline = Pipeline(ledger, wire, clock, SystemIds(), dialect, observe)
+    return Adapter(config, loaded, place, ledger, pipeline)
+
+
+@asynccontextmanager
+async def adapter(config: Config, resolve: bool = True) -> AsyncIterator[Adapter]:
+    """A running adapter: recovery has scanned before it is handed out; nothing is lost when it stops.
+
+    resolve: False only looks: no case goes on.
+    """
+    from adapter_core.centre.client import Centre
+    from adapter_core.ledger.sealing import read_master_key
+    from adapter_core.ledger.sqlite import SqliteLedger
+
+    loaded = plugins(config.settings.plugins)
+    place = site_place(config, loaded)
+    master = read_master_key(config.master_key_path)
+    endpoint = site_endpoint(config, place)
+    clock = SystemClock()
+    ledger = SqliteLedger.open(config.ledger_path, master, environment=config.settings.environment, clock=clock)
+    centre = Centre([endpoint])
+    running = assembled(config, loaded, place, ledger, centre, clock)
     try:
         if resolve:
-            await pipeline.resume(lambda org: place if org == place.org else None)
-        yield Adapter(config, loaded, place, ledger, pipeline)
+            await running.pipeline.resume(lambda org: place if org == place.org else None)
+        yield running
     finally:
-        await pipeline.close()
+        await running.pipeline.close()
         await centre.aclose()
         ledger.close()

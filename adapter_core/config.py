@@ -81,8 +81,24 @@ class TimerSettings(_Section):
     second_negative: float = Field(30.0, ge=0)
     query_steps: list[float] = Field(default_factory=lambda: [2.0, 5.0, 15.0, 30.0, 60.0])
     query_step_last: float = Field(300.0, gt=0)
+    reversal_retry: float = Field(60.0, gt=0)
+    lease: float = Field(45.0, gt=0)
     quote_ttl: float = Field(1800.0, gt=0)
     requote_after: float = Field(300.0, gt=0)
+
+
+class HttpSettings(_Section):
+    """Read by `serve`, which comes with a later release."""
+
+    listen: str = "127.0.0.1:8970"
+
+
+class ClientSettings(_Section):
+    """A caller of `serve`, which comes with a later release."""
+
+    name: str
+    token_file: Path
+    roles: list[str]
 
 
 class Settings(BaseSettings):
@@ -95,6 +111,8 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     gateway: GatewaySettings
     timers: TimerSettings = TimerSettings()  # type: ignore[call-arg]
+    http: HttpSettings = HttpSettings()
+    clients: list[ClientSettings] = Field(default_factory=list)
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from adapter_core.formats.soap import content_type, read_envelope, write_fault, wsdl_at
 from adapter_core.province.dialect import Dialect
@@ -44,7 +45,8 @@ class Target:
 @dataclass(slots=True)
 class LegacyDoor:
     """One dialect's door.  DLL families: the function's name travels as header ``X-Function``, further in-arguments as
-    ``X-In-<name>``, the return value comes back as ``X-Ret``; the body is the argument ``in`` and the buffer ``out``."""
+    ``X-In-<name>``, what only the workstation knows as ``X-Side-<name>``; the return value comes back as ``X-Ret``, further
+    buffers percent-encoded as ``X-Out-<name>``.  The body is the argument ``in`` and the buffer ``out``."""
 
     dialect: Dialect
     aliases: dict[tuple[str, str], Target] = field(default_factory=dict)
@@ -141,9 +143,7 @@ _STATES = {"quote": "QUOTED", "settle": "SETTLED", "void": "VOIDED", "cancel": "
 
 def frame_of(request: HttpRequest) -> Frame:
     """The request as a dialect reads it."""
-    named = {
-        name[5:].lower(): value.encode("latin-1") for name, value in request.headers if name.lower().startswith("x-in-")
-    }
+    named = {name: value.encode("latin-1") for name, value in _prefixed(request, "x-in-")}
     function = request.header("X-Function")
     return Frame(
         body=request.body,
@@ -152,14 +152,21 @@ def frame_of(request: HttpRequest) -> Frame:
         headers=request.headers,
         function=function,
         ins={"in": request.body, **named} if function else {},
+        side=dict(_prefixed(request, "x-side-")),
     )
+
+
+def _prefixed(request: HttpRequest, prefix: str) -> list[tuple[str, str]]:
+    pairs = [(name.lower(), value) for name, value in request.headers]
+    return [(name.removeprefix(prefix), value) for name, value in pairs if name.startswith(prefix)]
 
 
 def reply_of(frame: Frame) -> HttpReply:
     """A dialect's reply frame as HTTP."""
     headers = tuple(frame.headers) or (("Content-Type", "application/octet-stream"),)
     if frame.ret:
-        headers = (*headers, ("X-Ret", frame.ret))
+        further = ((f"X-Out-{name}", quote(value)) for name, value in frame.outs.items() if name != "out")
+        headers = (*headers, ("X-Ret", frame.ret), *further)
     return HttpReply(frame.body or frame.outs.get("out", b""), frame.status or 200, headers)
 
 
@@ -217,7 +224,8 @@ class Play:
         chosen = next((row for row in rows if row["insutype"] == wanted), None) or next(
             (row for row in rows if row["psn_insu_stas"] == "1"), rows[0]
         )
-        both = {**told["baseinfo"], **chosen, "card_no": found.card_no}
+        card = person.get("mdtrt_cert_no") or found.card_no
+        both = {**told["baseinfo"], **chosen, "card_no": found.card_no, "mdtrt_cert_no": card}
         return {"person": both}
 
     def _register(self) -> Content:
@@ -341,7 +349,7 @@ class Play:
             sn = row.get("feedetl_sn") or f"{visit.mdtrt_id}-{self.world.number('line'):06}"
             sent.append({**row, **_names(visit), "feedetl_sn": sn, "chrg_bchno": BATCH})
         told = self._call("2301" if inpatient else "2204", {"feedetail": sent})
-        return list(told["result"])
+        return [*told["result"]]
 
     def _target(self) -> Target | None:
         named = self.operation.content.get("result", {}).get("setl_id") or self.operation.content.get(
@@ -400,7 +408,7 @@ class Play:
         if told.infcode != "0":
             raise _Refused(told)
         self.changed = self.changed or told.committed
-        return _present(told.output or {})
+        return {name: _present(node) for name, node in (told.output or {}).items()}
 
 
 def _present(value: Any) -> Any:

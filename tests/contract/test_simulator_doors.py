@@ -13,6 +13,8 @@ import pytest
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.formats.signing import csb_headers, tif_headers
+from adapter_core.formats.soap import inner_xml, read_envelope, write_envelope
+from adapter_core.formats.xml import tree_of
 from adapter_core.province.dialect import RefKind
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.simulator.server import Simulator
@@ -305,6 +307,68 @@ async def test_a_legacy_library_call_travels_in_headers(client: httpx.AsyncClien
     assert (reply.headers["X-Ret"], reply.json()["content"]["person"]["psn_name"]) == ("0", "测试甲")
     refused = await client.post("/legacy/plain", json={})
     assert (refused.status_code, refused.headers["X-Ret"]) == (400, "-1")
+
+
+NAMESPACE = "http://pojo.webservice.service.ybdy.sinobest.cn"
+SOAP = "/web/services/STYDJY.STYDJYHttpSoap11Endpoint/"
+
+
+def soap(number: str, **elements: str) -> bytes:
+    common = {"aab299": "440800", "yab600": "440800", "akb026": "TEST0000000000000001", "akb021": "测试医院一", "aab301": "360100",
+              "yab060": "360100", "aac002": "T00000000001", "aac043": "01", "aac044": "110101190001010000"}  # fmt: skip
+    inner = "".join(f"<{name}>{value}</{name}>" for name, value in {**common, **elements}.items())
+    text = f'<?xml version="1.0" encoding="GBK"?><input>{inner}</input>'
+    return write_envelope("1.1", NAMESPACE, "STYDJKService", {"TransNo": number, "Inxml": text})
+
+
+async def test_the_soap_door_of_guangdong_quotes_settles_and_takes_back_the_seeded_stay() -> None:
+    dialects = pytest.importorskip("his_adapter_guangdong.dialect", reason="the guangdong plugin is not installed")
+
+    async def call(client: httpx.AsyncClient, number: str, **elements: str) -> dict[str, Any]:
+        reply = await client.post(SOAP, content=soap(number, **elements), headers={"Content-Type": "text/xml"})
+        assert reply.status_code == 200
+        told = tree_of(inner_xml(read_envelope(reply.content).parameters["return"]))
+        assert isinstance(told, dict)
+        return told
+
+    async with (
+        Simulator(dialects={"guangdong-soap": dialects.stydj({})}) as one,
+        httpx.AsyncClient(base_url=one.url, trust_env=False) as client,
+    ):
+        assert b"STYDJKService" in (await client.get(SOAP + "?wsdl")).content
+        stay = {"ykc700": "S000000001", "ykc675": "1", "akc264": "186.50"}
+        assert (await call(client, "0211", ake007="20261121"))["output"]["aac003"] == "测试甲"
+        quoted = await call(client, "0303", **stay)
+        settled = await call(client, "0304", **stay)
+        assert quoted["output"]["yzz139"] == settled["output"]["yzz139"] == "134.76"
+        back = await call(client, "0305", ykc700="S000000001", otransid=settled["transid"])
+        assert back["errorcode"] == "0"
+        assert [row.state for row in one.world.settlements.values()] == ["refunded"]
+        assert [entry.committed for entry in one.entries] == [False, False, True, True]
+        assert (await client.post(SOAP, content=b"<x/>", headers={"Content-Type": "text/xml"})).status_code == 500
+
+
+async def test_the_library_door_of_jiangxi_settles_and_reverses() -> None:
+    dialects = pytest.importorskip("his_adapter_jiangxi.dialect", reason="the jiangxi plugin is not installed")
+    fees = "MZ1|1|01|CF001|20261121090000|Y001|XA00000001|测试药品|93.25|2|186.5|101||1||D001|测试医师|||K01|测试科||0|测试操作员|盒||"
+    head = "|20261121090000|测试操作员|||11|03|T00000000001|测试甲|T0000001$"
+    texts = {
+        "2610": f"2610^0001^T001^00000001^S1^320100^MZ1|0000{head}{fees}^1^",
+        "2620": f"2620^0001^T001^00000001^S2^320100^MZ1|DJ1{head}{fees}^1^",
+        "2421": "2421^0001^T001^00000001^S3^0000^2620|S2|^1^",
+    }
+    async with (
+        Simulator(dialects={"jiangxi-neusoft": dialects.neusoft({})}) as one,
+        httpx.AsyncClient(base_url=one.url, trust_env=False, headers={"X-Function": "BUSINESS_HANDLE"}) as client,
+    ):
+        told = {
+            code: await client.post("/legacy/jiangxi-neusoft", content=text.encode("gbk"))
+            for code, text in texts.items()
+        }
+        assert [reply.headers["X-Ret"] for reply in told.values()] == ["0", "0", "0"]
+        assert told["2620"].content.split(b"^")[2].startswith(b"186.50|")
+        (settlement,) = one.world.settlements.values()
+        assert (settlement.msgid, settlement.state) == ("S2", "reversed")
 
 
 async def test_as_a_process_it_names_its_port_and_ends_when_told() -> None:

@@ -5,7 +5,6 @@ The table says nearly everything.  Code is the SOAP of the centre's side, which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -81,12 +80,12 @@ class StydjCentre(TableDialect):
         super().__init__(_table(table_options), HOOKS)
         self._client = SoapClient(schema_file("his", "sinobest", "stydj.wsdl").read_bytes(), "1.1")
         options = site.options
-        self._institution = {
+        self._said = {
             "akb026": options.get("akb026", site.fixmedins_code),
             "akb021": options.get("akb021", site.fixmedins_name),
             "yab600": options.get("yab600", site.admdvs),
+            "ykc675": options.get("ykc675", "1"),
         }
-        self._settle_kind = options.get("ykc675", "1")
 
     def encode_request(self, operation: Operation) -> Frame:
         """Raises: as TableDialect."""
@@ -103,11 +102,6 @@ class StydjCentre(TableDialect):
         return super().decode_reply(asked, frame)
 
     def _completed(self, operation: Operation) -> Operation:
-        content: Mapping[str, Content] = operation.content
-        insured_at = content.get("person", {}).get("insuplc_admdvs")
-        local = {**self._institution, **({"yab060": insured_at} if insured_at else {})}
-        return replace(
-            operation,
-            content={**content, "x": {**local, **content.get("x", {})}},
-            echo={"ykc675": self._settle_kind, **operation.echo},
-        )
+        insured_at = operation.content.get("person", {}).get("insuplc_admdvs")
+        branch = {"yab060": insured_at} if insured_at else {}
+        return replace(operation, echo={**self._said, **branch, **operation.echo})

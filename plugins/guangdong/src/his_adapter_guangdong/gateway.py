@@ -95,7 +95,5 @@ def guangdong_soap(site: Site) -> LegacyGateway:
         POLICY,
         Capabilities(query_after_unknown="none"),
         site.options.get("path", SOAP_PATH),
-        echoes=[
-            (asked, f"x.{record}.{element}") for record in RECORDS_OF_MONEY for element, asked in REPEATED.items()
-        ],
+        echoes=[(asked, f"x.{record}.{element}") for record in RECORDS_OF_MONEY for element, asked in REPEATED.items()],
     )
