@@ -264,12 +264,12 @@ def _examine_site(config: Any, check: Any) -> None:
     try:
         found = region(settings.institution.admdvs)
         check("就医地区划", found is not None, found.name if found else f"{settings.institution.admdvs} 不在区划表中")
-        keys = read_master_key(config.master_key_path)
-        check("主密钥", True, "仅属主可读")
-        if config.ledger_path.exists():
-            check("账本", verify(config.ledger_path, keys).is_whole, str(config.ledger_path))
+        if not config.ledger_path.exists() and not config.master_key_path.exists():
+            check("密钥与账本", False, "尚未建立，首次结算时建立", warn=True)
         else:
-            check("账本", True, "尚未建立，首次结算时建立", warn=True)
+            keys = read_master_key(config.master_key_path)
+            check("主密钥", True, "仅属主可读")
+            check("账本", verify(config.ledger_path, keys).is_whole, str(config.ledger_path))
     except AdapterError as error:
         check("密钥与账本", False, str(error))
     check(

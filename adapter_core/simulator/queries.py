@@ -108,10 +108,12 @@ def _by_setl_id(world: World, setl_id: str, psn_no: str) -> tuple[Settlement, Re
 
 
 def _by_visit(world: World, mdtrt_id: str, psn_no: str) -> tuple[Settlement, Refund | None] | None:
+    visit = world.visits.get(mdtrt_id)
+    if visit is None or visit.psn_no != psn_no:
+        return None
     newest: tuple[float, int, Settlement, Refund | None] | None = None
-    for order, one in enumerate(world.settlements.values()):
-        of_visit = one.visit.mdtrt_id == mdtrt_id and one.visit.psn_no == psn_no
-        if not of_visit or one.state == "reversed" or not world.visible(one.since):
+    for order, one in enumerate(visit.settlements):
+        if one.state == "reversed" or not world.visible(one.since):
             continue
         made = one.refund if one.state == "refunded" and one.refund and world.visible(one.refund.since) else None
         row = (made.since if made else one.since, order, one, made)

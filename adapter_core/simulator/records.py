@@ -129,6 +129,7 @@ class Visit:
     discharged: bool = False
     diagnoses: list[Mapping[str, Any]] = field(default_factory=list)
     lines: dict[str, FeeLine] = field(default_factory=dict)
+    settlements: list[Settlement] = field(default_factory=list, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 
 from adapter_core.province.dialect import Dialect
@@ -152,6 +153,12 @@ class Simulator:
             connection = Connection(sock, self._accepted, loopback=peer[0] in LOOPBACK)
             task = loop.create_task(self._serve(connection))
             self._connections[connection] = task
+            task.add_done_callback(partial(self._leave, connection))
+
+    def _leave(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        """Also for a task that was cancelled before it began."""
+        self._connections.pop(connection, None)
+        connection.close()
 
     # one connection
 
@@ -165,9 +172,6 @@ class Simulator:
             return  # the peer is gone, or a rule cut it off
         except Exception:
             log.exception("simulated centre: a request failed")
-        finally:
-            self._connections.pop(connection, None)
-            connection.close()
 
     async def _begin(self, connection: Connection) -> bytes:
         """Let rules that name no request act before a byte is answered.  The control side is always let in."""

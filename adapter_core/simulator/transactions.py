@@ -17,11 +17,13 @@ FAILED = "-1"
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """run: what it does; writes: it changes the centre's truth; once: a known msgid may be answered from memory."""
+    """run: what it does; writes: it changes the centre's truth; once: a known msgid may be answered from memory;
+    kept: the answer is kept by its msgid."""
 
     run: Callable[[World, Asked], Content | None]
     writes: bool = True
     once: bool = False
+    kept: bool = False
 
 
 TRANSACTIONS = {
@@ -32,12 +34,12 @@ TRANSACTIONS = {
     "2203": Transaction(visits.inform),
     "2204": Transaction(fees.upload),
     "2205": Transaction(fees.withdraw),
-    "2206": Transaction(settling.trial, writes=False),
+    "2206": Transaction(settling.trial, writes=False, kept=True),
     "2207": Transaction(settling.settle, once=True),
     "2208": Transaction(settling.refund, once=True),
     "2301": Transaction(fees.upload),
     "2302": Transaction(fees.withdraw),
-    "2303": Transaction(settling.trial, writes=False),
+    "2303": Transaction(settling.trial, writes=False, kept=True),
     "2304": Transaction(settling.settle, once=True),
     "2305": Transaction(settling.refund, once=True),
     "2401": Transaction(visits.admit, once=True),
@@ -77,7 +79,8 @@ def answer(world: World, asked: Asked) -> Answer:
     except NoEffect:
         return Answer("0")
     told = Answer("0", output=output, committed=found.writes)
-    world.keep(asked, told)
+    if found.once or found.kept:
+        world.keep(asked, told)
     return told
 
 

@@ -22,7 +22,7 @@ from adapter_core.values.moments import Clock, national_date, parse_national_tim
 from adapter_core.values.money import yuan
 
 ANSWERS_KEPT = 5_000
-"""Answers kept by msgid, for ``dedup_msgid`` and ``other_reply``."""
+"""Answers kept by msgid, for ``dedup_msgid`` and ``other_reply``: of creates, trials and money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class Temperament:
     dedup_msgid: a money message with a known msgid gets the first answer again instead of happening twice.
     refuse_second: a settled bill is not settled again.  query: 5203 ``by_visit`` | ``by_setl_id_only`` | ``none``.
     query_lag_s: how long 5203 doesn't see a change yet.  reverse_missing: 2601 of nothing answers ``ok`` | ``error``.
-    reverse_window: ``same_day`` | ``until_cleared``.  recon_carries_msgid: the 3202 result file names the msgid.
+    reverse_window: ``same_day`` | ``until_cleared``.  recon_carries_msgid: the 3202 result file names the msgid (this
+    centre serves 3201 only as yet, so it shows nowhere).
     sign_in: calls need a sign_no from 9001.  diagnoses: a trial needs them.  discharge: 2304 (final) needs 2402.
     strict_input: a field that breaks the standard's tables refuses the message (5203 may leave out setl_id).
     """
@@ -145,7 +146,7 @@ class World:
 
     def standing(self, visit: Visit) -> list[Settlement]:
         """The visit's settlements that stand, oldest first."""
-        return [one for one in self.settlements.values() if one.visit is visit and one.state == "settled"]
+        return [one for one in visit.settlements if one.state == "settled"]
 
     def fee_line(
         self, sn: str, batch: str, row: Mapping[str, Any], amount: Decimal, cnt: Decimal, pric: Decimal
@@ -213,6 +214,7 @@ class World:
     def settle(self, settlement: Settlement) -> None:
         """Money moves: account, counters, lines."""
         self.settlements[settlement.setl_id] = settlement
+        settlement.visit.settlements.append(settlement)
         self._move(settlement, +1)
         for sn in settlement.lines:
             settlement.visit.lines[sn].setl_id = settlement.setl_id
