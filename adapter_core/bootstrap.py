@@ -196,25 +196,30 @@ def assembled(
 
 
 @asynccontextmanager
-async def adapter(config: Config, resolve: bool = True) -> AsyncIterator[Adapter]:
+async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adapter]:
     """A running adapter: recovery has scanned before it is handed out; nothing is lost when it stops.
 
-    resolve: False only looks: no case goes on.
+    read_only: only looks, also beside a running service: no case goes on.
     """
     from adapter_core.centre.client import Centre
-    from adapter_core.ledger.sealing import read_master_key
+    from adapter_core.ledger.sealing import create_master_key, read_master_key
     from adapter_core.ledger.sqlite import SqliteLedger
 
     loaded = plugins(config.settings.plugins)
     place = site_place(config, loaded)
+    if not config.ledger_path.exists() and not config.master_key_path.exists():
+        config.master_key_path.parent.mkdir(parents=True, exist_ok=True)
+        create_master_key(config.master_key_path)  # a new ledger gets a key of its own; an existing one never does
     master = read_master_key(config.master_key_path)
     endpoint = site_endpoint(config, place)
     clock = SystemClock()
-    ledger = SqliteLedger.open(config.ledger_path, master, environment=config.settings.environment, clock=clock)
+    ledger = SqliteLedger.open(
+        config.ledger_path, master, environment=config.settings.environment, clock=clock, read_only=read_only
+    )
     centre = Centre([endpoint])
     running = assembled(config, loaded, place, ledger, centre, clock)
     try:
-        if resolve:
+        if not read_only:
             await running.pipeline.resume(lambda org: place if org == place.org else None)
         yield running
     finally:

@@ -182,7 +182,7 @@ async def void_case(config: Path, key: str, reason: str, as_json: bool) -> int:
 
 
 async def show_case(config: Path, key: str, as_json: bool) -> int:
-    async with adapter(load_config(config), resolve=False) as running:
+    async with adapter(load_config(config), read_only=True) as running:
         case = await find_case(running, key)
         events = await running.ledger.events_of_case(case.case_id)
     amounts = {

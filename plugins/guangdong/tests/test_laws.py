@@ -66,7 +66,7 @@ def test_swapped_rows_are_noticed() -> None:
     def build(raw: dict[str, Any]) -> TableDialect:
         return TableDialect(FieldTable(build_spec(raw, "stydj.toml")), HOOKS)
 
-    assert laws.assert_swaps_are_caught(tomllib.loads(table_text("stydj")), build, SAMPLES) == 0
+    assert laws.assert_swaps_are_caught(tomllib.loads(table_text("stydj")), build, SAMPLES) >= 38
 
 
 @quick

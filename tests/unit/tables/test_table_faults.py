@@ -45,7 +45,7 @@ def faults_of(rows: str, extra: str = "") -> str:
         ('[0, "性别", "patient.gend"]', "no section 'patient'"),
         ('[0, "性别", "person.gend", "code:gender"]', "no [codes.gender]"),
         ('[0, "总额", "result.medfee_sumamt", "text"]', "text doesn't fit medfee_sumamt"),
-        ('[0, "时间", "visit.begntime", "date:yyyyMMdd"]', "date:yyyyMMdd doesn't fit begntime"),
+        ('[0, "时间", "result.setl_time", "date:yyyyMMdd"]', "date:yyyyMMdd doesn't fit setl_time"),
         ('[0, "时间", "visit.begntime", "time:yyyyMMddyyyy"]', "pattern"),
         ('["0 + 1", "账户", "result.acct_pay", "yuan"]', "exactly one *"),
         ('["0*", "账户", "result.acct_pay", "yuan"]', "* marks the rest"),
