@@ -7,6 +7,8 @@ is sealed under.  What only one database can do (triggers, pragmas) lies with th
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -204,3 +206,23 @@ search = Table(
     _text("case_id"),
     UniqueConstraint("kind", "blind", "case_id", name="search_once"),
 )
+
+
+def sqlite_statements() -> str:
+    """The tables as SQLite's own text: what ``sqlite_schema.sql`` must hold."""
+    from sqlalchemy.dialects import sqlite
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    dialect = sqlite.dialect()
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(CreateTable(table).compile(dialect=dialect))
+        statements.extend(
+            CreateIndex(index).compile(dialect=dialect)
+            for index in sorted(table.indexes, key=lambda one: str(one.name))
+        )
+    return "".join(re.sub(r"[ \t]+\n", "\n", str(statement)).strip() + ";\n" for statement in statements)
+
+
+if __name__ == "__main__":  # python -m adapter_core.ledger.schema > adapter_core/ledger/sqlite_schema.sql
+    print(sqlite_statements(), end="")

@@ -30,7 +30,9 @@ UNKNOWN_TEXT = "【结果未知，请勿改自费】"
 TAKE_BACK = frozenset(["void", "drop_fees", "unregister", "unadmit", "undischarge", "cancel", "abort"])
 TAKEN_BACK = frozenset({"VOIDED", "REVERSED", "NOT_APPLIED", "CANCELLED", "DONE"})
 DONE = frozenset({"SETTLED", "DONE"})
-NOT_DONE = frozenset({"REJECTED", "NOT_SENT", "NOT_APPLIED", "REVERSED", "VOIDED", "CANCELLED", "REFUSED", "NOT_SUPPORTED"})
+NOT_DONE = frozenset(
+    {"REJECTED", "NOT_SENT", "NOT_APPLIED", "REVERSED", "VOIDED", "CANCELLED", "REFUSED", "NOT_SUPPORTED"}
+)
 
 Hook = Callable[[str, str, Content], Content]
 """``(message, "ask" | "tell", sections) → sections``: changes what it is given, or a copy, and returns it."""
@@ -128,7 +130,9 @@ class TableDialect:
         if message.verb == "settle":
             return quoted
         if not message.settle_with:
-            raise NotSupported(f"{self.name}: nothing settles what {message.id} quotes", message_zh="此业务没有对应的结算报文")
+            raise NotSupported(
+                f"{self.name}: nothing settles what {message.id} quotes", message_zh="此业务没有对应的结算报文"
+            )
         settle = self.table.spec.messages[message.settle_with]
         return replace(quoted, message=settle.id, verb=settle.verb, otherwise=settle.otherwise)
 

@@ -6,6 +6,7 @@ table can say, money, safety and purity go over values that hypothesis draws (st
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
@@ -82,8 +83,10 @@ def assert_swaps_are_caught(raw: Mapping[str, Any], build: BuildDialect, samples
     """
     survivors, tried = [], 0
     for where, rows in _row_lists(raw):
-        filled = [number for number, row in enumerate(rows) if isinstance(row, list) and str(row[2])[:1] not in ("-", "=")]
-        for first, second in zip(filled, filled[1:], strict=False):
+        filled = [
+            number for number, row in enumerate(rows) if isinstance(row, list) and str(row[2])[:1] not in ("-", "=")
+        ]
+        for first, second in itertools.pairwise(filled):
             tried += 1
             changed = deepcopy(dict(raw))
             swapped = dict(_row_lists(changed))[where]
@@ -167,7 +170,9 @@ def _done(verb: str) -> str:
 
 
 def _read(dialect: TableDialect, sample: Sample, frame: Frame) -> Operation | Reply:
-    return dialect.decode_reply(operation_of(dialect, sample), frame) if sample.is_reply else dialect.decode_request(frame)
+    return (
+        dialect.decode_reply(operation_of(dialect, sample), frame) if sample.is_reply else dialect.decode_request(frame)
+    )
 
 
 def _written(dialect: TableDialect, sample: Sample) -> Frame:

@@ -45,7 +45,9 @@ def load_samples(dialect: TableDialect, folder: Path) -> tuple[Sample, ...]:
         expected = json.loads(path.with_suffix(".json").read_text("utf-8"))
         asked_name = expected.get("asked")
         frame = dialect.read_frame_file(path.read_bytes(), path.name, reply=bool(asked_name))
-        asked = dialect.read_frame_file((folder / asked_name).read_bytes(), asked_name, reply=False) if asked_name else None
+        asked = (
+            dialect.read_frame_file((folder / asked_name).read_bytes(), asked_name, reply=False) if asked_name else None
+        )
         samples.append(Sample(path.name, frame, expected, asked))
     return tuple(samples)
 

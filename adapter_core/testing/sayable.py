@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +15,6 @@ from adapter_core.values.money import from_fen
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 _LETTERS = "测试甲乙丙丁内科药片ABCDEFabcxyz0123456789"
 _FEN = st.integers(0, 9_999_999)
-
-
 
 
 def sayable(dialect: TableDialect, message: str, side: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -48,7 +45,9 @@ def settlements() -> st.SearchStrategy[dict[str, Decimal]]:
     @st.composite
     def build(draw: Draw) -> dict[str, Decimal]:
         rare = st.one_of(st.just(0), st.just(0), _FEN)
-        funds = {name: draw(rare) for name in "hifmi_pay hifob_pay cvlserv_pay hifes_pay maf_pay oth_pay".split()}
+        funds = {
+            name: draw(rare) for name in ["hifmi_pay", "hifob_pay", "cvlserv_pay", "hifes_pay", "maf_pay", "oth_pay"]
+        }
         funds["hifp_pay"] = draw(_FEN)
         account, cash, hospital = draw(rare), draw(_FEN), draw(rare)
         shared = draw(st.one_of(st.just(0), st.just(0), st.just(0), st.integers(0, account)))
@@ -81,7 +80,9 @@ def hostile(texts: Sequence[bytes]) -> st.SearchStrategy[bytes]:
             if kind == "cut":
                 del raw[at:]
             elif kind == "put":
-                raw[at : at + 1] = draw(st.binary(max_size=3) | st.sampled_from([b"|", b"^", b"$", b";", b"<", b"\x00", b"9e9"]))
+                raw[at : at + 1] = draw(
+                    st.binary(max_size=3) | st.sampled_from([b"|", b"^", b"$", b";", b"<", b"\x00", b"9e9"])
+                )
             elif kind == "drop":
                 del raw[at : at + draw(st.integers(1, 8))]
             else:

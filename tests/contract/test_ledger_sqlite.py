@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,12 @@ class TestSqliteLedger(LedgerContract):
     def ledger(self, tmp_path: Path) -> Iterator[SqliteLedger]:
         with open_ledger(tmp_path) as opened:
             yield opened
+
+
+def test_the_made_sql_is_what_the_schema_says() -> None:
+    """Made by ``python -m adapter_core.ledger.schema``."""
+    made = (files("adapter_core.ledger") / "sqlite_schema.sql").read_text("utf-8")
+    assert made == schema.sqlite_statements()
 
 
 def test_the_statements_name_the_columns_of_the_schema() -> None:

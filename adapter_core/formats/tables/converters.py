@@ -291,7 +291,7 @@ def _slots(tokens: list[str]) -> dict[str, tuple[int, int]]:
 
 def _check(whole: str, expected: str) -> None:
     try:
-        moment = datetime.fromisoformat(whole)  # noqa: DTZ007 - only whether the day exists
+        moment = datetime.fromisoformat(whole)
     except ValueError:
         raise Unfit(expected) from None
     if moment.isoformat(sep=" ")[: len(whole)] != whole:

@@ -154,10 +154,9 @@ class DelimitedOpened:
 
     def _cells(self, text: str, record: Record, prefix: str, marker: str, faults: list[Fault]) -> Cells | None:
         cells = text.split(self._spec.cell)
-        if record.closed:
-            if cells.pop():
-                faults.append(Fault(prefix, f"以 {self._spec.cell} 结尾", "没有结尾：被截断？"))
-                return None
+        if record.closed and cells.pop():
+            faults.append(Fault(prefix, f"以 {self._spec.cell} 结尾", "没有结尾：被截断？"))
+            return None
         if marker and (not cells or cells[0] != marker):
             faults.append(Fault(f"{prefix} cell [0]", marker, "其他标记"))
             return None
@@ -185,7 +184,9 @@ class DelimitedBuilding:
         self._faults: list[Fault] = []
         self._data = spec.ask_data if side == "ask" else spec.tell_data
         self._marks = tuple(mark for mark in (spec.row, spec.part) if mark)
-        self._risky = re.compile("[" + re.escape("".join((*self._marks, spec.cell))) + "\x00-\x1f\x7f-\x9f\u2028\u2029]")
+        self._risky = re.compile(
+            "[" + re.escape("".join((*self._marks, spec.cell))) + "\x00-\x1f\x7f-\x9f\u2028\u2029]"
+        )
         # A mark of several characters may form across a border; join_cells looks at each value then.
         self._single = all(len(mark) == 1 for mark in (*self._marks, spec.cell))
 
@@ -210,7 +211,9 @@ class DelimitedBuilding:
             if spec.replace:
                 places = ["".join(spec.replace.get(letter, letter) for letter in text) for text in places]
             try:
-                row = join_cells(places, spec.cell, place=f"{name} cell", reserved=self._marks, terminated=record.closed)
+                row = join_cells(
+                    places, spec.cell, place=f"{name} cell", reserved=self._marks, terminated=record.closed
+                )
             except TranslationError as error:
                 self._faults.extend(error.faults)
                 row = ""

@@ -23,13 +23,38 @@ from adapter_core.formats.tables.spec import (
 )
 from adapter_core.values.errors import ConfigError, ContractError
 
-_TOP = set(
-    "dialect title blank frame success failure unknown ref codes names options record message unsupported kind".split()
-)
-_RECORD = set("into cells least closed rest at implied derived within rows layout".split())
-_MESSAGE = set(
-    "title verb evidence code match otherwise keys key_repeats fees_whole settle_with ask tell".split()
-)
+_TOP = {
+    "dialect",
+    "title",
+    "blank",
+    "frame",
+    "success",
+    "failure",
+    "unknown",
+    "ref",
+    "codes",
+    "names",
+    "options",
+    "record",
+    "message",
+    "unsupported",
+    "kind",
+}
+_RECORD = {"into", "cells", "least", "closed", "rest", "at", "implied", "derived", "within", "rows", "layout"}
+_MESSAGE = {
+    "title",
+    "verb",
+    "evidence",
+    "code",
+    "match",
+    "otherwise",
+    "keys",
+    "key_repeats",
+    "fees_whole",
+    "settle_with",
+    "ask",
+    "tell",
+}
 _SIDE = {"head", "rows", "rows_least", "any"}
 _EMPTY: Mapping[str, Any] = {}
 
@@ -280,7 +305,10 @@ class _Builder:
             evidence=entry.get("evidence", ""),
             otherwise=entry.get("otherwise", ""),
             match={place: tuple(listed(values)) for place, values in entry.get("match", {}).items()},
-            keys={name: tuple([value] if isinstance(value, str) else value) for name, value in entry.get("keys", {}).items()},
+            keys={
+                name: tuple([value] if isinstance(value, str) else value)
+                for name, value in entry.get("keys", {}).items()
+            },
             key_repeats=entry.get("key_repeats", False),
             fees_whole=entry.get("fees_whole", False),
             settle_with=entry.get("settle_with", ""),
@@ -297,7 +325,9 @@ class _Builder:
             records[part] = tuple(self._record(name) for name in names if name not in missing)
         for record in records["head"] + records["rows"]:
             if bool(record.into) != (record in records["rows"]):
-                self.faults.append(f"message {key}.{side}: record {record.name} with into belongs in rows, others in head")
+                self.faults.append(
+                    f"message {key}.{side}: record {record.name} with into belongs in rows, others in head"
+                )
             if side == "ask" and any(target.section == "asked" for row in record.rows for target in row.targets):
                 self.faults.append(f"message {key}: a request repeats nothing that was asked ({record.name})")
         return MessageSide(records["head"], records["rows"], int(entry.get("rows_least", 0)), entry.get("any", False))
@@ -306,7 +336,9 @@ class _Builder:
         for message in messages.values():
             if message.settle_with and message.settle_with not in messages:
                 self.faults.append(f"message {message.id}: settle_with {message.settle_with!r} is no message")
-            twins = [other.id for other in messages.values() if other.code == message.code and other.match == message.match]
+            twins = [
+                other.id for other in messages.values() if other.code == message.code and other.match == message.match
+            ]
             if twins[0] != message.id:
                 self.faults.append(f"message {message.id}: nothing tells it from {twins[0]}")
             for name in message.keys:

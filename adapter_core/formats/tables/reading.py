@@ -81,7 +81,9 @@ class RecordReader:
         special.sort(key=lambda row: row.meaning == "sum")
         self._special = [_special_reader(record, row) for row in special]
         self._kept = [
-            (row.places[0], row.write or "", row.absent) for row in record.rows if row.meaning == "kept" and not row.drop
+            (row.places[0], row.write or "", row.absent)
+            for row in record.rows
+            if row.meaning == "kept" and not row.drop
         ]
         self._conditional = [
             (place, [row.when for row in record.rows if place in row.places])
@@ -208,7 +210,13 @@ def _special_reader(record: Record, row: Row) -> Callable[[_At], None]:
             _keep_name(at, record, row, text, value)
         if row.meaning == "sum":
             others = (_get(at.gathered.sections, at.element, target) for target in row.targets[1:])
-            _put(at, record, row, row.targets[0], value - sum((other for other in others if other is not None), Decimal(0)))
+            _put(
+                at,
+                record,
+                row,
+                row.targets[0],
+                value - sum((other for other in others if other is not None), Decimal(0)),
+            )
         else:
             for target in row.targets:
                 _put(at, record, row, target, value, text)

@@ -53,7 +53,9 @@ class RowParser:
         options = raw[-1] if isinstance(raw[-1], dict) else {}
         columns = raw[:-1] if isinstance(raw[-1], dict) else raw
         if len(columns) < 3 or set(options) - OPTIONS:
-            raise Faulty(f"unknown option {', '.join(sorted(set(options) - OPTIONS))}" if len(columns) > 2 else "too short")
+            raise Faulty(
+                f"unknown option {', '.join(sorted(set(options) - OPTIONS))}" if len(columns) > 2 else "too short"
+            )
         how = columns[3] if len(columns) > 3 else "text"
         try:
             convert = converter(how, self._codes, self._names)

@@ -68,7 +68,9 @@ class FieldTable:
                 message_zh=f"业务 {code}（{title}）尚不支持；支持：{known}",
             )
         codes = "、".join(self._by_code)
-        raise TranslationError([Fault(self.spec.frame.code, f"业务编号 {codes}", f"“{code[:12]}”" if code else "空", "业务编号")])
+        raise TranslationError(
+            [Fault(self.spec.frame.code, f"业务编号 {codes}", f"“{code[:12]}”" if code else "空", "业务编号")]
+        )
 
     def read(self, opened: Opened, message: Message, side: Side) -> dict[str, Any]:
         """The sections of one message.  Raises: TranslationError with every fault."""

@@ -36,7 +36,11 @@ class TreeOpened:
         elif spec.kind == "json":
             self._tree = read_json(frame_text(frame, spec.text_place(side), spec.charset))
         else:
-            raw = frame.body if spec.text_place(side) == "body" else frame_text(frame, spec.text_place(side), spec.charset)
+            raw = (
+                frame.body
+                if spec.text_place(side) == "body"
+                else frame_text(frame, spec.text_place(side), spec.charset)
+            )
             self._tree = tree_of(read_xml(raw))
         if self._tree == "":
             self._tree = {}
@@ -152,7 +156,9 @@ class TreeBuilding:
 
     def _fill(self, home: dict[str, Any], record: Record, places: Mapping[str, str]) -> None:
         numeric = (
-            {place for row in record.rows if "number" in row.how.fits for place in row.places} if self._spec.numbers else ()
+            {place for row in record.rows if "number" in row.how.fits for place in row.places}
+            if self._spec.numbers
+            else ()
         )
         for path, text in places.items():
             *branch, name = str(path).split(".")
@@ -173,7 +179,9 @@ class TreeBuilding:
                 raw = write_json(self._tree)
             else:
                 root = element_of(spec.ask_root if self._side == "ask" else spec.tell_root, self._tree)
-                raw = self._soap(xml_text(root, spec.declaration or None)) if spec.soap else write_xml(root, spec.charset)
+                raw = (
+                    self._soap(xml_text(root, spec.declaration or None)) if spec.soap else write_xml(root, spec.charset)
+                )
         except TranslationError as error:
             faults.extend(error.faults)
             return Frame()

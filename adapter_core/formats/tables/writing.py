@@ -13,9 +13,20 @@ from adapter_core.formats.tables.spec import Key, MessageSide, Record, Row, Targ
 from adapter_core.standard.scalars import shape
 from adapter_core.values.errors import Fault
 
-AMOUNTS_TOLD = tuple(
-    "medfee_sumamt fund_pay_sumamt acct_pay acct_mulaid_pay psn_cash_pay hosp_part_amt"
-    " hifp_pay cvlserv_pay hifes_pay hifmi_pay hifob_pay maf_pay oth_pay".split()
+AMOUNTS_TOLD = (
+    "medfee_sumamt",
+    "fund_pay_sumamt",
+    "acct_pay",
+    "acct_mulaid_pay",
+    "psn_cash_pay",
+    "hosp_part_amt",
+    "hifp_pay",
+    "cvlserv_pay",
+    "hifes_pay",
+    "hifmi_pay",
+    "hifob_pay",
+    "maf_pay",
+    "oth_pay",
 )
 """Amounts of a settlement that a reply must not lose; psn_part_amt is acct_pay + psn_cash_pay."""
 
@@ -28,7 +39,9 @@ class _Into:
 
     __slots__ = ("element", "faults", "places", "prefix", "sections")
 
-    def __init__(self, places: Any, sections: Sections, element: Sections | None, faults: list[Fault], prefix: str) -> None:
+    def __init__(
+        self, places: Any, sections: Sections, element: Sections | None, faults: list[Fault], prefix: str
+    ) -> None:
         self.places = places
         self.sections = sections
         self.element = element

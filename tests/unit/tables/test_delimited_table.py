@@ -17,7 +17,12 @@ from adapter_core.values.frames import Frame
 
 DIALECT = TableDialect(load_table((Path(__file__).parent / "invented.toml").read_text("utf-8"), "invented.toml"))
 BILL = "V1|0|1|110101190001010000|20261121|0903|测试医师|11|S"
-AMOUNTS = {"medfee_sumamt": Decimal(100), "fund_pay_sumamt": Decimal(60), "acct_pay": Decimal(30), "psn_cash_pay": Decimal(10)}
+AMOUNTS = {
+    "medfee_sumamt": Decimal(100),
+    "fund_pay_sumamt": Decimal(60),
+    "acct_pay": Decimal(30),
+    "psn_cash_pay": Decimal(10),
+}
 
 
 def asking(data: str, code: str = "20") -> Frame:
@@ -191,7 +196,9 @@ def test_the_character_that_a_charset_lacks_is_named_with_its_place() -> None:
 def test_lines_that_differ_where_the_family_has_one_place_are_refused() -> None:
     fees = [{**row, "bilg_dr_name": name} for row, name in zip(SETTLE.content["fees"], "甲乙", strict=True)]
     with pytest.raises(TranslationError, match="bilg_dr_name"):
-        DIALECT.encode_request(Operation("settle", "21", "invented", content={**SETTLE.content, "fees": fees}, refs=SETTLE.refs))
+        DIALECT.encode_request(
+            Operation("settle", "21", "invented", content={**SETTLE.content, "fees": fees}, refs=SETTLE.refs)
+        )
 
 
 def test_a_message_longer_than_the_buffer_is_refused() -> None:
@@ -201,13 +208,22 @@ def test_a_message_longer_than_the_buffer_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("ret", "mark"),
-    [("1", Mark.OK), ("7", Mark.OK), ("0", Mark.REFUSED), ("-2", Mark.REFUSED), ("", Mark.UNREADABLE), ("true", Mark.UNREADABLE)],
+    [
+        ("1", Mark.OK),
+        ("7", Mark.OK),
+        ("0", Mark.REFUSED),
+        ("-2", Mark.REFUSED),
+        ("", Mark.UNREADABLE),
+        ("true", Mark.UNREADABLE),
+    ],
 )
 def test_success_is_the_familys_rule_and_nothing_else(ret: str, mark: Mark) -> None:
     assert DIALECT.decode_reply(SETTLE, answer("100|90|30|0|10||1101|1|", ret)).mark is mark
 
 
-@pytest.mark.parametrize("data", ["100|90|30|0|10||", "100|90|30|0|10||1|1", "|90|30|0|10|||1|", "1oo|90|30|0|10|||1|", ""])
+@pytest.mark.parametrize(
+    "data", ["100|90|30|0|10||", "100|90|30|0|10||1|1", "|90|30|0|10|||1|", "1oo|90|30|0|10|||1|", ""]
+)
 def test_nothing_is_taken_from_a_reply_that_does_not_fit(data: str) -> None:
     reply = DIALECT.decode_reply(SETTLE, answer(data))
     assert (reply.mark, reply.content) == (Mark.UNREADABLE, {})

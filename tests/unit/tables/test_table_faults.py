@@ -70,7 +70,9 @@ def test_two_rows_for_one_place_are_refused() -> None:
 
 
 def test_all_faults_come_at_once() -> None:
-    told = faults_of('[0, "甲", "person.aaa"], [1, "乙", "person.bbb"]', "[message.21]\nverb='settle'\nask.head='gone'\n")
+    told = faults_of(
+        '[0, "甲", "person.aaa"], [1, "乙", "person.bbb"]', "[message.21]\nverb='settle'\nask.head='gone'\n"
+    )
     assert "aaa" in told
     assert "bbb" in told
     assert "message 21.ask: no record 'gone'" in told

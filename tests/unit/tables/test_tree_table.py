@@ -90,13 +90,23 @@ def test_repeated_elements_are_lines_and_what_no_row_knows_is_kept() -> None:
 
 
 def test_one_line_reads_like_a_list_of_one() -> None:
-    assert [row["med_list_codg"] for row in DIALECT.decode_request(request(INNER.format(rows=""))).content["fees"]] == ["XA1"]
+    assert [row["med_list_codg"] for row in DIALECT.decode_request(request(INNER.format(rows=""))).content["fees"]] == [
+        "XA1"
+    ]
 
 
 def test_faults_are_named_by_their_elements() -> None:
     with pytest.raises(TranslationError) as refused:
-        DIALECT.decode_request(request("<input><aac004>7</aac004><feelist><row/></feelist><dup>1</dup><dup>2</dup></input>"))
-    assert sorted(fault.path for fault in refused.value.faults) == ["aac004", "akc264", "dup", "feelist.row[0]", "ykc700"]
+        DIALECT.decode_request(
+            request("<input><aac004>7</aac004><feelist><row>x</row></feelist><dup>1</dup><dup>2</dup></input>")
+        )
+    assert sorted(fault.path for fault in refused.value.faults) == [
+        "aac004",
+        "akc264",
+        "dup",
+        "feelist.row[0]",
+        "ykc700",
+    ]
 
 
 def test_a_settlement_is_told_and_read_back() -> None:
@@ -131,7 +141,9 @@ def test_the_answer_speaks_the_callers_soap_version() -> None:
 
 
 def test_a_reply_without_its_output_tells_no_amount() -> None:
-    body = write_envelope("1.1", "urn:invented", "STYDJKServiceResponse", {"return": "<result><errorcode>0</errorcode></result>"})
+    body = write_envelope(
+        "1.1", "urn:invented", "STYDJKServiceResponse", {"return": "<result><errorcode>0</errorcode></result>"}
+    )
     assert DIALECT.decode_reply(SETTLE, Frame(body=body)).mark is Mark.UNREADABLE
     no_code = write_envelope("1.1", "urn:invented", "STYDJKServiceResponse", {"return": "<result><output/></result>"})
     assert DIALECT.decode_reply(SETTLE, Frame(body=no_code)).mark is Mark.UNREADABLE

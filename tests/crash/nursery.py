@@ -1,0 +1,89 @@
+"""Where lives begin: a process that has everything imported, has no thread and no event loop, and forks once per life.
+
+A fresh interpreter costs about a second, a fork some milliseconds: that is the difference between a few kills and all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socketserver
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+from adapter_core.bootstrap import plugins
+from adapter_core.province.gateway import Site
+from adapter_core.province.national import national
+from adapter_core.standard.codec import codec
+
+from .mortal import Life, live
+
+ROOT = Path(__file__).parents[2]
+
+
+class _Attendant(socketserver.StreamRequestHandler):
+    """Starts one life, waits for its end, tells how it ended: the exit status, or minus the signal."""
+
+    def handle(self) -> None:
+        life = Life(**json.loads(self.rfile.readline()))
+        child = os.fork()
+        if not child:
+            os._exit(live(life))
+        _, status = os.waitpid(child, 0)
+        self.wfile.write(b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+class _Server(socketserver.ForkingMixIn, socketserver.TCPServer):
+    allow_reuse_address = True
+    max_children = 64
+
+
+def serve() -> None:
+    _warm_up()
+    with _Server(("127.0.0.1", 0), _Attendant) as server:
+        print(server.server_address[1], flush=True)
+        server.serve_forever()
+
+
+def _warm_up() -> None:
+    """What a process reads once: plugins, the plan, the standard's tables."""
+    plugins()
+    for step in national(Site("", "", "")).route.steps.values():
+        codec(step.call)
+
+
+class Nursery:
+    """The parent's side of it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, "serve"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self._port = int(self._process.stdout.readline())
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+    async def live(self, life: Life) -> int:
+        """Lives it; how it ended."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            writer.write(json.dumps(asdict(life)).encode() + b"\n")
+            return int(await reader.readline())
+        finally:
+            writer.close()
+
+
+if __name__ == "__main__":
+    serve()
