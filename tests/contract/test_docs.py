@@ -89,5 +89,3 @@ def test_every_command_is_on_its_page() -> None:
         assert registered.callback is not None
         assert f"`{registered.callback.__name__}" in page
         assert "his-adapter" in (registered.callback.__doc__ or ""), "every command's help has an example"
-
-

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_guangdong.gateway import guangdong_soap
 
 from adapter_core.formats.soap import inner_xml, read_envelope
 from adapter_core.formats.xml import tree_of
@@ -17,6 +16,7 @@ from adapter_core.province.legacy import LegacyGateway
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
+from his_adapter_guangdong.gateway import guangdong_soap
 
 SAMPLES = Path(__file__).parent / "samples" / "soap-guangdong"
 MOMENT = datetime(2026, 11, 21, 1, 0, 0, tzinfo=UTC)

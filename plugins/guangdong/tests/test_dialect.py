@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_guangdong.dialect import stydj
 
 from adapter_core.formats.soap import inner_xml, read_envelope
 from adapter_core.formats.xml import tree_of
 from adapter_core.province.messages import Mark, Operation, Outcome
 from adapter_core.values.errors import ConfigError, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
+from his_adapter_guangdong.dialect import stydj
 
 SAMPLES = Path(__file__).parent / "samples" / "soap-guangdong"
 REQUESTS = sorted(path.name for path in SAMPLES.glob("*.request.xml"))
@@ -199,6 +199,15 @@ def test_a_site_may_list_its_certificate_types() -> None:
         dialect.decode_request(Frame(body=raw.replace(b"&gt;90&lt;", b"&gt;91&lt;")))
     with pytest.raises(ConfigError, match="certificates"):
         stydj({"certificates": "90"})
+
+
+def test_an_operator_is_put_in_only_where_the_message_names_none() -> None:
+    assert asked("0305.request.xml").content["env"]["opter"] == "T001"
+    assert asked("0304.request.xml").content["env"]["opter"] == "HIS"
+    own = stydj({"opter": "T009", "opter_name": "测试操作员"})
+    operation = own.decode_request(Frame(body=sample("0304.request.xml")))
+    assert (operation.content["env"]["opter"], operation.content["env"]["opter_name"]) == ("T009", "测试操作员")
+    assert "aae011" not in inner(own.encode_request(operation).body, "Inxml")
 
 
 def test_a_minted_transid_has_the_form_the_samples_have() -> None:

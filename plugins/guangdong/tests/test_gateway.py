@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_guangdong.gateway import guangdong, nonce
 
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
+from his_adapter_guangdong.gateway import guangdong, nonce
 
 SAMPLES = Path(__file__).parent / "samples" / "n-tif-guangdong"
 SECRETS = {"paasid": Secret("gd_test_0001"), "token": Secret("test-token-not-real-0001")}

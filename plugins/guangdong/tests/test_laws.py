@@ -17,9 +17,9 @@ from adapter_core.province.table_dialect import TableDialect
 from adapter_core.testing import laws
 from adapter_core.testing.samples import Sample, load_samples
 from adapter_core.testing.sayable import hostile, sayable, settlements
-from his_adapter_guangdong.dialect import HOOKS, stydj, table_text
+from his_adapter_guangdong.dialect import stydj, stydj_hooks, table_text
 
-DIALECT = stydj({})
+DIALECT = stydj({"opter": ""})  # what the table itself says, without an operator put in
 SAMPLES = load_samples(DIALECT, Path(__file__).parent / "samples" / "soap-guangdong")
 READABLE = [sample for sample in SAMPLES if sample.expected.get("mark") != "unreadable"]
 # A refusal of a centre has a transid; ours has none, since nothing stands that it could name.
@@ -64,7 +64,8 @@ def test_every_row_has_an_expected_value() -> None:
 
 def test_swapped_rows_are_noticed() -> None:
     def build(raw: dict[str, Any]) -> TableDialect:
-        return TableDialect(FieldTable(build_spec(raw, "stydj.toml")), HOOKS)
+        table = FieldTable(build_spec(raw, "stydj.toml", {"opter": ""}))
+        return TableDialect(table, stydj_hooks(table))
 
     assert laws.assert_swaps_are_caught(tomllib.loads(table_text("stydj")), build, SAMPLES) >= 38
 

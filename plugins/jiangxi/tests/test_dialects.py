@@ -7,13 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from his_adapter_jiangxi.dialect import fuzhou, neusoft
-from his_adapter_jiangxi.province import PROVINCE
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import VERBS, Mark, Outcome
 from adapter_core.province.table_dialect import TableDialect
 from adapter_core.values.errors import ConfigError, NotSupported, TranslationError
+from his_adapter_jiangxi.dialect import fuzhou, neusoft
+from his_adapter_jiangxi.province import PROVINCE
 
 SAMPLES = Path(__file__).parent / "samples"
 

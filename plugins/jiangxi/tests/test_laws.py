@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_jiangxi.dialect import fuzhou, neusoft, table_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from adapter_core.province.table_dialect import TableDialect
 from adapter_core.testing import laws
 from adapter_core.testing.samples import Sample, load_samples
 from adapter_core.testing.sayable import hostile, sayable, settlements
+from his_adapter_jiangxi.dialect import fuzhou, neusoft, table_text
 
 SAMPLES = Path(__file__).parent / "samples"
 NEUSOFT, FUZHOU = neusoft({}), fuzhou({})

@@ -36,24 +36,39 @@ def table_text(name: str) -> str:
 def stydj(options: Options) -> TableDialect:
     """The dialect that serves a HIS.
 
-    Options: ``codes.cert.<local>``, ``codes.gend.<local>``.  Raises: ConfigError for any other.
+    Options: ``codes.cert.<local>``, ``codes.gend.<local>``, ``opter`` and ``opter_name`` (who acts where the message names
+    nobody).  Raises: ConfigError for any other.
     """
-    return TableDialect(_table(options), HOOKS)
+    table = _table(options)
+    return TableDialect(table, stydj_hooks(table))
 
 
 def _table(options: Options) -> FieldTable:
     return load_table(table_text("stydj"), "stydj.toml", options)
 
 
-def _as_read(message: str, side: str, sections: Content) -> Content:
-    return sections
+def stydj_hooks(table: FieldTable) -> Hooks:
+    """What the table can't say: an operator where none is named, and amounts that old clients expect to be said."""
+    nobody = {name: table.spec.options[name] for name in ("opter", "opter_name")}
+
+    def after_decode(message: str, side: str, sections: Content) -> Content:
+        if side == "ask" and nobody["opter"] and "opter" not in sections.get("env", {}):
+            sections["env"] = {**sections.get("env", {}), **nobody}
+        return sections
+
+    def before_encode(message: str, side: str, sections: Content) -> Content:
+        if side == "ask" and sections.get("env", {}).get("opter") == nobody["opter"]:
+            sections["env"].pop("opter", None)
+        return _all_amounts_said(message, sections) if side == "tell" else sections
+
+    return Hooks(after_decode, before_encode)
 
 
-def _all_amounts_said(message: str, side: str, sections: Content) -> Content:
+def _all_amounts_said(message: str, sections: Content) -> Content:
     """Old clients read every amount's element: a national reply's missing account or cash is 0, as the equation that the
     core has checked takes it; the two minor parts of 公务员补助 are written even though the first holds it all."""
     result = sections.get("result", {})
-    if side != "tell" or "medfee_sumamt" not in result:
+    if "medfee_sumamt" not in result:
         return sections
     for name in ("acct_pay", "psn_cash_pay", "fund_pay_sumamt"):
         result.setdefault(name, ZERO)
@@ -62,9 +77,6 @@ def _all_amounts_said(message: str, side: str, sections: Content) -> Content:
         for part in ("ykc635", "ykc636"):
             kept.setdefault(f"{RESULT_RECORDS[message]}.{part}", str(ZERO))
     return sections
-
-
-HOOKS = Hooks(_as_read, _all_amounts_said)
 
 
 class StydjCentre(TableDialect):
@@ -77,7 +89,8 @@ class StydjCentre(TableDialect):
 
     def __init__(self, site: Site) -> None:
         table_options = {key: value for key, value in site.options.items() if key.startswith("codes.")}
-        super().__init__(_table(table_options), HOOKS)
+        table = _table(table_options)
+        super().__init__(table, stydj_hooks(table))
         self._client = SoapClient(schema_file("his", "sinobest", "stydj.wsdl").read_bytes(), "1.1")
         options = site.options
         self._said = {
