@@ -164,3 +164,36 @@ def test_forms_other_than_success() -> None:
         request(fuzhou({}), "fuzhou", "JS05.request.txt"), Outcome("PENDING", "X", "正在核实")
     )
     assert (told.ret, told.outs["retMsg"].decode("gbk")) == ("-1", "【结果未知，请勿改自费】正在核实")
+
+
+def test_an_untold_balance_is_not_made_of_the_account_payment() -> None:
+    dialect = neusoft({})
+    result = {
+        "medfee_sumamt": Decimal(100),
+        "fund_pay_sumamt": Decimal(60),
+        "acct_pay": Decimal(40),
+        "psn_cash_pay": Decimal(0),
+    }
+    told = dialect.encode_reply(
+        request(dialect, "neusoft", "2410.request.txt"), Outcome("SETTLED", "", "", content={"result": result})
+    )
+    assert told.outs["out"].split(b"|")[25] == b"0.00"
+
+
+def test_fuzhou_refuses_a_fund_total_that_its_columns_do_not_give() -> None:
+    dialect = fuzhou({})
+    result = {
+        "medfee_sumamt": Decimal(100),
+        "fund_pay_sumamt": Decimal(60),
+        "acct_pay": Decimal(30),
+        "psn_cash_pay": Decimal(9),
+    }
+    with pytest.raises(TranslationError, match="基金支付总额"):
+        dialect.encode_reply(
+            request(dialect, "fuzhou", "JS05.request.txt"), Outcome("SETTLED", "", "", content={"result": result})
+        )
+
+
+def test_a_second_row_where_one_is_meant_is_refused() -> None:
+    with pytest.raises(TranslationError, match="part \\[6\\] rows"):
+        request(neusoft({}), "neusoft", "2410.request.txt", ("|0|^1^", "|0|$MZ0000002|^1^"))

@@ -134,6 +134,12 @@ def test_refused_is_a_reply_and_unknown_is_a_fault() -> None:
     assert read.text.startswith(UNKNOWN_TEXT)
 
 
+def test_another_operation_of_the_service_is_refused() -> None:
+    body = write_envelope("1.1", "urn:invented", "Other", {"TransNo": "0304", "Inxml": INNER.format(rows="")})
+    with pytest.raises(TranslationError, match="STYDJKService"):
+        DIALECT.decode_request(Frame(body=body))
+
+
 def test_the_answer_speaks_the_callers_soap_version() -> None:
     asked = DIALECT.decode_request(request(version="1.2"))
     assert read_envelope(DIALECT.encode_reply(asked, Outcome("PENDING", "", "")).body).version == "1.2"

@@ -1,0 +1,260 @@
+"""One hospital per story: its own institution code, ledger and patient at one shared simulated centre.
+
+Stories therefore run side by side, and everything on the wire and at the centre can be told apart by the code that every
+msgid begins with.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from adapter_core.bootstrap import SystemClock
+from adapter_core.ledger.inspection import Reading, export, verify
+from adapter_core.ledger.sealing import read_master_key
+from adapter_core.ledger.sqlite import SqliteLedger
+from adapter_core.settlement.records import Case
+from adapter_core.settlement.states import State
+from adapter_core.standard.transactions import transaction
+from adapter_core.values.money import fen
+
+from .mortal import Life
+from .nursery import ROOT, Nursery
+
+SIGKILLED = -9
+JOURNALLED_FIRST = frozenset("CNX")
+TOTAL = Decimal("186.50")
+
+CONFIG = """\
+[institution]
+fixmedins_code = "{code}"
+fixmedins_name = "测试医院"
+admdvs = "{admdvs}"
+
+[ledger]
+master_key_file = "{master_key}"
+
+[gateway]
+kind = "{gateway}"
+url = "{url}"
+plain_http = "模拟中心在本机"
+query_after_unknown = "by_visit"
+
+[gateway.options]
+"path.5201" = "/visits"
+
+[gateway.secret_files]
+{secrets}
+
+[timers]
+gate = 2
+money_deadline = 2
+late_commit = 2.1
+query_lag = 0
+second_negative = 0.05
+query_steps = [0.01, 0.05, 0.1, 0.2]
+query_step_last = 0.3
+"""
+
+
+class SimulatedCentre:
+    """The simulator in a process of its own, and its control side."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "adapter_core.simulator", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.url = f"http://{self._process.stdout.readline().split()[-1]}"
+        self._rules: list[dict[str, Any]] = []
+
+    def __enter__(self) -> SimulatedCentre:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+    async def control(self, what: str, body: Any = None) -> Any:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            method = "GET" if body is None else "POST"
+            reply = await client.request(method, f"{self.url}/_sim/{what}", json=body)
+            assert reply.status_code == 200, reply.text
+            return json.loads(reply.text, parse_float=Decimal)
+
+    async def for_patient(self, psn_no: str, infno: str, actions: list[str]) -> None:
+        """What happens to one patient's messages of one number.  The rules of the others stay."""
+        self._rules.append({"psn_no": psn_no, "infno": infno, "actions": actions})
+        await self.control("rules", self._rules)
+
+
+@dataclass
+class Told:
+    """What one life wrote into its diary."""
+
+    passed: list[str] = field(default_factory=list)
+    answers: list[bytes] = field(default_factory=list)
+    stored: bytes | None = None
+    error: str = ""
+
+    @classmethod
+    def read(cls, diary: Path) -> Told:
+        told = cls()
+        for line in diary.read_text("ascii").splitlines():
+            match json.loads(line):
+                case ["passed", point]:
+                    told.passed.append(point)
+                case ["answer", answer]:
+                    told.answers.append(base64.b64decode(answer))
+                case ["stored", answer]:
+                    told.stored = base64.b64decode(answer)
+                case ["error", text]:
+                    told.error = text
+        return told
+
+
+class Hospital:
+    """One institution and its patient."""
+
+    def __init__(self, number: int, folder: Path, centre: SimulatedCentre, nursery: Nursery, master_key: Path) -> None:
+        self.code = f"H3100{number:07}"
+        self.psn_no = f"TK{number:010}"
+        self.certno = f"22010219991333{number:03}1"  # no such month, so no such number
+        self.dialect = "national"
+        self.centre = centre
+        self.kills = 0
+        self._folder = folder / self.code
+        self._folder.mkdir()
+        self._nursery = nursery
+        self._master_key = master_key
+        self._lives = 0
+
+    @property
+    def ledger_path(self) -> Path:
+        return self._folder / "ledger.db"
+
+    async def open(self) -> None:
+        """The patient becomes known at the centre; configuration and messages are laid out."""
+        patient = {
+            "psn_no": self.psn_no, "psn_name": "测试甲", "certno": self.certno, "card_no": f"K{self.psn_no}",
+            "ectoken": "", "gend": "1", "brdy": "1990-01-01",
+            "insurance": [{"insutype": "310", "psn_type": "11", "insuplc_admdvs": "320100", "balc": "120.00"}],
+            "filing": [{"kind": "temporary", "region": "31", "begndate": "2020-01-01"}],
+        }  # fmt: skip
+        await self.centre.control("people", [patient])
+        self.configure("national", "310000", self.centre.url + "/fsi/api")
+        fees = [
+            {
+                "feedetl_sn": f"F{n}", "fee_ocur_time": "2026-11-21 09:00:00", "med_list_codg": "XA00000001",
+                "medins_list_codg": "Y001", "pric": "93.25", "cnt": "1", "det_item_fee_sumamt": "93.25",
+                "bilg_dept_codg": "K01", "bilg_dept_name": "测试科", "bilg_dr_codg": "D001", "bilg_dr_name": "测试医师",
+            }
+            for n in (1, 2)
+        ]  # fmt: skip
+        diagnosis = {
+            "diag_type": "1", "maindiag_flag": "1", "diag_srt_no": 1, "diag_code": "J00", "diag_name": "测试诊断",
+            "diag_dept": "K01", "dise_dor_no": "D001", "dise_dor_name": "测试医师", "diag_time": "2026-11-21 09:00:00",
+        }  # fmt: skip
+        person = {"mdtrt_cert_type": "02", "mdtrt_cert_no": self.certno, "certno": self.certno, "psn_name": "测试甲"}
+        who = {"settle_key": "S1", "visit_key": "V1", "operator": {"opter": "T001", "opter_name": "测试操作员"}}
+        settle = {**who, "person": person, "diagnoses": [diagnosis], "fees": fees, "settle": {"med_type": "11"}}
+        self._write("settle", {"intent": "settle", **settle})
+        self._write("void", {"intent": "void", "void_key": "R1", **who})
+
+    def configure(self, gateway: str, admdvs: str, url: str, secrets: str = "") -> None:
+        config = CONFIG.format(
+            code=self.code, admdvs=admdvs, gateway=gateway, url=url, secrets=secrets, master_key=self._master_key
+        )
+        (self._folder / "his-adapter.toml").write_text(config, "utf-8")
+
+    def _write(self, name: str, message: dict[str, Any]) -> None:
+        (self._folder / name).write_text(json.dumps(message, ensure_ascii=False), "utf-8")
+
+    # lives
+
+    async def live(self, *messages: str, dies_at: str = "") -> Told:
+        """One life of its adapter.  One that should die at a point, and doesn't, fails the test."""
+        self._lives += 1
+        diary = self._folder / f"life{self._lives}"
+        files = tuple(str(self._folder / message) for message in messages)
+        ended = await self._nursery.live(Life(str(self._folder), str(diary), self.dialect, files, dies_at))
+        told = Told.read(diary)
+        assert not told.error, told.error
+        if dies_at:
+            assert (ended, told.passed[-1]) == (SIGKILLED, dies_at), f"never came to {dies_at!r}: {told.passed}"
+            self.kills += 1
+        else:
+            assert ended == 0
+        return told
+
+    async def resumed(self, message: str) -> bytes:
+        """The message's answer from a new process that first recovers, and the same bytes from the one after it."""
+        first = await self.live(message)
+        again = await self.live(message)
+        assert again.answers == first.answers == [again.stored]
+        assert first.stored in (None, *first.answers)
+        return first.answers[0]
+
+    # what there is afterwards
+
+    async def cases(self) -> dict[str, Case]:
+        """By purpose: ``settle``, ``void``."""
+        master, clock = read_master_key(self._master_key), SystemClock()
+        with SqliteLedger.open(self.ledger_path, master, environment="test", clock=clock, read_only=True) as ledger:
+            return {case.purpose: case for case in await ledger.cases_in(State)}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The whole journal, unsealed; the ledger verified on the way."""
+        master = read_master_key(self._master_key)
+        assert verify(self.ledger_path, master).is_whole
+        return list(export(self.ledger_path, Reading(master, "crash test", SystemClock())))
+
+    def assert_agrees(self, cases: dict[str, Case], truth: dict[str, Any], wire: list[dict[str, Any]]) -> None:
+        """What holds whatever was killed when: I1–I4 of `reliability.md` §12, and no orphans left behind."""
+        sent = [entry for entry in wire if entry["msgid"].startswith(self.code)]
+        settlements = [one for one in truth["settlements"] if one["msgid"].startswith(self.code)]
+        visits = [one for one in truth["visits"] if one["fixmedins_code"] == self.code and not one["cancelled"]]
+        settle, void = cases["settle"], cases.get("void")
+        self._assert_one_settlement(settle, settlements)
+        assert (settle.state is State.VOIDED) == (void is not None and void.state is State.VOIDED)
+        assert len(visits) == 1
+        lines = visits[0]["lines"]
+        assert sum(Decimal(line["det_item_fee_sumamt"]) for line in lines) == TOTAL
+        self._assert_sent_as_journalled(sent)
+
+    def _assert_one_settlement(self, case: Case, settlements: list[dict[str, Any]]) -> None:
+        """Effective at the centre ⇔ SETTLED here, refunded ⇔ VOIDED, to the fen."""
+        states = {State.SETTLED: ["settled"], State.VOIDED: ["refunded"]}
+        assert [one["state"] for one in settlements] == states.get(case.state, [])
+        for one in settlements:
+            ours = (case.setl_id, case.total_fen, case.fund_fen, case.account_fen, case.cash_fen)
+            amounts = [
+                fen(Decimal(one["amounts"][name]))
+                for name in ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "psn_cash_pay")
+            ]
+            assert ours == (one["setl_id"], *amounts)
+
+    def _assert_sent_as_journalled(self, sent: list[dict[str, Any]]) -> None:
+        """No money msgid twice on the wire; every create and every money call has its intent, byte for byte."""
+        classes = {entry["infno"]: transaction(entry["infno"]).kind_class for entry in sent}
+        met = Counter(entry["msgid"] for entry in sent)
+        assert [entry for entry in sent if classes[entry["infno"]] == "N" and met[entry["msgid"]] > 1] == []
+        intents = {
+            (row["data"]["msgid"], row["data"]["body_hash"]) for row in self.journal() if row["kind"] == "INTENT"
+        }
+        asked = {
+            (entry["msgid"], entry["sha256"]) for entry in sent if classes[entry["infno"]] in JOURNALLED_FIRST
+        }
+        assert asked <= intents
