@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from adapter_core.settlement.ports import Wire
 
 PLAIN_DEFAULTS = {
+    "env.opter": "HIS",
+    "env.opter_name": "HIS接口",
     "visit.caty": "0",
     "settle.psn_setlway": "01",
     "settle.acct_used_flag": "1",
-    "settle.med_type": "11",
     "settle.mid_setl_flag": "0",
     "fees[].rx_circ_flag": "0",
     "fees[].hosp_appr_flag": "1",
@@ -100,7 +101,7 @@ class Adapter:
     pipeline: Pipeline
 
     def dialect(self, name: str) -> Dialect:
-        return self.plugins.dialect(name, self.config.settings.dialect_options.get(name, {}))
+        return site_dialect(self.config, self.plugins, name)
 
     async def note_refusal(self, dialect: str, error: AdapterError) -> None:
         """A message refused before anything was sent: the journal keeps that it was, and nothing of its content."""
@@ -108,6 +109,12 @@ class Adapter:
         data = {"dialect": dialect, "code": error.code, "paths": paths}
         event = Event("REFUSED", iso(SystemClock().wall()), data=data)
         await self.ledger.commit(Change(self.place.org, events=(event,)))
+
+
+def site_dialect(config: Config, loaded: Plugins, name: str) -> Dialect:
+    """A dialect with the site's own options; its region is among them.  Raises: ConfigError."""
+    settings = config.settings
+    return loaded.dialect(name, {"admdvs": settings.institution.admdvs, **settings.dialect_options.get(name, {})})
 
 
 def site_gateway(config: Config, loaded: Plugins) -> Gateway:
@@ -185,8 +192,7 @@ def assembled(
     from adapter_core.settlement.pipeline import Pipeline
 
     def dialect(name: str) -> Dialect | None:
-        known = name in loaded.dialect_names()
-        return loaded.dialect(name, config.settings.dialect_options.get(name, {})) if known else None
+        return site_dialect(config, loaded, name) if name in loaded.dialect_names() else None
 
     def observe(event: Mapping[str, str]) -> None:
         loaded.tell(event)

@@ -54,8 +54,8 @@ async def play_message(
         operation = dialect.decode_request(frame)
         outcome = await running.pipeline.handle(running.place, dialect, operation, wait_s)
     except (TranslationError, Refused, NotSupported) as error:
-        refused = Outcome("REJECTED", error.code, error.message_zh or str(error))
-        answer = _answer(dialect, operation, refused) if operation else None
+        refused = Outcome("REFUSED", error.code, error.message_zh or str(error))
+        answer = _answer(dialect, operation or Operation("query", "", dialect.name), refused)
         await running.note_refusal(dialect.name, error)
         return Played(name, None, answer, error)
     return Played(name, outcome, in_their_form(dialect, operation, outcome), None)

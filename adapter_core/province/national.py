@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -27,6 +27,8 @@ from adapter_core.values.frames import Frame
 from adapter_core.values.moments import national_time
 
 JSON_TYPE = ("Content-Type", "application/json;charset=utf-8")
+ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+"""For checking an envelope that nobody sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Signing:
     msgid: str
 
 
+def counted_msgid(fixmedins_code: str, moment: datetime, sequence: int) -> str:
+    """The national msgid.  The sequence starts over after 9999: should a number come round in one second, the ledger refuses it."""
+    return national_msgid(fixmedins_code, moment, sequence % 10_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What differs from gateway to gateway; every default is the plain national form.
@@ -51,7 +58,7 @@ class Profile:
 
     path: Callable[[Site, str], str]
     headers: Callable[[Signing], Iterable[tuple[str, str]]] = lambda signing: ()
-    msgid: Callable[[str, datetime, int], str] = national_msgid
+    msgid: Callable[[str, datetime, int], str] = counted_msgid
     recer_sys_code: str = "FSI_LOCAL"
     infver: str = "V1.0"
     opter_type_as_number: bool = False
@@ -99,7 +106,12 @@ class NationalGateway:
         return self.profile.msgid(self.site.fixmedins_code, moment, sequence)
 
     def faults(self, call: Call) -> tuple[Fault, ...]:
-        return tuple(self._checked(call)[1])
+        nodes, faults = self._checked(call)
+        try:
+            self._envelope(call, nodes or {"data": {}}, ANY_MOMENT)
+        except TranslationError as error:
+            faults.extend(error.faults)
+        return tuple(faults)
 
     def _checked(self, call: Call) -> tuple[Content, list[Fault]]:
         reading = codec(call.message).read_input(input_nodes(call.message, call.content))
@@ -232,10 +244,11 @@ def _assert_homes(route: Route) -> None:
 
 
 def service_path(site: Site, infno: str) -> str:
-    """``/<service>/<method>`` by the standard's endpoint table.  Source: `schemas/national/endpoints.json`."""
-    path = endpoint(infno) or endpoint(infno[:4])
-    if path is None:
-        raise ConfigError(f"no path is known for {infno}; set one for this gateway")
+    """``/<service>/<method>`` by the standard's endpoint table.  Source: `schemas/national/endpoints.json`.
+
+    No public source names a path for some transactions (5201): those go to the gateway's own address, by the infno in the body.
+    """
+    path = endpoint(infno) or endpoint(infno[:4]) or ""
     return path.removeprefix("/fsi/api")
 
 

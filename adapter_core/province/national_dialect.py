@@ -51,11 +51,11 @@ class NationalDialect:
         faults = [
             Fault(path, f"one of {', '.join(allowed)}", str(value)[:20])
             for path, value, allowed in (("intent", intent, tuple(INTENTS)), ("kind", kind, KINDS))
-            if value not in allowed
+            if not isinstance(value, str) or value not in allowed
         ]
         faults += [
             Fault(name, "a key of at most 64 characters", "nothing")
-            for name in REQUIRED.get(intent, ())
+            for name in REQUIRED.get(str(intent), ())
             if not tree.get(name)
         ]
         faults += [

@@ -19,7 +19,6 @@ NEVER_DEFINITE = (
 """Words that mean an earlier copy, or nothing at all: a money call answered so is UNKNOWN (`reliability.md` §1)."""
 
 _DEFINITE_CLASSES = frozenset({"eligibility", "policy", "data"})
-_STAGE_OF_CALL = {"2207": "settle", "2304": "settle", "2102": "settle", "2208": "refund", "2305": "refund", "2103": "refund", "2601": "reverse"}  # fmt: skip
 _PUNCTUATION = re.compile(r"[\W_]+")
 
 
@@ -94,8 +93,8 @@ class Policy:
                 return reason
         return None
 
-    def is_definite(self, message: str, code: str, text: str) -> bool:
-        """Whether this refusal of a money call proves that nothing was applied."""
+    def is_definite(self, stage: str, code: str, text: str) -> bool:
+        """Whether this refusal of a money call proves that nothing was applied.  stage: ``settle`` | ``refund``."""
         if any(word in text for word in NEVER_DEFINITE):
             return False
         if code in self.definite_codes:
@@ -106,5 +105,5 @@ class Policy:
             and reason.pipeline == "refused"
             and reason.reason_class in _DEFINITE_CLASSES
             and reason.code not in self.narrowed
-            and _STAGE_OF_CALL.get(message[:4], "settle") not in reason.unknown_at
+            and stage not in reason.unknown_at
         )

@@ -18,8 +18,11 @@ from adapter_core.values.content import Content, canonical
 from adapter_core.values.errors import Fault, Refused, TranslationError
 from adapter_core.values.money import CENT
 
-CREDENTIALS = frozenset({"mdtrt_cert_no", "card_sn", "hcard_basinfo", "hcard_chkinfo", "ectoken", "cainfo"})
-"""Never compared, never hashed: a repeat may come with a fresh one."""
+CREDENTIALS = frozenset({"card_sn", "hcard_basinfo", "hcard_chkinfo", "ectoken", "cainfo"})
+"""Never compared, never hashed: a repeat may come with a fresh one.  ``mdtrt_cert_no`` is one only for an electronic
+credential: of an identity card or a card it names the person."""
+ELECTRONIC, IDENTITY_CARD = "01", "02"
+"""``mdtrt_cert_type``."""
 
 
 def content_hash(value: object) -> str:
@@ -31,7 +34,8 @@ def request_hash(operation: Operation) -> str:
     """Hash of the business content: not the operator, not the device, never a credential."""
     content = {name: value for name, value in operation.content.items() if name not in ("env", "x", "result")}
     if "person" in content:
-        content["person"] = {name: value for name, value in content["person"].items() if name not in CREDENTIALS}
+        fresh = CREDENTIALS | ({"mdtrt_cert_no"} if content["person"].get("mdtrt_cert_type") == ELECTRONIC else set())
+        content["person"] = {name: value for name, value in content["person"].items() if name not in fresh}
     return content_hash({"kind": operation.kind, "content": content})
 
 
@@ -49,18 +53,20 @@ def absorb(
     filled = _with_defaults(
         {
             "visit": {**encounter.content.get("visit", {}), **said.get("visit", {})},
-            "settle": {**bill.content.get("settle", {}), **said.get("settle", {})},
+            "settle": {**encounter.content.get("insurance", {}), **bill.content.get("settle", {}), **said.get("settle", {})},
+            "env": {**encounter.content.get("env", {}), **said.get("env", {})},
             **said_rows,
         },
         defaults,
     )
     fees = _merged_fees(bill, filled["fees"], operation.fees_whole)
     visit, settle = filled["visit"], filled["settle"]
+    if person.get("insutype"):  # what an earlier bill of this encounter was registered under
+        settle.setdefault("insutype", person["insutype"])
     _complete_visit(visit, fees, encounter.encounter_key, now)
     if fees:
         settle["medfee_sumamt"] = _claimed_total(said.get("settle", {}).get("medfee_sumamt"), fees)
-    environment = {**encounter.content.get("env", {}), **said.get("env", {})}
-    content = {**encounter.content, "person": person, "visit": visit, "env": environment}
+    content = {**encounter.content, "person": person, "visit": visit, "env": filled["env"]}
     bill_content = {
         **bill.content,
         "settle": settle,
@@ -72,7 +78,8 @@ def absorb(
 
 
 def _same_person(known: Mapping[str, Any], said: Mapping[str, Any]) -> None:
-    for field in ("psn_no", "certno"):
+    by_card = known.get("mdtrt_cert_type") == said.get("mdtrt_cert_type") == IDENTITY_CARD
+    for field in ("psn_no", "certno", *(["mdtrt_cert_no"] if by_card else [])):
         if known.get(field) and said.get(field) and known[field] != said[field]:
             raise Refused(
                 f"{field} differs from this encounter's person",
@@ -124,6 +131,7 @@ def _with_defaults(content: dict[str, Any], defaults: Mapping[str, str]) -> dict
     filled = {
         "visit": dict(content["visit"]),
         "settle": dict(content["settle"]),
+        "env": dict(content["env"]),
         "fees": [dict(row) for row in content["fees"]],
         "diagnoses": [dict(row) for row in content["diagnoses"]],
     }

@@ -14,7 +14,7 @@ from adapter_core.settlement.filing import file_reply
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Bill, Change
-from adapter_core.settlement.standing import missing, stands, view
+from adapter_core.settlement.standing import doubt, missing, stands, view
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, TranslationError
@@ -44,13 +44,21 @@ def plan_faults(context: Context, steps: Sequence[Step]) -> list[Fault]:
         **content,
         **{name: {**stand_ins, **content.get(name, {})} for name, stand_ins in TO_COME.items()},
     }
-    faults: list[Fault] = []
+    brought = {step.into for step in steps if step.into}
+    needed = {steps[-1].name} | {step.name for step in steps if step.into in steps[-1].needs}
+    faults: dict[str, Fault] = {}
     for step in steps:
-        if step.kind_class == "N" or missing(step, filled) or stands(step, context.encounter, context.bill):
+        if stands(step, context.encounter, context.bill):
+            continue
+        lacking = [path for path in missing(step, filled) if path not in brought]
+        if lacking and step.name in needed:
+            faults.update({path: Fault(path, f"a value before {step.call} can be made", "nothing") for path in lacking})
+        if lacking or step.kind_class == "N":
             continue
         call = Call(step.name, step.call, step.kind_class, {**filled, **context.extra}, "0" * 30)
-        faults.extend(replace(one, path=f"{step.call}.{one.path}") for one in context.place.gateway.faults(call))
-    return faults
+        for one in context.place.gateway.faults(call):
+            faults.setdefault(str(one), replace(one, path=f"{step.call}.{one.path}"))
+    return list(faults.values())
 
 
 class Chain:
@@ -83,7 +91,7 @@ class Chain:
             if called.verdict.result is not Result.APPLIED:
                 raise StepStopped(step, called.verdict)
             return await self._file(context, step, called, stored=False)
-        if step.kind_class == "C" and _doubt(step) in context.encounter.standing:
+        if step.kind_class == "C" and doubt(step) in context.encounter.standing:
             found = await self._already_there(context, step)
             if found is not None:
                 return found
@@ -107,7 +115,7 @@ class Chain:
     async def _send_in_doubt(self, context: Context, step: Step, content: Content) -> tuple[Context, Called]:
         """Send, with the doubt stored in the intent's own transaction: a crash right after it leaves the question open,
         and the next run asks before it creates or uploads again."""
-        mark = {_doubt(step): {"open": True}}
+        mark = {doubt(step): {"open": True}}
         bill, encounter = context.bill, context.encounter
         if step.per == "bill":
             bill = replace(bill, standing={**bill.standing, **mark}, version=bill.version + 1)
@@ -141,7 +149,7 @@ class Chain:
             progress = (context.bill.standing.get(step.name) or {}).get("rows", {})
             hashes = {row[step.key]: content_hash(row) for row in context.bill.content.get(step.each, [])}
             changed = any(hashes.get(key) != known for key, known in progress.items())
-            if changed or _doubt(step) in context.bill.standing:
+            if changed or doubt(step) in context.bill.standing:
                 context = await self._take_back(context, step)
                 progress = {}
             try:
@@ -167,7 +175,9 @@ class Chain:
                 await self._journal(context, step, called)
                 raise StepStopped(step, called.verdict)
             progress = {**progress, **{row[step.key]: hashes[row[step.key]] for row in chunk}}
-            context = await self._file(context, step, called, rows=progress)
+            # a batch that went up in part does not stand yet: the rest goes up at the next try
+            unfinished = {} if start + size >= len(waiting) else {"over": ""}
+            context = await self._file(context, step, called, rows=progress, **unfinished)
         return context
 
     async def _take_back(self, context: Context, step: Step) -> Context:
@@ -211,20 +221,16 @@ class Chain:
         if called.verdict.result is not Result.UNKNOWN:
             bill, encounter = context.bill, context.encounter
             if step.per == "bill":
-                standing = {name: row for name, row in bill.standing.items() if name != _doubt(step)}
+                standing = {name: row for name, row in bill.standing.items() if name != doubt(step)}
                 change = replace(change, bills=(replace(bill, standing=standing, version=bill.version + 1),))
             else:
-                standing = {name: row for name, row in encounter.standing.items() if name != _doubt(step)}
+                standing = {name: row for name, row in encounter.standing.items() if name != doubt(step)}
                 change = replace(change, encounter=replace(encounter, standing=standing, version=encounter.version + 1))
         await self._ledger.commit(change)
 
 
-def _doubt(step: Step) -> str:
-    return f"{step.name}?"
-
-
 def _without(standing: Mapping[str, Any], step: Step) -> dict[str, Any]:
-    return {name: row for name, row in standing.items() if name not in (step.name, _doubt(step))}
+    return {name: row for name, row in standing.items() if name not in (step.name, doubt(step))}
 
 
 def _batch(bill: Bill) -> int:

@@ -50,9 +50,8 @@ def _refused(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
     verdict = Verdict(Result.REJECTED, reply.code, reply.text, reason)
     unknown = Verdict(Result.UNKNOWN, reply.code, reply.text, reason)
     if call.kind_class == "N":
-        definite = not gateway.capabilities.may_repeat and gateway.policy.is_definite(
-            call.message, reply.code, reply.text
-        )
+        stage = "refund" if call.step.endswith("void") else "settle"
+        definite = not gateway.capabilities.may_repeat and gateway.policy.is_definite(stage, reply.code, reply.text)
         return verdict if definite else unknown
     if call.kind_class == "C":
         return unknown if reason is not None and reason.pipeline == "adopt" else verdict

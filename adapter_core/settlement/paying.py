@@ -96,7 +96,11 @@ class Paying:
         except StepStopped as stopped:
             await self._stop(context, stopped)
             return
-        except (TranslationError, Refused) as error:
+        except TranslationError as error:
+            listed = "；".join(f"{fault.path}{fault.title}应为{fault.expected}" for fault in error.faults)
+            await self._refuse(context, error.code, f"{error.message_zh}：{listed}")
+            return
+        except Refused as error:
             await self._refuse(context, error.code, error.message_zh)
             return
         context = await self._context(context.place, case)

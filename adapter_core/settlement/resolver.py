@@ -44,7 +44,7 @@ class Resolver:
         first_read: `Clock.mono` when this process first knew of the intent.
         """
         capabilities = context.place.gateway.capabilities
-        if not self._can_ask(context):
+        if not self._can_ask(context, call):
             return Evidence("none", "", {}, [], f"query_after_unknown = {capabilities.query_after_unknown}")
         quiet_until = first_read + context.place.timers.gate + capabilities.late_commit_s + capabilities.query_lag_s
         negative_at: float | None = None
@@ -62,8 +62,11 @@ class Resolver:
                 return Evidence("absent", "E3", {}, [])
             negative_at = asked_at if negative_at is None else negative_at
 
-    def _can_ask(self, context: Context) -> bool:
+    def _can_ask(self, context: Context, call: Call) -> bool:
         assert context.case is not None
+        route = context.place.gateway.route
+        if not route.steps[call.step].ask:
+            return False
         wanted = context.place.gateway.capabilities.query_after_unknown
         return wanted == "by_visit" or (wanted == "by_setl_id_only" and context.case.purpose == "void")
 

@@ -35,7 +35,13 @@ def footing(step: Step, content: Content) -> str:
     return content_hash({path: at(content, path) for path in step.over})
 
 
+def doubt(step: Step) -> str:
+    """The standing's key under which an unanswered call of the step is noted."""
+    return f"{step.name}?"
+
+
 def stands(step: Step, encounter: Encounter, bill: Bill) -> bool:
-    """Whether the step was done and what it rests on has not changed since."""
-    standing = (bill if step.per == "bill" else encounter).standing.get(step.name)
-    return standing is not None and standing.get("over") == footing(step, view(encounter, bill))
+    """Whether the step was done, what it rests on has not changed since, and no later try of it is in doubt."""
+    standings = (bill if step.per == "bill" else encounter).standing
+    standing = standings.get(step.name)
+    return standing is not None and doubt(step) not in standings and standing.get("over") == footing(step, view(encounter, bill))

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,7 @@ from adapter_core.values.money import fen
 from .mortal import Life
 from .nursery import ROOT, Nursery
 
+DEMO_MESSAGES = files("adapter_core.cli.demo") / "messages"
 SIGKILLED = -9
 JOURNALLED_FIRST = frozenset("CNX")
 TOTAL = Decimal("186.50")
@@ -179,6 +181,19 @@ class Hospital:
         )
         (self._folder / "his-adapter.toml").write_text(config, "utf-8")
 
+    def move_to_jiangxi(self) -> tuple[str, ...]:
+        """A Neusoft till behind the CSB gateway, with the demonstration's patient; returns its quote and its settlement."""
+        self.dialect = "jiangxi-neusoft"
+        for name in ("ak", "sk"):
+            secret = self._folder / name
+            secret.touch(0o600)
+            secret.write_text(f"{name}-test-0001")
+        self.configure("jiangxi", "360100", self.centre.url, secrets='ak = "ak"\nsk = "sk"')
+        messages = ("2610.request.txt", "2620.request.txt")
+        for name in messages:
+            (self._folder / name).write_bytes((DEMO_MESSAGES / "neusoft-jiangsu" / name).read_bytes())
+        return messages
+
     def _write(self, name: str, message: dict[str, Any]) -> None:
         (self._folder / name).write_text(json.dumps(message, ensure_ascii=False), "utf-8")
 
@@ -188,8 +203,8 @@ class Hospital:
         """One life of its adapter.  One that should die at a point, and doesn't, fails the test."""
         self._lives += 1
         diary = self._folder / f"life{self._lives}"
-        files = tuple(str(self._folder / message) for message in messages)
-        ended = await self._nursery.live(Life(str(self._folder), str(diary), self.dialect, files, dies_at))
+        played = tuple(str(self._folder / message) for message in messages)
+        ended = await self._nursery.live(Life(str(self._folder), str(diary), self.dialect, played, dies_at))
         told = Told.read(diary)
         assert not told.error, told.error
         if dies_at:

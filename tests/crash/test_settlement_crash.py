@@ -27,8 +27,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL, fork")
 
 AT_ONCE = 6
 """Lives side by side: those that wait out a quiet period cost nothing."""
-UNSENT = ("after INTENT {0}", "gate {0}")
-"""Dead with the intent journalled and no byte gone: only the centre's word, later, says that nothing happened."""
+SETTLE = (("settle",), "2207", "SETTLED")
+VOID = (("settle", "void"), "2208", "VOIDED")
+"""Messages played; the money transaction of the last one; its state where the centre has taken it."""
 
 
 @dataclass
@@ -93,15 +94,111 @@ def points_of(told: Told, after: str = "") -> list[str]:
     return told.passed[first : last + 1]
 
 
+def first_times(points: list[str]) -> list[str]:
+    """How often a query is repeated is nobody's promise, that it is made is."""
+    return [point for point in points if "#" not in point]
+
+
+def ends(point: str, number: str, applied: str) -> str:
+    """Dead with the intent journalled and no byte gone: only the centre's word, later, says that nothing happened."""
+    return "NOT_APPLIED" if point in (f"after INTENT {number}", f"gate {number}") else applied
+
+
 async def test_a_settlement_killed_at_every_point(town: Town) -> None:
     points = points_of(await (await town.hospital()).live("settle"))
-    print(points)
 
     async def story(hospital: Hospital, point: str) -> None:
         killed = await hospital.live("settle", dies_at=point)
         answer = await hospital.resumed("settle")
-        unsent = point in [one.format("2207") for one in UNSENT]
-        assert state(answer) == ("NOT_APPLIED" if unsent else "SETTLED")
+        assert state(answer) == ends(point, "2207", "SETTLED")
         assert killed.answers in ([], [answer])
 
     await town.each(points, story)
+
+
+async def test_a_refund_killed_at_every_point(town: Town) -> None:
+    points = points_of(await (await town.hospital()).live("settle", "void"), after="told 1")
+
+    async def story(hospital: Hospital, point: str) -> None:
+        killed = await hospital.live("settle", "void", dies_at=point)
+        answer = await hospital.resumed("void")
+        assert state(answer) == ends(point, "2208", "VOIDED")
+        assert killed.answers[1:] in ([], [answer])
+        settled = (await hospital.live("settle")).answers
+        assert settled == killed.answers[:1] if state(answer) == "NOT_APPLIED" else state(settled[0]) == "VOIDED"
+
+    await town.each(points, story)
+
+
+@pytest.mark.parametrize("dies_at", ["before REPLY", "after REPLY"])
+@pytest.mark.parametrize(("messages", "number", "applied"), [SETTLE, VOID])
+async def test_recovery_killed_at_every_point(
+    town: Town, messages: tuple[str, ...], number: str, applied: str, dies_at: str
+) -> None:
+    """A reply that was never stored, and one that was stored and not read: found and read by the third process as well."""
+    spared = await town.hospital()
+    await spared.live(*messages, dies_at=f"{dies_at} {number}")
+    points = first_times(points_of(await spared.live(messages[-1])))
+
+    async def story(hospital: Hospital, point: str) -> None:
+        await hospital.live(*messages, dies_at=f"{dies_at} {number}")
+        killed = await hospital.live(messages[-1], dies_at=point)
+        answer = await hospital.resumed(messages[-1])
+        assert state(answer) == applied
+        assert killed.answers in ([], [answer])
+
+    await town.each(points, story)
+
+
+async def test_the_quiet_period_starts_again_with_every_process(town: Town) -> None:
+    """Nothing reached the centre; the first to say so must have waited as long as a late message may take."""
+
+    async def story(hospital: Hospital, point: str) -> None:
+        await hospital.live("settle", dies_at="after INTENT 2207")
+        await hospital.live("settle", dies_at=point)
+        assert state(await hospital.resumed("settle")) == "NOT_APPLIED"
+
+    await town.each(["sent 5203", "before EVIDENCE 2207 + TOLD NOT_APPLIED"], story)
+
+
+@pytest.mark.parametrize(("messages", "number", "applied"), [SETTLE, VOID])
+async def test_a_lost_reply_and_then_killed_at_every_point(
+    town: Town, messages: tuple[str, ...], number: str, applied: str
+) -> None:
+    async def deaf(hospital: Hospital) -> Hospital:
+        await town.centre.for_patient(hospital.psn_no, number, ["commit", "drop"])
+        return hospital
+
+    spared = await deaf(await town.hospital())
+    points = first_times(points_of(await spared.live(*messages), after=f"sent {number}"))
+
+    async def story(hospital: Hospital, point: str) -> None:
+        killed = await (await deaf(hospital)).live(*messages, dies_at=point)
+        answer = await hospital.resumed(messages[-1])
+        assert state(answer) == applied
+        assert killed.answers[len(messages) - 1 :] in ([], [answer])
+
+    await town.each(points, story)
+
+
+@pytest.mark.parametrize(("messages", "number", "applied"), [SETTLE, VOID])
+async def test_a_message_that_takes_effect_after_its_sender_died(
+    town: Town, messages: tuple[str, ...], number: str, applied: str
+) -> None:
+    async def story(hospital: Hospital, point: str) -> None:
+        await town.centre.for_patient(hospital.psn_no, number, ["commit_after(0.6)", "drop"])
+        await hospital.live(*messages, dies_at=point)
+        assert state(await hospital.resumed(messages[-1])) == applied
+
+    await town.each([f"sent {number}"], story)
+
+
+@pytest.mark.parametrize(("dies_at", "ended"), [("after INTENT 2207", "NOT_APPLIED"), ("sent 2207", "SETTLED")])
+async def test_a_legacy_message_over_a_signed_gateway(town: Town, dies_at: str, ended: str) -> None:
+    pytest.importorskip("his_adapter_jiangxi", reason="the jiangxi plugin is not installed")
+    hospital = await town.hospital()
+    messages = hospital.move_to_jiangxi()
+    await hospital.live(*messages, dies_at=dies_at)
+    await hospital.resumed(messages[-1])
+    assert (await hospital.cases())["settle"].state == ended
+    await town.assert_all_agree({dies_at: hospital})

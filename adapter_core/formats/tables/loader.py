@@ -85,6 +85,10 @@ def build_spec(
     return spec
 
 
+SITE_FACTS = frozenset({"admdvs"})
+"""Options every site has; a table that doesn't name one in its ``[options]`` has no use for it."""
+
+
 class _Builder:
     def __init__(self, raw: Mapping[str, Any], name: str, options: Mapping[str, str], fields: FieldTypes) -> None:
         self.raw = raw
@@ -144,6 +148,8 @@ class _Builder:
                 self._layouts[rest] = value
             elif key in self._options:
                 self._options[key] = value
+            elif key in SITE_FACTS:
+                continue
             else:
                 unknown.append(f"{key} = {value}")
         if unknown:
