@@ -53,7 +53,7 @@ def absorb(
     filled = _with_defaults(
         {
             "visit": {**encounter.content.get("visit", {}), **said.get("visit", {})},
-            "settle": {**encounter.content.get("insurance", {}), **bill.content.get("settle", {}), **said.get("settle", {})},
+            "settle": {**bill.content.get("settle", {}), **said.get("settle", {})},
             "env": {**encounter.content.get("env", {}), **said.get("env", {})},
             **said_rows,
         },
@@ -61,8 +61,6 @@ def absorb(
     )
     fees = _merged_fees(bill, filled["fees"], operation.fees_whole)
     visit, settle = filled["visit"], filled["settle"]
-    if person.get("insutype"):  # what an earlier bill of this encounter was registered under
-        settle.setdefault("insutype", person["insutype"])
     _complete_visit(visit, fees, encounter.encounter_key, now)
     if fees:
         settle["medfee_sumamt"] = _claimed_total(said.get("settle", {}).get("medfee_sumamt"), fees)

@@ -145,6 +145,7 @@ class Pipeline:
                 raise Refused(
                     f"no {operation.verb} here", code="NOT_SUPPORTED", message_zh="该线路不支持此业务，未发送"
                 )
+            await self._reception.refuse_held(place, found)
             context, change = self._reception.admitted(place, dialect, operation, found)
             steps = place.gateway.route.path(operation.kind, goal)
             faults = plan_faults(context, steps)

@@ -86,4 +86,6 @@ class Resolver:
         ask = route.steps[route.steps[call.step].ask]
         content: Mapping[str, Any] = {**view(context.encounter, context.bill), **call.content}
         called = await self._caller.read(ask, context, dict(content))
-        return finding(context.case, call.msgid, call.content, called.verdict, context.place.gateway.policy)
+        gateway = context.place.gateway
+        outside = gateway.capabilities.shared_account_outside
+        return finding(context.case, call.msgid, call.content, called.verdict, gateway.policy, outside)

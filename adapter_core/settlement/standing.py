@@ -12,8 +12,10 @@ from adapter_core.values.content import Content
 
 
 def view(encounter: Encounter, bill: Bill) -> Content:
-    """The content a call is built from: the encounter's sections and the bill's."""
-    return {**encounter.content, **bill.content}
+    """The content a call is built from: the encounter's sections and the bill's, which says no insurance of its own as a
+    rule: it is the one the encounter is registered under."""
+    settle = {**encounter.content.get("insurance", {}), **bill.content.get("settle", {})}
+    return {**encounter.content, **bill.content, "settle": settle}
 
 
 def at(content: Mapping[str, Any], path: str) -> Any:

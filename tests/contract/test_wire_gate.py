@@ -363,7 +363,9 @@ async def test_a_centre_that_reads_nothing_holds_no_descriptor(scheme: str, tmp_
         gate = lambda: asyncio.get_running_loop().call_soon(written.set)  # noqa: E731
         content = bytes(32 * 1024 * 1024)
         task = asyncio.create_task(transport.handle_async_request(request(hostile.url, gate=gate, content=content)))
-        await written.wait()
+        gate_opened = asyncio.create_task(written.wait())
+        await asyncio.wait({task, gate_opened}, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), task.exception()  # a failed handshake must not be waited for
         await hostile.met.wait()
         assert await cancelled(task) is True
         await turns_until(lambda: descriptors() == before + 1)  # the centre's own end

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.resources import files
@@ -59,9 +60,9 @@ query_after_unknown = "by_visit"
 {secrets}
 
 [timers]
-gate = 2
-money_deadline = 2
-late_commit = 2.1
+gate = 1.5
+money_deadline = 1
+late_commit = 1.1
 query_lag = 0
 second_negative = 0.05
 query_steps = [0.01, 0.05, 0.1, 0.2]
@@ -96,9 +97,9 @@ class SimulatedCentre:
             assert reply.status_code == 200, reply.text
             return json.loads(reply.text, parse_float=Decimal)
 
-    async def for_patient(self, psn_no: str, infno: str, actions: list[str]) -> None:
+    async def for_patient(self, psn_no: str, infno: str, actions: Sequence[str]) -> None:
         """What happens to one patient's messages of one number.  The rules of the others stay."""
-        self._rules.append({"psn_no": psn_no, "infno": infno, "actions": actions})
+        self._rules.append({"psn_no": psn_no, "infno": infno, "actions": list(actions)})
         await self.control("rules", self._rules)
 
 

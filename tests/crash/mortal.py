@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, SystemClock, assembled, plugins, site_endpoint, site_place
+from adapter_core.bootstrap import Adapter, SystemClock, assembled, gateway_endpoint, plugins, site_place
 from adapter_core.centre.client import Centre
 from adapter_core.cli.playing import play_message
 from adapter_core.config import Config, load_config
@@ -124,7 +124,7 @@ async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]
     place = site_place(config, loaded)
     clock = SystemClock()
     master = read_master_key(config.master_key_path)
-    centre = Centre([site_endpoint(config, place)])
+    centre = Centre([gateway_endpoint(config)])
     with SqliteLedger.open(
         config.ledger_path, master, environment=config.settings.environment, clock=clock, ballast_bytes=0
     ) as ledger:
@@ -137,13 +137,11 @@ async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]
 
 
 async def _stored_answer(running: Adapter, dialect: Dialect, raw: bytes, name: str) -> bytes | None:
-    """The final answer to this message that the ledger already holds."""
+    """The final answer to this message that the ledger, which knows one patient only, already holds."""
     operation = dialect.decode_request(dialect.read_frame_file(raw, name))
     purpose = "void" if operation.verb == "void" else "settle"
-    case = await running.ledger.case_by_key(running.place.org, purpose, operation.keys[purpose])
-    if case is None or case.state not in TERMINAL or not case.told:
-        return None
-    return dialect.write_frame_file(in_their_form(dialect, operation, outcome_from(case.told)))
+    told = [case.told for case in await running.ledger.cases_in(TERMINAL) if case.purpose == purpose and case.told]
+    return dialect.write_frame_file(in_their_form(dialect, operation, outcome_from(told[-1]))) if told else None
 
 
 async def _live(life: Life, diary: Diary) -> None:

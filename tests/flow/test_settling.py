@@ -184,7 +184,7 @@ async def test_two_bills_of_one_encounter_at_once(hospital: Hospital) -> None:
             for n in (1, 2, 3)
         )
     )
-    assert [one.state for one in told] == ["SETTLED"] * 3
+    assert [one.state for one in told] == ["SETTLED"] * 3, [one.text for one in told]
     assert len(hospital.sent("2201")) == 1
 
 
@@ -226,7 +226,8 @@ async def test_a_quote_is_cancelled_before_anything_was_sent(hospital: Hospital)
     await hospital.say(message("quote"))
     told = [await hospital.say({"intent": "cancel", "settle_key": "K1"}) for _ in range(2)]
     assert [one.state for one in told] == ["CANCELLED"] * 2
-    assert (await hospital.say({"intent": "settle", "settle_key": "K1"})).state == "CANCELLED"
+    assert (await hospital.say(message("quote"))).state == "CANCELLED"
+    assert (await hospital.refusal({"intent": "settle", "settle_key": "K1"})).code == "KEY_REUSED"
     assert hospital.sent("2207") == []
 
 
