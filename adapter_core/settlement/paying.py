@@ -411,7 +411,9 @@ class Paying:
         elif evidence.kind == "absent":
             resolved = replace(record, result=Result.REJECTED, version=record.version + 1)
             ended = move(case, State.NOT_APPLIED, now, data=data)
-            await self._tell(context, ended, answers.standing_outcome(replace(ended, told={})), replace(change, calls=(resolved,)))
+            await self._tell(
+                context, ended, answers.standing_outcome(replace(ended, told={})), replace(change, calls=(resolved,))
+            )
         else:
             why = "no longer wanted, found at the centre" if evidence.kind == "found" else evidence.text
             frozen = move(case, State.FROZEN, now, data={**case.data, "frozen_because": why})
@@ -428,7 +430,10 @@ class Paying:
         if known is not None:
             return self._with_sign_no(context, known.note)
         step = place.gateway.route.steps["sign"]
-        called = await self._caller.read(step, context, view(context.encounter, context.bill))
+        content = view(context.encounter, context.bill)
+        signer = content.get("env", {})
+        content["env"] = {"opter_no": signer.get("opter", ""), **signer}
+        called = await self._caller.read(step, context, content)
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, called.verdict)
         environment = called.verdict.content.get("env", {})

@@ -8,7 +8,7 @@ from datetime import datetime
 from adapter_core.province.dialect import Dialect, RefKind
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement import answers
-from adapter_core.settlement.absorb import absorb, content_hash, request_hash
+from adapter_core.settlement.absorb import absorb, content_hash, refuse_faults, request_hash
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
 from adapter_core.settlement.decisions import move
@@ -18,7 +18,7 @@ from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import stands
 from adapter_core.settlement.states import UNDECIDED, State
-from adapter_core.values.errors import NotSupported, Refused, TranslationError
+from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import china, iso, national_time
 
 ENDED_WITHOUT_MONEY = frozenset({State.REJECTED, State.NOT_APPLIED, State.REVERSED, State.VOIDED, State.CANCELLED})
@@ -222,6 +222,7 @@ class Reception:
         assert goal is not None
         now = national_time(self._clock.wall())
         encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        refuse_faults(operation, bill, ())
         unchanged = stands(goal, encounter, bill)
         age_s = self._age_s(case)
         if age_s > place.timers.quote_ttl:
@@ -278,9 +279,7 @@ class Reception:
         route = place.gateway.route
         goal = route.goal(operation.kind, operation.verb)
         assert goal is not None
-        faults = plan_faults(context, route.path(operation.kind, goal))
-        if faults:
-            raise TranslationError(faults)
+        refuse_faults(operation, context.bill, plan_faults(context, route.path(operation.kind, goal)))
         at = iso(self._clock.wall())
         case = Case(
             case_id=case_id,

@@ -46,4 +46,8 @@ def stands(step: Step, encounter: Encounter, bill: Bill) -> bool:
     """Whether the step was done, what it rests on has not changed since, and no later try of it is in doubt."""
     standings = (bill if step.per == "bill" else encounter).standing
     standing = standings.get(step.name)
-    return standing is not None and doubt(step) not in standings and standing.get("over") == footing(step, view(encounter, bill))
+    return (
+        standing is not None
+        and doubt(step) not in standings
+        and standing.get("over") == footing(step, view(encounter, bill))
+    )

@@ -39,7 +39,7 @@ LONG_S = 25.0
 @dataclass(frozen=True, slots=True)
 class Life:
     """folder: holds the configuration and the ledger; diary: where passed points and answers are written;
-    messages: files, played in order; dies_at: the point of the end, "" for a life that ends by itself."""
+    messages: files, played in order, none for a start alone; dies_at: the point of the end, "" for a life that ends by itself."""
 
     folder: str
     diary: str
@@ -136,7 +136,7 @@ async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]
             await centre.aclose()
 
 
-async def _stored_answer(running: Adapter, dialect: Dialect, raw: bytes, name: str) -> bytes | None:
+async def _stored_answer(running: Adapter, dialect: Dialect, name: str, raw: bytes) -> bytes | None:
     """The final answer to this message that the ledger, which knows one patient only, already holds."""
     operation = dialect.decode_request(dialect.read_frame_file(raw, name))
     purpose = "void" if operation.verb == "void" else "settle"
@@ -148,8 +148,7 @@ async def _live(life: Life, diary: Diary) -> None:
     async with mortal_adapter(load_config(Path(life.folder) / "his-adapter.toml"), diary) as running:
         dialect = running.dialect(life.dialect)
         messages = [(Path(name).name, Path(name).read_bytes()) for name in life.messages]
-        name, raw = messages[-1]
-        stored = await _stored_answer(running, dialect, raw, name)
+        stored = await _stored_answer(running, dialect, *messages[-1]) if messages else None
         if stored is not None:
             diary.note("stored", base64.b64encode(stored).decode())
         await running.pipeline.resume(lambda org: running.place if org == running.place.org else None)

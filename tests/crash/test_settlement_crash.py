@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,6 @@ from adapter_core.ledger.sealing import create_master_key
 
 from .hospital import Hospital, SimulatedCentre, Told
 from .nursery import Nursery
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL, fork")
 
 AT_ONCE = 8
 """Lives side by side: those that wait out a quiet period cost nothing."""
@@ -139,10 +136,11 @@ async def test_a_refund_killed_at_every_point(town: Town) -> None:
 async def test_recovery_killed_at_every_point(
     town: Town, messages: tuple[str, ...], number: str, applied: str, dies_at: str
 ) -> None:
-    """A reply that was never stored, and one that was stored and not read: found and read by the third process as well."""
+    """A reply that was never stored, and one that was stored and not read: asked for, or read, by the third process as well."""
     spared = await town.hospital()
     await spared.live(*messages, dies_at=f"{dies_at} {number}")
     points = first_times(points_of(await spared.live(messages[-1])))
+    assert ("sent 5203" in points) == (dies_at == "before REPLY")
 
     async def story(hospital: Hospital, point: str) -> None:
         await hospital.live(*messages, dies_at=f"{dies_at} {number}")
@@ -186,8 +184,13 @@ async def test_a_lost_reply_and_then_killed_at_every_point(
 async def test_a_message_that_takes_effect_after_its_sender_died(
     town: Town, messages: tuple[str, ...], number: str, applied: str
 ) -> None:
+    """And nobody asks again: starting alone finds it, at the second attempt."""
+
     async def story(hospital: Hospital, point: str) -> None:
         await hospital.live(*messages, dies_at=point)
+        await hospital.live(dies_at="sent 5203")
+        await hospital.live()
+        assert (await hospital.cases())["void" if "void" in messages else "settle"].state == applied
         assert state(await hospital.resumed(messages[-1])) == applied
 
     await town.each([f"sent {number}"], story, number, ["commit_after(0.6)", "drop"])
