@@ -33,6 +33,7 @@ class Habits:
     voids: float = 0.2
     rude: float = 0.1
     changes: float = 0.05
+    haste: float = 0.2
     keys: int = 2
     turns: int = 12
 
@@ -71,11 +72,9 @@ class Cashier:
             self.last[key] = state
             patient = turn < self.habits.turns and self.world.faults.live
             match state:
-                case "SETTLED":
+                case "SETTLED" | "REJECTED" | "NOT_APPLIED" | "REVERSED" | "CANCELLED" | "VOIDED" | "FROZEN":
                     if patient and self._chance(self.habits.repeats):
                         await self._ask("settle", key)
-                    return state
-                case "REJECTED" | "NOT_APPLIED" | "REVERSED" | "CANCELLED" | "VOIDED" | "FROZEN":
                     return state
                 case "VISIT_HELD" | "KEY_REUSED" | "QUOTE_EXPIRED":
                     return state
@@ -88,7 +87,7 @@ class Cashier:
                 case "QUOTED":
                     state = await self._ask("cancel" if self._chance(self.habits.cancels) else "settle", key)
                 case _:
-                    await self._pause(2.0, 40.0) if patient else await self._pause(60.0, 300.0)
+                    await self._waits(patient)
                     state = await (self._in_doubt(key) if patient else self._ask("query", key))
                     if state == "NO_SUCH_CASE":
                         state = await self._ask("settle", key)
@@ -173,6 +172,15 @@ class Cashier:
 
     def _chance(self, of: float) -> bool:
         return self.random.random() < of
+
+    async def _waits(self, patient: bool) -> None:
+        """Between two questions: a hasty cashier asks again at once."""
+        if not patient:
+            await self._pause(60.0, 300.0)
+        elif self._chance(self.habits.haste):
+            await self._pause(0.001, 0.2)
+        else:
+            await self._pause(2.0, 40.0)
 
     async def _pause(self, low: float, high: float) -> None:
         await self.world.pause(self.random.uniform(low, high))

@@ -170,6 +170,7 @@ def _habits(random: Random) -> Habits:
         cancels=random.choice((0.0, 0.1, 0.5)),
         voids=random.choice((0.0, 0.3, 0.9)),
         rude=random.choice((0.0, 0.1, 0.3)),
+        haste=random.choice((0.0, 0.3)),
         keys=random.choice((1, 2, 3)),
         turns=random.choice((4, 12)),
     )
