@@ -88,8 +88,17 @@ class Wire(Protocol):
     """
 
     async def exchange(
-        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool
-    ) -> Frame: ...
+        self,
+        endpoint: str,
+        frame: Frame,
+        *,
+        deadline_s: float,
+        gate: Callable[[], None],
+        money: bool,
+        kind_class: str = "R",
+        resolving: bool = False,
+    ) -> Frame:
+        """kind_class: `reliability.md` §2; resolving: traffic about an unknown outcome, which no breaker stops."""
 
 
 class Random(Protocol):
