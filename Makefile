@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: help demo test check lock
+.PHONY: help demo test check bench lock
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    settle a day's visits against the simulated centre and print what happened"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, floors, made pages"
+	@echo "make bench   measures what a person waits for and prints a table"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs a package index)"
 
 demo: $(READY)
@@ -20,6 +21,9 @@ demo: $(READY)
 # Two processes: the suite is small enough for any laptop, and a file's tests stay together so fixtures are built once.
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: $(READY)
+	@$(BIN)/python bench/startup.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

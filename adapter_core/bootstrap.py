@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from adapter_core.settlement.pipeline import Pipeline
     from adapter_core.settlement.ports import Wire
 
+GATEWAY = "gateway"
+"""The wire's name for the one configured address."""
+
 PLAIN_DEFAULTS = {
     "env.opter": "HIS",
     "env.opter_name": "HIS接口",
@@ -154,6 +157,7 @@ def site_place(config: Config, loaded: Plugins) -> Place:
             settings.institution.fixmedins_code, settings.institution.fixmedins_name, settings.institution.admdvs
         ),
         gateway=gateway,
+        endpoint=GATEWAY,
         timers=Timers(
             sync_wait=timers.sync_wait,
             gate=timers.gate,
@@ -166,7 +170,7 @@ def site_place(config: Config, loaded: Plugins) -> Place:
     )
 
 
-def site_endpoint(config: Config, place: Place) -> Endpoint:
+def gateway_endpoint(config: Config) -> Endpoint:
     """The configured address of the gateway.  Raises: ConfigError."""
     from adapter_core.centre.client import Endpoint
 
@@ -177,7 +181,7 @@ def site_endpoint(config: Config, place: Place) -> Endpoint:
         else None
     )
     return Endpoint(
-        place.endpoint,
+        GATEWAY,
         gateway.url,
         plain_http_reason=gateway.plain_http,
         ca_file=config.path(gateway.ca_file) if gateway.ca_file else None,
@@ -217,7 +221,7 @@ async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adap
         config.master_key_path.parent.mkdir(parents=True, exist_ok=True)
         create_master_key(config.master_key_path)  # a new ledger gets a key of its own; an existing one never does
     master = read_master_key(config.master_key_path)
-    endpoint = site_endpoint(config, place)
+    endpoint = gateway_endpoint(config)
     clock = SystemClock()
     ledger = SqliteLedger.open(
         config.ledger_path, master, environment=config.settings.environment, clock=clock, read_only=read_only

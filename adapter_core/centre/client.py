@@ -13,7 +13,7 @@ import httpx
 
 from ..values.errors import ConfigError, NotSent, OutcomeUnknown
 from ..values.frames import Frame
-from .transport import BODY_BYTES_MAX, CentreTransport, NoSlot
+from .transport import BODY_BYTES_MAX, CentreTransport
 from .wire import BodyTooLarge, ReplyUnreadable
 
 _OWNED_BY_THE_WIRE = frozenset(
@@ -24,7 +24,6 @@ _NOT_SENT_ZH = {
     "NO_SUCH_ENDPOINT": "未发送：接口地址未配置，请联系信息科",
     "FRAME_REFUSED": "未发送：报文头不合规，请联系信息科",
     "GATE_CLOSED": "未发送：已超过允许发送的时间",
-    "NO_SLOT": "未发送：医保接口繁忙，请稍后重试",
     "DEADLINE_BEFORE_SEND": "未发送：连接医保接口超时，请稍后重试",
     "CONNECT_FAILED": "未发送：连接不上医保接口，请稍后重试",
 }
@@ -37,8 +36,8 @@ class Endpoint:
 
     url: ``https://host:port/base/path``, no query; plain_http_reason: why ``http://`` is accepted here, shown by
     ``doctor``; ca_file: PEM, trusted instead of the system's CAs; client_cert: PEM files (chain, key);
-    connect_s: longest time for name, connect and handshake; slots: calls at once, money and reads together;
-    reply_bytes_max: larger replies are cut off.  Raises: ConfigError.
+    connect_s: longest time for name, connect and handshake; reply_bytes_max: larger replies are cut off.
+    Raises: ConfigError.
     """
 
     name: str
@@ -47,7 +46,6 @@ class Endpoint:
     ca_file: Path | str | None = None
     client_cert: tuple[Path | str, Path | str] | None = None
     connect_s: float = 3.0
-    slots: int = 8
     reply_bytes_max: int = BODY_BYTES_MAX
 
     def __post_init__(self) -> None:
@@ -62,12 +60,15 @@ class Endpoint:
             raise ConfigError(f"endpoint {self.name}: the url must have no user, query or fragment")
         if url.scheme == "http" and not (self.plain_http_reason or "").strip():
             raise ConfigError(f"endpoint {self.name}: plain http needs a reason (plain_http_reason)")
-        if self.slots < 1 or self.connect_s <= 0 or self.reply_bytes_max < 1:
-            raise ConfigError(f"endpoint {self.name}: slots, connect_s and reply_bytes_max must be above zero")
+        if self.connect_s <= 0 or self.reply_bytes_max < 1:
+            raise ConfigError(f"endpoint {self.name}: connect_s and reply_bytes_max must be above zero")
 
 
 class Centre:
-    """The wire port over HTTP.  Belongs to one event loop; ``aclose`` it at the end."""
+    """One exchange over HTTP.  Belongs to one event loop; ``aclose`` it at the end.
+
+    The core's wire port is this behind `GuardedWire`, which limits how many calls run at once.
+    """
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         """Raises: ConfigError for two endpoints of one name, or certificate files that can't be loaded."""
@@ -84,7 +85,7 @@ class Centre:
 
         Args:
             frame: ``method``, ``path`` (appended to the endpoint's), ``headers`` (ASCII, sent as given), ``body``.
-            deadline_s: for everything, from the wait for a slot to the reply's last byte.
+            deadline_s: for everything, from the name's address to the reply's last byte.
             gate: called on the standing connection right before the first byte; raising keeps the call unsent.
             money: a connection of its own; otherwise a kept one may be taken.
 
@@ -92,8 +93,8 @@ class Centre:
             ``side["framing"]`` how its end was known: ``length``, ``chunked``, or ``eof``, which a cut body has too.
 
         Raises:
-            NotSent: no byte left.  NO_SUCH_ENDPOINT, FRAME_REFUSED, NO_SLOT, DEADLINE_BEFORE_SEND, CONNECT_FAILED,
-                GATE_CLOSED (from the gate's exception).
+            NotSent: no byte left.  NO_SUCH_ENDPOINT, FRAME_REFUSED, DEADLINE_BEFORE_SEND, CONNECT_FAILED, GATE_CLOSED
+                (from the gate's exception).
             OutcomeUnknown: a byte may have left.  NO_REPLY, REPLY_CUT, REPLY_TOO_LARGE, REPLY_UNREADABLE.
             asyncio.CancelledError: with ``sent``, whether a byte may have left.
         """
@@ -134,15 +135,13 @@ class _GateClosed(Exception):
 
 
 class _Lane:
-    """One endpoint at run time: its TLS context, its slots, a transport for money and one for reads."""
+    """One endpoint at run time: its TLS context, a transport for money and one for reads."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._base = endpoint.url.rstrip("/")
-        context = _tls_context(endpoint) if httpx.URL(endpoint.url).scheme == "https" else None
-        slots = asyncio.Semaphore(endpoint.slots)
+        context = tls_context(endpoint) if httpx.URL(endpoint.url).scheme == "https" else None
         self._money, self._reads = (
-            CentreTransport(money, endpoint.reply_bytes_max, slots, context, endpoint.connect_s)
-            for money in (True, False)
+            CentreTransport(money, endpoint.reply_bytes_max, context, endpoint.connect_s) for money in (True, False)
         )
         self._url = lru_cache(maxsize=256)(self._url_of)  # one parse per path, not per call
 
@@ -178,7 +177,7 @@ class _Lane:
         await self._reads.aclose()
 
 
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     """Verification stays on.  Made once: loading the system's CAs takes 20 ms."""
     try:
         context = ssl.create_default_context(cafile=endpoint.ca_file)
@@ -186,6 +185,8 @@ def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
             context.load_cert_chain(*endpoint.client_cert, password="")  # without one OpenSSL asks the terminal
     except OSError as error:  # ssl.SSLError too
         raise ConfigError(f"endpoint {endpoint.name}: certificate files can't be loaded: {error}") from error
+    # Python 3.13 turns strict X.509 on: it refuses what the private CAs of gateways issue; the same on every Python.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -196,8 +197,6 @@ def _not_sent(endpoint: str, code: str) -> NotSent:
 
 
 def _not_sent_code(error: Exception) -> str:
-    if isinstance(error, NoSlot):
-        return "NO_SLOT"
     if isinstance(error, httpx.LocalProtocolError):
         return "FRAME_REFUSED"
     return "DEADLINE_BEFORE_SEND" if type(error) is httpx.ConnectTimeout else "CONNECT_FAILED"

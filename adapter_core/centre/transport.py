@@ -1,4 +1,4 @@
-"""The wire under httpx's transport interface: slots, addresses, connect, TLS, send gate, reply, one deadline.
+"""The wire under httpx's transport interface: addresses, connect, TLS, send gate, reply, one deadline.
 
 Every exception that leaves ``CentreTransport.handle_async_request`` has ``error.sent`` (a byte may have left) and
 ``error.reply_begun`` (a byte came back): these two decide what a failed call means, never the exception's type.
@@ -26,10 +26,6 @@ IDLE_MAX = 8
 """Kept read connections per origin."""
 
 
-class NoSlot(httpx.ConnectTimeout):
-    """The deadline passed while all slots of the endpoint were taken; nothing was sent."""
-
-
 class ConnectTooSlow(httpx.ConnectTimeout):
     """Name, connect or handshake took longer than the endpoint allows them; nothing was sent."""
 
@@ -41,7 +37,6 @@ class _Call:
         self.request = request
         self.deadline: float = request.extensions["deadline"]
         self.gate: Callable[[], None] = request.extensions.get("send_gate", _no_gate)
-        self.has_slot = False
         self.wire: Wire | None = None
 
     @property
@@ -55,8 +50,6 @@ class _Call:
     def late(self) -> httpx.TimeoutException:
         if self.sent:
             return httpx.ReadTimeout("deadline after the gate")
-        if not self.has_slot:
-            return NoSlot("deadline while waiting for a slot")
         return httpx.ConnectTimeout("deadline before the gate")
 
 
@@ -72,21 +65,19 @@ class CentreTransport(httpx.AsyncBaseTransport):
     nothing awaited in between: if it raises, its own exception passes on and not one byte was written.
     Response extensions: ``framing``, see Wire.
 
-    slots: calls at once, or a semaphore shared with another transport; connect_s: at most this long, within the
-    deadline, for name, connect and handshake; ssl: for https origins.
+    connect_s: at most this long, within the deadline, for name, connect and handshake; ssl: for https origins.
+    How many calls run at once is not limited here: GuardedWire does that.
     """
 
     def __init__(
         self,
         money: bool,
         cap_bytes: int = BODY_BYTES_MAX,
-        slots: int | asyncio.Semaphore = 8,
         ssl: SSLContext | None = None,
         connect_s: float = 3.0,
     ) -> None:
         self._money = money
         self._cap_bytes = cap_bytes
-        self._slots = slots if isinstance(slots, asyncio.Semaphore) else asyncio.Semaphore(slots)
         self._ssl = ssl
         self._connect_s = connect_s
         self._idle: dict[tuple[str, str, int], deque[Wire]] = {}
@@ -119,9 +110,7 @@ class CentreTransport(httpx.AsyncBaseTransport):
         try:
             async with limit:
                 message = request_bytes(call.request, await call.request.aread(), close=self._money)
-                async with self._slots:
-                    call.has_slot = True
-                    await self._exchange(call, message)
+                await self._exchange(call, message)
         except TimeoutError as late:
             if not limit.expired():  # the gate's own
                 raise

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock, plugins
+from adapter_core.bootstrap import SystemClock, gateway_endpoint, plugins
 from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.formats.json import read_json
@@ -308,12 +308,13 @@ async def _examine_way_out(config: Any, check: Any) -> None:
     import ssl
     from urllib.parse import urlsplit
 
+    from adapter_core.centre.client import tls_context
+
     address = urlsplit(config.settings.gateway.url)
     secure = address.scheme == "https"
     port = address.port or (443 if secure else 80)
-    ca_file = config.settings.gateway.ca_file
     try:
-        context = ssl.create_default_context(cafile=config.path(ca_file) if ca_file else None) if secure else None
+        context = tls_context(gateway_endpoint(config)) if secure else None
         async with asyncio.timeout(5):
             _, writer = await asyncio.open_connection(address.hostname, port, ssl=context)
         writer.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_core.bootstrap import Adapter, adapter
-from adapter_core.cli.app import STATE_EXIT, exit_code
+from adapter_core.cli.app import EXIT, STATE_EXIT, exit_code
 from adapter_core.cli.showing import STATE_ZH, error_data, error_lines, print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.province.dialect import Dialect
@@ -33,7 +33,12 @@ class Played:
 
     @property
     def exit(self) -> int:
-        return exit_code(self.error) if self.error else STATE_EXIT[self.outcome.state] if self.outcome else 0
+        if self.error:
+            return exit_code(self.error)
+        if self.outcome is None:
+            return 0
+        changed = self.outcome.code == "QUOTE_CHANGED"  # asked to settle, and not settled
+        return EXIT["not_sent"] if changed else STATE_EXIT[self.outcome.state]
 
 
 async def play_message(
@@ -169,7 +174,7 @@ async def void_case(config: Path, key: str, reason: str, as_json: bool) -> int:
             "void",
             "national",
             case.kind,
-            keys={"settle": case.key, "void": f"void:{case.case_id}"},
+            keys={"settle": case.key},
             content={"x": {"reason": reason}} if reason else {},
         )
         dialect = running.dialect("national")

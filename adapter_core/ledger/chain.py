@@ -9,7 +9,7 @@ can be checked without any key, and still stands after a data key was destroyed.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,9 +70,11 @@ def next_hash(
     return digest.finalize()
 
 
-def verify(org: str, links: Iterable[Link], head: Head | None) -> Verdict:
-    """Walk a chain from its first event.  ``links`` in order of seq; ``head`` as stored (its seal is checked
-    elsewhere).
+def verify(
+    org: str, links: Iterable[Link], head: Head | None, seal_of: Callable[[str, int, bytes], bytes] | None = None
+) -> Verdict:
+    """Walk a chain from its first event.  ``links`` in order of seq; ``head`` as stored; ``seal_of`` (org, seq, hash),
+    where the master key is at hand: what the head's seal must be.
 
     An edit shows as a hash that differs, a removal as a gap, a reordering as either, a truncation against the head.
     """
@@ -96,4 +98,7 @@ def verify(org: str, links: Iterable[Link], head: Head | None) -> Verdict:
     elif head.seq < expected or head.hash != previous:
         first = min(head.seq, expected) + 1
         return Verdict(org, expected, previous.hex(), first, "the journal doesn't lead to its head")
+    elif seal_of is not None and seal_of(org, head.seq, head.hash) != head.seal:
+        reason = "the chain's head was not written under this master key"
+        return Verdict(org, expected, previous.hex(), max(expected, 1), reason)
     return Verdict(org, expected, previous.hex())

@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from adapter_core.ledger import binding, sqlite_file
 from adapter_core.ledger import projections as sql
-from adapter_core.ledger import sqlite_file
 from adapter_core.ledger.chain import Link, Verdict
 from adapter_core.ledger.sealing import DataKeys, MasterKey, bound_to
 from adapter_core.ledger.sqlite import SqliteLedger
@@ -57,8 +57,9 @@ def verify(path: Path, keys: MasterKey | None = None) -> Inspection:
     connection = sqlite_file.connect_reader(path)
     try:
         meta = sqlite_file.read_meta(connection)
+        binding.check_current(meta)
         if keys is not None:
-            sqlite_file.check_key(meta, keys)
+            binding.check_key(meta, keys)
         return Inspection(sqlite_file.quick_check(connection), tuple(sqlite_file.verify_chains(connection, keys)))
     except LedgerDamaged as exc:
         return Inspection(str(exc), ())
@@ -78,14 +79,15 @@ def export(path: Path, reading: Reading | None = None) -> Iterator[dict[str, Any
     connection = sqlite_file.connect_reader(path)
     try:
         meta = sqlite_file.read_meta(connection)
+        binding.check_current(meta)
         keys = None
         if reading is not None:
-            sqlite_file.check_key(meta, reading.keys)
+            binding.check_key(meta, reading.keys)
             _journal_reading(path, meta["environment"], sorted(sqlite_file.read_heads(connection)), reading)
             keys = sqlite_file.data_keys(connection, reading.keys)
         for org in sorted(sqlite_file.read_heads(connection)):
             for link in _pages(connection, org):
-                yield _row(org, link, keys)
+                yield exported_row(org, link, keys)
     finally:
         connection.close()
 
@@ -100,7 +102,7 @@ def _pages(connection: sqlite3.Connection, org: str) -> Iterator[Link]:
         last = rows[-1][0]
 
 
-def _row(org: str, link: Link, keys: DataKeys | None) -> dict[str, Any]:
+def exported_row(org: str, link: Link, keys: DataKeys | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "org": org,
         "seq": link.seq,

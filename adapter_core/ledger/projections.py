@@ -98,6 +98,7 @@ CALLS = Projection("calls", CallRecord, revive={"result": _result, "replied": bo
 JOURNAL_COLUMNS = ("org", "seq", "at", "kind", "case_id", "encounter_id", "key_id", "sealed", "hash")
 APPEND_EVENT = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_LINKS = f"SELECT {', '.join(JOURNAL_COLUMNS[1:])} FROM journal "
+SELECT_LINKS_OF_CASE = "SELECT hash FROM journal WHERE case_id = ? ORDER BY org, seq"
 SELECT_EVENTS = "SELECT org, seq, at, kind, case_id, encounter_id, key_id, sealed FROM journal "
 
 ALIAS_TARGET = ("encounter_id", "bill_id", "case_id", "note")
@@ -129,4 +130,5 @@ SELECT_HOLDER = "SELECT case_id FROM cases WHERE org = ? AND visit_key = ? AND h
 SELECT_MSGID = "SELECT call_id FROM calls WHERE org = ? AND msgid = ?"
 
 SAVE_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
+REPLACE_META = f"{SAVE_META} ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 SELECT_META = "SELECT name, value FROM meta"

@@ -111,6 +111,9 @@ class DataKeys:
             self._opened[key_id] = key
         return key
 
+    def is_open(self, key_id: int) -> bool:
+        return key_id in self._opened
+
     def remember(self, key: DataKey) -> None:
         self._opened[key.key_id] = key
 

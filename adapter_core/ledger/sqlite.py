@@ -15,16 +15,13 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from adapter_core.ledger import projections as sql
-from adapter_core.ledger import sqlite_file
+from adapter_core.ledger import binding, migrations, sqlite_file
 from adapter_core.ledger.conflicts import refuse_malformed
 from adapter_core.ledger.group_commit import GroupCommit, Ticket
-from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection, Record
+from adapter_core.ledger.reading import StoredLedger
 from adapter_core.ledger.reserve import BALLAST_BYTES, FREE_BYTES_MIN, Reserve
-from adapter_core.ledger.sealing import DataKeys, MasterKey, bound_to
-from adapter_core.ledger.transaction import blind_alias, blind_search, unpack_event
-from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
-from adapter_core.settlement.states import State
+from adapter_core.ledger.sealing import DataKeys, MasterKey
+from adapter_core.settlement.records import Change
 from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
 from adapter_core.values.moments import Clock
 
@@ -46,7 +43,7 @@ class SequenceNumbers:
         return self._drawn.get(org, 0)
 
 
-class SqliteLedger:
+class SqliteLedger(StoredLedger):
     """Satisfies `settlement.ports.Ledger`.  Open with `open`, end with `close` (or ``with``)."""
 
     def __init__(
@@ -58,8 +55,8 @@ class SqliteLedger:
         write_connection: sqlite3.Connection | None = None,
         lock: sqlite_file.WriterLock | None = None,
     ) -> None:
+        super().__init__(keys)
         self._reader = reader
-        self._keys = keys
         self._numbers = numbers
         self._writer = writer
         self._write_connection = write_connection
@@ -101,7 +98,9 @@ class SqliteLedger:
     def _open_reader(cls, path: Path, master: MasterKey, environment: str) -> SqliteLedger:
         reader = sqlite_file.connect_reader(path)
         try:
-            sqlite_file.check_belongs(sqlite_file.read_meta(reader), environment, master)
+            meta = sqlite_file.read_meta(reader)
+            binding.check_current(meta)
+            binding.check_belongs(meta, environment, master)
         except BaseException:
             reader.close()
             raise
@@ -122,8 +121,12 @@ class SqliteLedger:
         try:
             if sqlite_file.is_empty(connection):
                 sqlite_file.create(connection, environment, master)
-            sqlite_file.check_belongs(sqlite_file.read_meta(connection), environment, master)
+            meta = sqlite_file.read_meta(connection)
+            binding.check_belongs(meta, environment, master)
             _check(connection, master)
+            version = binding.schema_version(meta)
+            if version < migrations.SCHEMA_VERSION:
+                sqlite_file.migrate(connection, version)
             reserve.lay()
             stored = sqlite_file.read_heads(connection)
             reader = sqlite_file.connect_reader(path)
@@ -188,65 +191,10 @@ class SqliteLedger:
             raise LedgerUnavailable("a ledger opened read-only draws no numbers")
         return self._numbers.draw(org)
 
-    async def case(self, case_id: str) -> Case | None:
-        return self._one(CASES, "WHERE case_id = ?", case_id)
+    async def _open_keys(self, key_ids: Iterable[int]) -> None:
+        """`DataKeys` loads them one by one when first needed: in the same thread, for some microseconds."""
 
-    async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None:
-        return self._one(CASES, "WHERE org = ? AND purpose = ? AND key = ?", org, purpose, key)
-
-    async def cases_of_bill(self, bill_id: str) -> list[Case]:
-        return self._all(CASES, "WHERE bill_id = ? ORDER BY ordinal", bill_id)
-
-    async def holder(self, org: str, visit_key: str) -> Case | None:
-        return self._one(CASES, "WHERE org = ? AND visit_key = ? AND holds_visit", org, visit_key)
-
-    async def cases_in(self, states: Iterable[State]) -> list[Case]:
-        wanted = sorted({str(state) for state in states})
-        return self._all(CASES, f"WHERE state IN ({', '.join('?' * len(wanted))}) ORDER BY ordinal", *wanted)
-
-    async def encounter(self, encounter_id: str) -> Encounter | None:
-        return self._one(ENCOUNTERS, "WHERE encounter_id = ?", encounter_id)
-
-    async def encounter_by_key(self, org: str, encounter_key: str) -> Encounter | None:
-        return self._one(ENCOUNTERS, "WHERE org = ? AND encounter_key = ?", org, encounter_key)
-
-    async def bill(self, bill_id: str) -> Bill | None:
-        return self._one(BILLS, "WHERE bill_id = ?", bill_id)
-
-    async def bills_of(self, encounter_id: str) -> list[Bill]:
-        return self._all(BILLS, "WHERE encounter_id = ? ORDER BY ordinal", encounter_id)
-
-    async def calls_of_case(self, case_id: str) -> list[CallRecord]:
-        return self._all(CALLS, "WHERE case_id = ? ORDER BY ordinal", case_id)
-
-    async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None:
-        blind = blind_alias(self._keys.master, org, dialect, kind, value)
-        rows = self._rows(sql.SELECT_ALIAS, org, dialect, kind, blind)
-        return Alias(org, dialect, kind, value, *rows[0]) if rows else None
-
-    async def find(self, kind: str, value: str) -> list[str]:
-        """The ids of the cases a searchable value was stored with, oldest first."""
-        rows = self._rows(sql.SELECT_SEARCH, kind, blind_search(self._keys.master, kind, value))
-        return [case_id for (case_id,) in rows]
-
-    async def events_of_case(self, case_id: str) -> list[Event]:
-        rows = self._rows(sql.SELECT_EVENTS + "WHERE case_id = ? ORDER BY seq", case_id)
-        return [self._event(*row) for row in rows]
-
-    def _event(
-        self, org: str, seq: int, at: str, kind: str, case_id: str, encounter_id: str, key_id: int, sealed: bytes
-    ) -> Event:
-        data, raw = unpack_event(self._keys.of(key_id).unseal(sealed, bound_to(org, "journal", seq)))
-        return Event(kind, at, case_id, encounter_id, data, raw)
-
-    def _one(self, projection: Projection[Record], where: str, *parameters: Any) -> Record | None:
-        found = self._all(projection, where, *parameters)
-        return found[0] if found else None
-
-    def _all(self, projection: Projection[Record], where: str, *parameters: Any) -> list[Record]:
-        return [projection.record(row, self._keys) for row in self._rows(projection.select + where, *parameters)]
-
-    def _rows(self, statement: str, *parameters: Any) -> list[Any]:
+    async def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         """Raises: LedgerUnavailable, LedgerDamaged."""
         try:
             return self._reader.execute(statement, parameters).fetchall()

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from adapter_core.ledger import projections as sql
+from adapter_core.ledger.binding import new_meta, schema_version
 from adapter_core.ledger.chain import Head, Link, Verdict, verify
 from adapter_core.ledger.sealing import DataKeys, MasterKey
 from adapter_core.values.errors import ConfigError, LedgerDamaged
@@ -19,7 +20,6 @@ if os.name == "nt":
 else:
     import fcntl
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 5000
 SAFE_SQLITE = (3, 51, 3)
 
@@ -108,9 +108,22 @@ def create(connection: sqlite3.Connection, environment: str, master: MasterKey) 
             connection.execute(statement)
     for trigger in _APPEND_ONLY:
         connection.execute(trigger)
-    facts = {"schema_version": str(SCHEMA_VERSION), "environment": environment, "master_key": master.key_id}
-    connection.executemany(sql.SAVE_META, sorted(facts.items()))
+    connection.executemany(sql.SAVE_META, sorted(new_meta(environment, master).items()))
     connection.execute("COMMIT")
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """From an older version to this one in one transaction: a crash leaves the old ledger."""
+    from sqlalchemy import StaticPool, create_engine
+
+    from adapter_core.ledger import migrations
+
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    with engine.connect() as migrated:  # its first connect rolls back, so the transaction begins after it
+        connection.execute("BEGIN IMMEDIATE")
+        reached = migrations.migrate(migrated, version)
+        connection.execute(sql.REPLACE_META, ("schema_version", str(reached)))
+        migrated.commit()
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -125,28 +138,8 @@ def read_meta(connection: sqlite3.Connection) -> dict[str, str]:
         raise ConfigError(f"this file is no ledger: {exc}") from exc
     except sqlite3.DatabaseError as exc:
         raise LedgerDamaged(f"this file is no whole SQLite database: {exc}") from exc
-    version = int(meta.get("schema_version", 0))
-    if version > SCHEMA_VERSION:
-        raise ConfigError(
-            f"the ledger was written by a newer his-adapter (schema {version}, this one knows {SCHEMA_VERSION}): "
-            "install that version"
-        )
-    if version < 1:
-        raise ConfigError("this file is no ledger: it has no schema version")
+    schema_version(meta)
     return meta
-
-
-def check_belongs(meta: dict[str, str], environment: str, master: MasterKey) -> None:
-    """Raises: ConfigError when the ledger is another environment's, or sealed with another master key."""
-    if meta["environment"] != environment:
-        raise ConfigError(f"this ledger was made for {meta['environment']!r}, not for {environment!r}")
-    check_key(meta, master)
-
-
-def check_key(meta: dict[str, str], master: MasterKey) -> None:
-    """Raises: ConfigError."""
-    if meta["master_key"] != master.key_id:
-        raise ConfigError(f"this ledger is sealed with master key {meta['master_key']}, not {master.key_id}")
 
 
 def quick_check(connection: sqlite3.Connection) -> str:
@@ -180,20 +173,13 @@ def verify_chains(connection: sqlite3.Connection, master: MasterKey | None = Non
     try:
         heads = read_heads(connection)
         written = [row[0] for row in connection.execute("SELECT DISTINCT org FROM journal")]
-        return [_verify_chain(connection, org, heads, master) for org in sorted({*heads, *written})]
+        seal_of = master.head_seal if master else None
+        return [
+            verify(org, _links(connection, org), heads[org][0] if org in heads else None, seal_of)
+            for org in sorted({*heads, *written})
+        ]
     finally:
         connection.execute("COMMIT")
-
-
-def _verify_chain(
-    connection: sqlite3.Connection, org: str, heads: dict[str, tuple[Head, int]], master: MasterKey | None
-) -> Verdict:
-    head = heads[org][0] if org in heads else None
-    verdict = verify(org, _links(connection, org), head)
-    if verdict.is_whole and head and master and master.head_seal(org, head.seq, head.hash) != head.seal:
-        reason = "the chain's head was not written under this master key"
-        return Verdict(org, verdict.events, verdict.head, max(verdict.events, 1), reason)
-    return verdict
 
 
 def _links(connection: sqlite3.Connection, org: str) -> Iterator[Link]:

@@ -1,17 +1,18 @@
-"""One change written inside an open database transaction: projections, aliases, search, then the chained events.
+"""One change as statements inside a database transaction: projections, aliases, search, then the chained events.
 
 Knows SQL but no database: SQLite and PostgreSQL open, commit and roll back around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from adapter_core.ledger import documents
 from adapter_core.ledger import projections as sql
 from adapter_core.ledger.chain import START, Head, next_hash
-from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection, Record
+from adapter_core.ledger.conflicts import records_of
+from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection
 from adapter_core.ledger.sealing import DataKey, MasterKey, bound_to
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Event
 
@@ -26,13 +27,55 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """A database connection as both drivers have it."""
+    """A database connection as the driver of SQLite has it."""
 
     def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
 
 
 class Superseded(Exception):
     """A row to replace wasn't at the version before; `conflicts` says what the caller hears."""
+
+
+class Statement(NamedTuple):
+    """``replaces``: it must meet exactly one row, or the change is superseded."""
+
+    text: str
+    parameters: Sequence[Any]
+    replaces: bool = False
+
+
+def record_statements(change: Change, key: DataKey, master: MasterKey) -> Iterator[Statement]:
+    """What stores the change's records, aliases and search values.  Raises: TypeError, ValueError for a document JSON
+    can't hold exactly.
+    """
+    for record in written_order(change):
+        yield _save(PROJECTION_OF[type(record)], record, key)
+    for alias in change.aliases:
+        blind = blind_alias(master, alias.org, alias.dialect, alias.kind, alias.value)
+        target = (alias.encounter_id, alias.bill_id, alias.case_id, alias.note)
+        yield Statement(sql.SAVE_ALIAS, (alias.org, alias.dialect, alias.kind, blind, *target))
+    for kind, value, case_id in change.search:
+        yield Statement(sql.SAVE_SEARCH, (kind, blind_search(master, kind, value), case_id))
+
+
+def written_order(change: Change) -> list[Encounter | Bill | Case | CallRecord]:
+    """The change's records as `record_statements` writes them first."""
+    encounters = (change.encounter,) if change.encounter is not None else ()
+    # Released visits first: a change may pass a visit from one case to another.
+    return [*encounters, *change.bills, *sorted(change.cases, key=_holds_visit), *change.calls]
+
+
+def event_statements(change: Change, head: Head, key: DataKey) -> tuple[list[Statement], Head]:
+    """What appends the change's events behind ``head``, and the head they lead to.  Raises: TypeError, ValueError."""
+    statements = []
+    org = change.org
+    for event in change.events:
+        seq = head.seq + 1
+        sealed = key.seal(pack_event(event), bound_to(org, "journal", seq))
+        place = (org, seq, event.at, event.kind, event.case_id, event.encounter_id, key.key_id, sealed)
+        head = Head(seq, next_hash(head.hash, *place))
+        statements.append(Statement(sql.APPEND_EVENT, (*place, head.hash)))
+    return statements, head
 
 
 class Transaction:
@@ -52,44 +95,14 @@ class Transaction:
         Raises: Superseded, the driver's integrity error, TypeError or ValueError for a document JSON can't hold
         exactly.
         """
-        if change.encounter is not None:
-            self._save(ENCOUNTERS, change.encounter)
-        for bill in change.bills:
-            self._save(BILLS, bill)
-        # Released visits first: a change may pass a visit from one case to another.
-        for case in sorted(change.cases, key=_holds_visit):
-            self._save(CASES, case)
-        for call in change.calls:
-            self._save(CALLS, call)
-        self._save_indexes(change)
-        head = self.heads.get(change.org) or Head(0, START)
-        for event in change.events:
-            head = self._append(change.org, head, event)
+        for text, parameters, replaces in record_statements(change, self._key, self._master):
+            if self._execute(text, parameters).rowcount != 1 and replaces:
+                raise Superseded
+        appended, head = event_statements(change, self.heads.get(change.org) or Head(0, START), self._key)
+        for text, parameters, _ in appended:
+            self._execute(text, parameters)
         self.heads[change.org] = head
         return head.seq
-
-    def _save(self, projection: Projection[Record], record: Record) -> None:
-        row: Sequence[Any] = projection.row(record, self._key)
-        if record.version == 1:
-            self._execute(projection.insert, row)
-        elif self._execute(projection.replace, (*row, projection.id_of(record), record.version - 1)).rowcount != 1:
-            raise Superseded
-
-    def _save_indexes(self, change: Change) -> None:
-        for alias in change.aliases:
-            blind = blind_alias(self._master, alias.org, alias.dialect, alias.kind, alias.value)
-            target = (alias.encounter_id, alias.bill_id, alias.case_id, alias.note)
-            self._execute(sql.SAVE_ALIAS, (alias.org, alias.dialect, alias.kind, blind, *target))
-        for kind, value, case_id in change.search:
-            self._execute(sql.SAVE_SEARCH, (kind, blind_search(self._master, kind, value), case_id))
-
-    def _append(self, org: str, head: Head, event: Event) -> Head:
-        seq = head.seq + 1
-        sealed = self._key.seal(pack_event(event), bound_to(org, "journal", seq))
-        place = (org, seq, event.at, event.kind, event.case_id, event.encounter_id, self._key.key_id, sealed)
-        link = next_hash(head.hash, *place)
-        self._execute(sql.APPEND_EVENT, (*place, link))
-        return Head(seq, link)
 
 
 class StoredFacts:
@@ -124,7 +137,30 @@ class StoredFacts:
         return None if row is None else row[0]
 
 
+def questions_of(change: Change) -> list[tuple[str, tuple[str, ...]]]:
+    """Every statement `StoredFacts` may run to find this change's conflict, for a database that is asked all at once."""
+    org = change.org
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    for record in records_of(change):
+        projection = PROJECTION_OF[type(record)]
+        asked.append((projection.version, (projection.id_of(record),)))
+    if change.encounter is not None:
+        asked.append((sql.SELECT_ENCOUNTER_KEY, (org, change.encounter.encounter_key)))
+    for case in change.cases:
+        asked.append((sql.SELECT_CASE_KEY, (org, case.purpose, case.key)))
+        asked.append((sql.SELECT_HOLDER, (org, case.visit_key)))
+    asked.extend((sql.SELECT_MSGID, (org, call.msgid)) for call in change.calls)
+    return asked
+
+
 PROJECTION_OF: dict[type, Projection[Any]] = {Encounter: ENCOUNTERS, Bill: BILLS, Case: CASES, CallRecord: CALLS}
+
+
+def _save(projection: Projection[Any], record: Any, key: DataKey) -> Statement:
+    row: Sequence[Any] = projection.row(record, key)
+    if record.version == 1:
+        return Statement(projection.insert, row)
+    return Statement(projection.replace, (*row, projection.id_of(record), record.version - 1), replaces=True)
 
 
 def _holds_visit(case: Case) -> bool:

@@ -44,7 +44,7 @@ def absorb(
 ) -> tuple[Encounter, Bill]:
     """Both records with the message's content in them, ready for the plan (versions untouched).
 
-    Raises: Refused PERSON_DIFFERS; TranslationError when the claimed total is not the sum of the lines.
+    Raises: Refused PERSON_DIFFERS.
     """
     said = operation.content
     person = {**encounter.content.get("person", {}), **said.get("person", {})}
@@ -53,7 +53,7 @@ def absorb(
     filled = _with_defaults(
         {
             "visit": {**encounter.content.get("visit", {}), **said.get("visit", {})},
-            "settle": {**encounter.content.get("insurance", {}), **bill.content.get("settle", {}), **said.get("settle", {})},
+            "settle": {**bill.content.get("settle", {}), **said.get("settle", {})},
             "env": {**encounter.content.get("env", {}), **said.get("env", {})},
             **said_rows,
         },
@@ -61,11 +61,9 @@ def absorb(
     )
     fees = _merged_fees(bill, filled["fees"], operation.fees_whole)
     visit, settle = filled["visit"], filled["settle"]
-    if person.get("insutype"):  # what an earlier bill of this encounter was registered under
-        settle.setdefault("insutype", person["insutype"])
     _complete_visit(visit, fees, encounter.encounter_key, now)
     if fees:
-        settle["medfee_sumamt"] = _claimed_total(said.get("settle", {}).get("medfee_sumamt"), fees)
+        settle["medfee_sumamt"] = _total(fees)
     content = {**encounter.content, "person": person, "visit": visit, "env": filled["env"]}
     bill_content = {
         **bill.content,
@@ -158,12 +156,24 @@ def _complete_visit(visit: Content, fees: Sequence[Mapping[str, Any]], encounter
             visit.setdefault(field, first[line_field])
 
 
-def _claimed_total(claimed: Decimal | None, fees: Sequence[Mapping[str, Any]]) -> Decimal:
-    total = sum((Decimal(row.get("det_item_fee_sumamt", 0)) for row in fees), Decimal(0)).quantize(CENT)
-    if claimed is not None and Decimal(claimed) != total:
-        raise TranslationError(
-            [Fault("settle.medfee_sumamt", f"the sum of the bill's lines, {total}", str(claimed), "医疗费总额")],
-            code="TOTAL_DIFFERS",
-            message_zh=f"费用合计不符：明细合计 {total} 元，上传总额 {claimed} 元，未发送，请核对后重试",
-        )
-    return total
+def _total(fees: Sequence[Mapping[str, Any]]) -> Decimal:
+    return sum((Decimal(row.get("det_item_fee_sumamt", 0)) for row in fees), Decimal(0)).quantize(CENT)
+
+
+def refuse_faults(operation: Operation, bill: Bill, others: Sequence[Fault]) -> None:
+    """Refuse a message with all its faults at once: a claimed total that is not the sum of the bill's lines, and the others.
+
+    bill: with the message absorbed.  Raises: TranslationError.
+    """
+    claimed = operation.content.get("settle", {}).get("medfee_sumamt")
+    total = bill.content["settle"].get("medfee_sumamt")
+    if claimed is None or Decimal(claimed) == total:
+        if others:
+            raise TranslationError(others)
+        return
+    differs = Fault("settle.medfee_sumamt", f"the sum of the bill's lines, {total}", str(claimed), "医疗费总额")
+    raise TranslationError(
+        [differs, *others],
+        code="TOTAL_DIFFERS",
+        message_zh=f"费用合计不符：明细合计 {total} 元，上传总额 {claimed} 元，未发送，请核对后重试",
+    )

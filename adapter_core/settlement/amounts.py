@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from adapter_core.values.money import fen
+from adapter_core.values.money import MoneyError, fen
 
 ZERO = Decimal("0.00")
 
@@ -57,6 +57,10 @@ def broken_identities(result: Mapping[str, Any], shared_account_outside: bool = 
     if "medfee_sumamt" not in result:
         return ["medfee_sumamt is missing"]
     told = amounts(result)
+    try:
+        told.as_fen()
+    except MoneyError as error:
+        return [str(error)]
     own = told.account + told.cash + (told.shared_account if shared_account_outside else ZERO)
     part = Decimal(result.get("psn_part_amt", own))
     faults = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.dialect import Dialect
@@ -79,6 +80,20 @@ def not_sent(code: str) -> Outcome:
     return Outcome("NOT_SENT", code, "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试", {}, {}, NEXT["NOT_SENT"])
 
 
+def ended(case: Case, verdict: Verdict) -> Outcome:
+    """How a case that moved no money is told.  A refund that came to nothing leaves its settlement standing."""
+    if case.state is State.CANCELLED:
+        return standing_outcome(case)
+    told = rejected(verdict) if case.state is State.REJECTED else not_sent(verdict.code)
+    if case.purpose != "void":
+        return told
+    if case.state is State.REJECTED:
+        text = f"医保中心拒绝退费，原结算仍然有效：{verdict.text or '无说明'}"
+    else:
+        text = "退费未能送达医保中心，原结算仍然有效，请稍后重试"
+    return replace(told, message_zh=text)
+
+
 def plain(state: str, code: str, message_zh: str, content: Content | None = None) -> Outcome:
     return Outcome(state, code, message_zh, content or {}, {}, NEXT.get(state, ()))
 
@@ -89,11 +104,14 @@ def standing_outcome(case: Case) -> Outcome:
     if case.told and case.told.get("state") == state:
         return outcome_from(case.told)
     order = work_order(case)
+    absent = "医保中心没有这笔结算，可重新结算"
+    if case.purpose == "void":
+        absent = "医保中心没有办理这笔退费，原结算仍然有效，可重新退费"
     text = {
         "PENDING": f"{UNKNOWN_MARK}正在向医保中心核实，工单号 {order}，请稍候查询，可先收押金",
         "VOIDING": f"退费结果正在核实，工单号 {order}，核实前请勿退现金",
         "FROZEN": f"{UNKNOWN_MARK}结果待人工核定，工单号 {order}，请联系医保办，不要重复结算",
-        "NOT_APPLIED": "已核实：医保中心没有这笔结算，可重新结算",
+        "NOT_APPLIED": f"已核实：{absent}",
         "CANCELLED": "本次结算已取消，没有送医保中心",
         "SETTLED": "结算成功，结算仍然有效",
         "VOIDED": "该笔结算已退费",

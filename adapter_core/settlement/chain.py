@@ -112,9 +112,11 @@ class Chain:
                 raise StepStopped(step, called.verdict)
         raise AssertionError("unreachable")
 
-    async def _send_in_doubt(self, context: Context, step: Step, content: Content) -> tuple[Context, Called]:
-        """Send, with the doubt stored in the intent's own transaction: a crash right after it leaves the question open,
-        and the next run asks before it creates or uploads again."""
+    async def _send_in_doubt(
+        self, context: Context, step: Step, content: Content, undo: Step | None = None
+    ) -> tuple[Context, Called]:
+        """Send the step, or what takes it back, with the doubt stored in the intent's own transaction: a crash right after
+        it leaves the question open, and the next run asks before it creates or uploads again."""
         mark = {doubt(step): {"open": True}}
         bill, encounter = context.bill, context.encounter
         if step.per == "bill":
@@ -124,7 +126,7 @@ class Chain:
             encounter = replace(encounter, standing={**encounter.standing, **mark}, version=encounter.version + 1)
             change = Change(context.place.org, encounter=encounter)
         context = replace(context, encounter=encounter, bill=bill)
-        return context, await self._caller.send(step, context, content, change)
+        return context, await self._caller.send(undo or step, context, content, change)
 
     async def _already_there(self, context: Context, step: Step) -> Context | None:
         """After a create ended in doubt: ask by person and our own visit number, adopt what is found."""
@@ -176,7 +178,7 @@ class Chain:
                 raise StepStopped(step, called.verdict)
             progress = {**progress, **{row[step.key]: hashes[row[step.key]] for row in chunk}}
             # a batch that went up in part does not stand yet: the rest goes up at the next try
-            unfinished = {} if start + size >= len(waiting) else {"over": ""}
+            unfinished: dict[str, Any] = {} if start + size >= len(waiting) else {"over": ""}
             context = await self._file(context, step, called, rows=progress, **unfinished)
         return context
 
@@ -186,7 +188,8 @@ class Chain:
         A refusal ("no such lines") goes on: should lines remain after all, the trial's total betrays them.
         """
         undo = context.place.gateway.route.steps[step.undo]
-        called = await self._caller.send(undo, context, view(context.encounter, context.bill))
+        # until it is answered nobody knows which lines stand: the upload itself is in doubt
+        context, called = await self._send_in_doubt(context, step, view(context.encounter, context.bill), undo)
         record, event = self._caller.outcome(context, called)
         change = Change(context.place.org, events=(event,), calls=(record,))
         if called.verdict.result not in (Result.APPLIED, Result.REJECTED):

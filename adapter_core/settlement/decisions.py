@@ -35,12 +35,13 @@ def settled(case: Case, result: Mapping[str, Any], at: str, **changes: Any) -> C
 def after_money(case: Case, verdict: Verdict, at: str) -> Case:
     """What a verdict on the money call makes of the case.  Only a proof moves it anywhere but to RESOLVING."""
     match verdict.result:
-        case Result.APPLIED:
+        case Result.APPLIED if case.wanted:
             return settled(case, verdict.content["result"], at)
         case Result.REJECTED:
             return move(case, State.REJECTED, at)
         case Result.NOT_SENT:
-            return move(case, State.NOT_SENT, at)
+            unsent = move(case, State.NOT_SENT, at)
+            return unsent if case.wanted else replace(unsent, state=State.CANCELLED)
         case _:
             return move(case, State.RESOLVING, at)
 
@@ -58,7 +59,9 @@ class Finding:
     text: str = ""
 
 
-def finding(case: Case, msgid: str, asked: Content, verdict: Verdict, policy: Policy) -> Finding:
+def finding(
+    case: Case, msgid: str, asked: Content, verdict: Verdict, policy: Policy, shared_account_outside: bool = False
+) -> Finding:
     """A 5203 reply read as evidence E2 (`reliability.md` §5): ours only with our msgid, the same person, visit and total."""
     if verdict.result is not Result.APPLIED:
         absent = verdict.result is Result.REJECTED and any(text in verdict.text for text in policy.absent_texts)
@@ -67,7 +70,7 @@ def finding(case: Case, msgid: str, asked: Content, verdict: Verdict, policy: Po
     if not result.get("setl_id"):
         return Finding("absent" if case.purpose == "settle" else "silent", {}, [])
     if case.purpose == "void":
-        return _void_finding(result, verdict)
+        return _void_finding(msgid, asked.get("settled", {}).get("setl_id"), result, verdict)
     if result.get("medins_setl_id") != msgid:
         # the reply has room for one settlement of the visit: another one's row says nothing about ours
         return Finding("silent", {}, [], "another settlement's msgid")
@@ -82,15 +85,24 @@ def finding(case: Case, msgid: str, asked: Content, verdict: Verdict, policy: Po
         )
         if value is not None and result.get(name) is not None and result[name] != value
     ]
-    broken = broken_identities(result)
+    broken = broken_identities(result, shared_account_outside)
     if differing or broken:
         return Finding("contradiction", result, [], "; ".join([*(f"{name} differs" for name in differing), *broken]))
     return Finding("found", result, list(verdict.content.get("funds", [])))
 
 
-def _void_finding(result: Content, verdict: Verdict) -> Finding:
+def _void_finding(msgid: str, target: str | None, result: Content, verdict: Verdict) -> Finding:
+    """Either the refund's own row, or the settlement's row, which then says whether it was refunded."""
+    funds = list(verdict.content.get("funds", []))
     refunded = str(result.get("refd_setl_flag", "0")) == "1"
-    return Finding("found" if refunded else "absent", result, list(verdict.content.get("funds", [])))
+    if result.get("medins_setl_id") == msgid and refunded:
+        return Finding("found", result, funds)
+    if result["setl_id"] != target:
+        return Finding("silent", {}, [], "another settlement's row")
+    if not refunded:
+        return Finding("absent", {}, [])
+    # the settlement's row doesn't name the refund's own setl_id
+    return Finding("found", {name: value for name, value in result.items() if name != "setl_id"}, funds)
 
 
 def _as_settlement(result: Mapping[str, Any]) -> Content:

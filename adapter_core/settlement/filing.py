@@ -33,7 +33,7 @@ def file_reply(
         if chosen:
             encounter_content["insurance"] = {"insutype": chosen["insutype"]}
             bill_content["settle"] = {**bill_content.get("settle", {}), "insutype": chosen["insutype"]}
-            person.update({name: chosen[name] for name in ("insutype", "insuplc_admdvs", "psn_type", "balc") if name in chosen})
+            person.update({name: chosen[name] for name in ("insuplc_admdvs", "psn_type", "balc") if name in chosen})
     if step.into:
         bill_content[step.into] = content.get("result", {})
         bill_content["funds"] = content.get("funds", [])

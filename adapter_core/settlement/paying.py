@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Call, Operation, Outcome
@@ -16,17 +18,18 @@ from adapter_core.settlement.chain import Chain, StepStopped
 from adapter_core.settlement.decisions import after_money, move, settled
 from adapter_core.settlement.judge import Verdict, judge
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.ports import Clock, Ledger, Random
+from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import Alias, Case, Change, Event
 from adapter_core.settlement.resolver import Evidence, Resolver
 from adapter_core.settlement.standing import view
-from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.states import RELEASED, UNDECIDED, Result, State
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Refused, TranslationError
 from adapter_core.values.moments import china, iso, national_date
 from adapter_core.values.money import from_fen
 
 MONEY = "settled"
+CONFLICT_TRIES = 20
 SEARCHED = ("psn_no", "certno", "psn_name", "tel")
 
 
@@ -48,29 +51,45 @@ class Paying:
         self._dialects = dialects
         self._observer = observer
         self._resolver = Resolver(caller, clock, random)
+        self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One bill of an encounter prepares at a time: they share its registration."""
 
     # -- the driver
 
     async def drive(self, place: Place, case_id: str, operation: Operation) -> None:
         """Take the case as far as it goes now: to an answer, or to evidence."""
-        started = self._clock.mono()
+        conflicts = 0
         while True:
             case = await self._ledger.case(case_id)
             assert case is not None
             context = await self._context(place, case)
-            match case.state:
-                case State.PREPARING:
-                    await self._prepare(context, operation)
-                case State.READY:
-                    await self._quote_or_pay(context, operation)
-                case State.SENDING:
-                    await self._recover(context)
-                case State.RESOLVING:
-                    await self._resolve(context, started)
-                case _:
+            try:
+                if not await self._turn(context, case.state, operation):
                     return
+            except Conflict:
+                # another bill of the encounter, or a cancel, wrote first; a case in doubt never loses its driver over that
+                conflicts += 1
+                if conflicts > CONFLICT_TRIES and (await self._state(case_id)) not in UNDECIDED:
+                    raise
+                continue
             if (await self._state(case_id)) is case.state:
                 return
+
+    async def _turn(self, context: Context, state: State, operation: Operation) -> bool:
+        """One step of a case; False where nothing is left to do."""
+        match state:
+            case State.PREPARING:
+                await self._prepare(context, operation)
+            case State.READY:
+                await self._quote_or_pay(context, operation)
+            case State.SENDING:
+                await self._recover(context)
+            case State.RESOLVING:
+                # from here, not from the case's beginning: preparing may have taken longer than any quiet period
+                await self._resolve(context, self._clock.mono())
+            case _:
+                return False
+        return True
 
     async def _state(self, case_id: str) -> State:
         case = await self._ledger.case(case_id)
@@ -92,7 +111,9 @@ class Paying:
         goal = route.goal(case.kind, "quote")
         assert goal is not None
         try:
-            context = await self._chain.run(await self.signed_in(context), route.path(case.kind, goal), goal)
+            async with self._lanes.setdefault(case.encounter_id, asyncio.Lock()):
+                context = await self.signed_in(await self._context(context.place, case))
+                context = await self._chain.run(context, route.path(case.kind, goal), goal)
         except StepStopped as stopped:
             await self._stop(context, stopped)
             return
@@ -141,15 +162,21 @@ class Paying:
     async def _stop(self, context: Context, stopped: StepStopped) -> None:
         """A step before the money was refused or not reached: no money is at stake."""
         case = await self._fresh(context)
+        if case.state not in (State.PREPARING, State.READY):
+            return
         verdict = stopped.verdict
         if verdict.result is Result.REJECTED:
-            await self._tell(context, move(case, State.REJECTED, self._now()), answers.rejected(verdict))
+            rejected = move(case, State.REJECTED, self._now())
+            await self._tell(context, rejected, answers.ended(rejected, verdict))
             return
         # an upload or a registration in doubt is taken up again, by asking first, at the next try
-        await self._tell(context, move(case, State.NOT_SENT, self._now()), answers.not_sent(verdict.code))
+        unsent = move(case, State.NOT_SENT, self._now())
+        await self._tell(context, unsent, answers.ended(unsent, verdict))
 
     async def _refuse(self, context: Context, code: str, message_zh: str) -> None:
         case = await self._fresh(context)
+        if case.state not in (State.PREPARING, State.READY):
+            return
         outcome = answers.plain("CANCELLED", code, message_zh)
         await self._tell(context, move(case, State.CANCELLED, self._now(), wanted=False), outcome)
 
@@ -170,7 +197,7 @@ class Paying:
         target = await self._ledger.case(void.target_case_id)
         assert target is not None
         back = move(target, State.SETTLED, self._now()) if target.state is State.VOIDING else None
-        outcome = answers.not_sent("RESTARTED")
+        outcome = answers.ended(void, Verdict(Result.NOT_SENT, "RESTARTED"))
         told = replace(void, told=answers.outcome_data(outcome))
         event = Event("TOLD", self._now(), void.case_id, void.encounter_id, {"state": "NOT_SENT", "code": "RESTARTED"})
         await self._commit(Change(void.org, events=(event,), cases=(told, *((back,) if back else ()))))
@@ -214,6 +241,11 @@ class Paying:
             content = self._told_content(context, context.bill.content["trial"])
             await self._tell_amounts(context, move(case, State.QUOTED, self._now()), "QUOTED", content, operation)
             return
+        try:
+            context = await self.signed_in(context)  # of today: a quote or a settlement may be older
+        except StepStopped as stopped:
+            await self._stop(context, stopped)
+            return
         step = self._money_step(context)
         sending = move(case, State.SENDING, self._now())
         try:
@@ -235,20 +267,18 @@ class Paying:
 
     async def _conclude(self, context: Context, called: Called, operation: Operation | None) -> None:
         """J6 and, where the answer is known, J7 in the same transaction."""
-        case = context.case
-        assert case is not None
+        case = await self._fresh(context)  # the HIS may have cancelled while the call was under way
+        context = replace(context, case=case)
         record, event = self._caller.outcome(context, called)
         change = Change(case.org, events=(event,), calls=(record,))
         concluded = after_money(case, called.verdict, self._now())
-        if called.verdict.result is Result.APPLIED:
+        if concluded.state in (State.SETTLED, State.VOIDED):
             await self._stands(context, concluded, called.verdict.content, change, operation)
-        elif called.verdict.result is Result.UNKNOWN:
+        elif concluded.state is State.RESOLVING:
             data = {**case.data, "why": called.verdict.code, "text": called.verdict.text}
             await self._commit(replace(change, cases=(replace(concluded, data=data),)))
         else:
-            rejected = called.verdict.result is Result.REJECTED
-            outcome = answers.rejected(called.verdict) if rejected else answers.not_sent(called.verdict.code)
-            await self._tell(context, concluded, outcome, change)
+            await self._tell(context, concluded, answers.ended(concluded, called.verdict), change)
 
     async def _stands(
         self, context: Context, concluded: Case, content: Content, change: Change, operation: Operation | None
@@ -307,7 +337,7 @@ class Paying:
             "TOLD", context, {"state": outcome.state, "code": outcome.code, "message_zh": outcome.message_zh}
         )
         cases = (*base.cases, told)
-        if case.purpose == "void" and case.state in (State.REJECTED, State.NOT_SENT, State.NOT_APPLIED):
+        if case.purpose == "void" and case.state in RELEASED and case.state is not State.VOIDED:
             target = await self._ledger.case(case.target_case_id)
             assert target is not None
             cases = (*cases, move(target, State.SETTLED, self._now()))
@@ -381,8 +411,9 @@ class Paying:
         elif evidence.kind == "absent":
             resolved = replace(record, result=Result.REJECTED, version=record.version + 1)
             ended = move(case, State.NOT_APPLIED, now, data=data)
-            outcome = answers.plain("NOT_APPLIED", "NOT_APPLIED", "已核实：医保中心没有这笔结算，可重新结算")
-            await self._tell(context, ended, outcome, replace(change, calls=(resolved,)))
+            await self._tell(
+                context, ended, answers.standing_outcome(replace(ended, told={})), replace(change, calls=(resolved,))
+            )
         else:
             why = "no longer wanted, found at the centre" if evidence.kind == "found" else evidence.text
             frozen = move(case, State.FROZEN, now, data={**case.data, "frozen_because": why})
@@ -399,7 +430,10 @@ class Paying:
         if known is not None:
             return self._with_sign_no(context, known.note)
         step = place.gateway.route.steps["sign"]
-        called = await self._caller.read(step, context, view(context.encounter, context.bill))
+        content = view(context.encounter, context.bill)
+        signer = content.get("env", {})
+        content["env"] = {"opter_no": signer.get("opter", ""), **signer}
+        called = await self._caller.read(step, context, content)
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, called.verdict)
         environment = called.verdict.content.get("env", {})

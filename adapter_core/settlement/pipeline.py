@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement import answers
-from adapter_core.settlement.absorb import absorb
+from adapter_core.settlement.absorb import absorb, refuse_faults
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.filing import choose_insurance
@@ -23,7 +23,7 @@ from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import UNDECIDED, Result, State
-from adapter_core.values.errors import Refused, TranslationError
+from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_time
 
 CONFLICT_TRIES = 5
@@ -103,11 +103,13 @@ class Pipeline:
         return Outcome("DONE", "OK", "签到成功", called.verdict.content, refs)
 
     async def _identify(self, place: Place, operation: Operation) -> Outcome:
-        context = await self._paying.signed_in(await self._passing(place, operation))
+        context = await self._passing(place, operation)
         step = place.gateway.route.steps["who"]
-        faults = plan_faults(context, [step])
-        if faults:
-            raise TranslationError(faults)
+        refuse_faults(operation, context.bill, plan_faults(context, [step]))
+        try:
+            context = await self._paying.signed_in(context)
+        except StepStopped as stopped:
+            return self._stopped(stopped)
         called = await self._caller.read(step, context, view(context.encounter, context.bill))
         if called.verdict.result is not Result.APPLIED:
             return self._stopped(StepStopped(step, called.verdict))
@@ -145,11 +147,10 @@ class Pipeline:
                 raise Refused(
                     f"no {operation.verb} here", code="NOT_SUPPORTED", message_zh="该线路不支持此业务，未发送"
                 )
+            await self._reception.refuse_held(place, found)
             context, change = self._reception.admitted(place, dialect, operation, found)
             steps = place.gateway.route.path(operation.kind, goal)
-            faults = plan_faults(context, steps)
-            if faults:
-                raise TranslationError(faults)
+            refuse_faults(operation, context.bill, plan_faults(context, steps))
             await self._ledger.commit(change)
             try:
                 context = await self._chain.run(await self._paying.signed_in(context), steps, goal)

@@ -8,7 +8,7 @@ from datetime import datetime
 from adapter_core.province.dialect import Dialect, RefKind
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement import answers
-from adapter_core.settlement.absorb import absorb, content_hash, request_hash
+from adapter_core.settlement.absorb import absorb, content_hash, refuse_faults, request_hash
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
 from adapter_core.settlement.decisions import move
@@ -18,7 +18,7 @@ from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import stands
 from adapter_core.settlement.states import UNDECIDED, State
-from adapter_core.values.errors import NotSupported, Refused, TranslationError
+from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import china, iso, national_time
 
 ENDED_WITHOUT_MONEY = frozenset({State.REJECTED, State.NOT_APPLIED, State.REVERSED, State.VOIDED, State.CANCELLED})
@@ -78,13 +78,16 @@ class Reception:
     async def _bill(self, encounter: Encounter, visit_key: str) -> Bill | None:
         bills = await self._ledger.bills_of(encounter.encounter_id)
         if visit_key:
-            return next((bill for bill in bills if bill.visit_key == visit_key), None)
+            # the newest: after a refund the same visit goes on in a new bill
+            return next((bill for bill in reversed(bills) if bill.visit_key == visit_key), None)
         return next((bill for bill in reversed(bills) if bill.is_open), None)
 
     async def named_case(self, place: Place, dialect: Dialect, operation: Operation) -> Case:
         """The settlement a reversal, cancel or query names.  Raises: Refused NO_SUCH_CASE."""
         key = operation.keys.get("settle")
         case = await self._ledger.case_by_key(place.org, "settle", key) if key else None
+        if case is None and operation.verb == "query" and operation.keys.get("void"):
+            case = await self._ledger.case_by_key(place.org, "void", operation.keys["void"])
         if case is None:
             case = (await self.locate(place, dialect, operation)).case
         if case is None:
@@ -153,6 +156,8 @@ class Reception:
         key = await self._free_key(place, operation)
         own = await self._ledger.case_by_key(place.org, "settle", key) if key else None
         if own is not None:
+            if operation.keys.get("visit") not in (None, own.visit_key):
+                raise _key_reused(own)
             return await self._continued(place, dialect, operation, own)
         found = await self.locate(place, dialect, operation)
         if found.case is not None and found.case.state not in ENDED_WITHOUT_MONEY:
@@ -179,8 +184,11 @@ class Reception:
             key = f"{base}#{number}"
 
     async def _twin(self, found: Found, operation: Operation) -> Case | None:
-        """A case of this encounter that stands or may stand, asked for in the same words under another number."""
-        if found.encounter is None or operation.verb != "settle":
+        """A case of this encounter that stands or may stand, asked for in the same words under another number.
+
+        A HIS that names its bills is taken at its word: two bills may well have the same lines.
+        """
+        if found.encounter is None or operation.verb != "settle" or operation.keys.get("visit"):
             return None
         asked = asked_hash(operation)
         for bill in reversed(await self._ledger.bills_of(found.encounter.encounter_id)):
@@ -214,8 +222,9 @@ class Reception:
         assert goal is not None
         now = national_time(self._clock.wall())
         encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        refuse_faults(operation, bill, ())
         unchanged = stands(goal, encounter, bill)
-        age_s = (self._clock.wall() - datetime.fromisoformat(case.changed_at)).total_seconds()
+        age_s = self._age_s(case)
         if age_s > place.timers.quote_ttl:
             _, change = self.cancelled(case)
             assert change is not None
@@ -270,9 +279,7 @@ class Reception:
         route = place.gateway.route
         goal = route.goal(operation.kind, operation.verb)
         assert goal is not None
-        faults = plan_faults(context, route.path(operation.kind, goal))
-        if faults:
-            raise TranslationError(faults)
+        refuse_faults(operation, context.bill, plan_faults(context, route.path(operation.kind, goal)))
         at = iso(self._clock.wall())
         case = Case(
             case_id=case_id,
@@ -296,22 +303,32 @@ class Reception:
         return case
 
     async def _unheld(self, place: Place, operation: Operation, found: Found) -> Found:
-        """The bill free for a new case.  A quote may follow a quote: the older one is cancelled, no money was at stake."""
+        """The bill free for a new case.  A quote may follow a quote, and an expired one
+        holds nothing: the older one is cancelled, no money was at stake."""
         if found.bill is None:
             return found
         holder = await self._ledger.holder(place.org, found.bill.visit_key)
         if holder is None:
             return found
-        if holder.state is State.QUOTED and operation.verb == "quote" and not operation.keys.get("visit"):
+        replaced = operation.verb == "quote" and not operation.keys.get("visit")
+        expired = self._age_s(holder) > place.timers.quote_ttl
+        if holder.state is State.QUOTED and (replaced or expired):
             outcome, change = self.cancelled(holder)
             assert change is not None and outcome.state == "CANCELLED"
             await self._ledger.commit(change)
             return found
-        raise Refused(
-            f"held by {holder.case_id}",
-            code="VISIT_HELD",
-            message_zh=f"该笔费用已有一笔结算（工单号 {answers.work_order(holder)}，{answers.told_state(holder)}），请先处理该笔",
-        )
+        raise _visit_held(holder)
+
+    async def refuse_held(self, place: Place, found: Found) -> None:
+        """A bill that a case works on takes no more lines; a quoted one may: its quote no longer fits then.
+
+        Raises: Refused VISIT_HELD.
+        """
+        if found.bill is None or not found.bill.is_open:
+            return
+        holder = await self._ledger.holder(place.org, found.bill.visit_key)
+        if holder is not None and holder.state is not State.QUOTED:
+            raise _visit_held(holder)
 
     # -- taking back
 
@@ -417,6 +434,9 @@ class Reception:
         assert encounter is not None and bill is not None
         return encounter, bill
 
+    def _age_s(self, case: Case) -> float:
+        return (self._clock.wall() - datetime.fromisoformat(case.changed_at)).total_seconds()
+
     def _event(self, kind: str, case: Case, data: dict[str, object] | None = None) -> Event:
         facts = {"state": str(case.state), "key": case.key, **(data or {})}
         return Event(kind, iso(self._clock.wall()), case.case_id, case.encounter_id, facts)
@@ -439,6 +459,14 @@ def operation_data(operation: Operation) -> dict[str, object]:
         "keys": dict(operation.keys),
         "echo": dict(operation.echo),
     }
+
+
+def _visit_held(holder: Case) -> Refused:
+    return Refused(
+        f"held by {holder.case_id}",
+        code="VISIT_HELD",
+        message_zh=f"该笔费用已有一笔结算（工单号 {answers.work_order(holder)}，{answers.told_state(holder)}），请先处理该笔",
+    )
 
 
 def _key_reused(case: Case) -> Refused:

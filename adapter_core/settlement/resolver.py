@@ -162,7 +162,9 @@ class Resolver:
         called = await self._caller.read(
             ask, context, {**view(context.encounter, context.bill), **call.content}, resolving=True
         )
-        return finding(_case(context), call.msgid, call.content, called.verdict, context.place.gateway.policy)
+        gateway = context.place.gateway
+        outside = gateway.capabilities.shared_account_outside
+        return finding(_case(context), call.msgid, call.content, called.verdict, gateway.policy, outside)
 
     async def _reverse(self, context: Context, call: Call, record: CallRecord) -> Reversal | None:
         """One 2601.  Its intent burns the msgid and moves the case to REVERSING in the same transaction."""

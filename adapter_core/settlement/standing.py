@@ -12,8 +12,10 @@ from adapter_core.values.content import Content
 
 
 def view(encounter: Encounter, bill: Bill) -> Content:
-    """The content a call is built from: the encounter's sections and the bill's."""
-    return {**encounter.content, **bill.content}
+    """The content a call is built from: the encounter's sections and the bill's, which says no insurance of its own as a
+    rule: it is the one the encounter is registered under."""
+    settle = {**encounter.content.get("insurance", {}), **bill.content.get("settle", {})}
+    return {**encounter.content, **bill.content, "settle": settle}
 
 
 def at(content: Mapping[str, Any], path: str) -> Any:
@@ -44,4 +46,8 @@ def stands(step: Step, encounter: Encounter, bill: Bill) -> bool:
     """Whether the step was done, what it rests on has not changed since, and no later try of it is in doubt."""
     standings = (bill if step.per == "bill" else encounter).standing
     standing = standings.get(step.name)
-    return standing is not None and doubt(step) not in standings and standing.get("over") == footing(step, view(encounter, bill))
+    return (
+        standing is not None
+        and doubt(step) not in standings
+        and standing.get("over") == footing(step, view(encounter, bill))
+    )

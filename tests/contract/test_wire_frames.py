@@ -107,7 +107,7 @@ async def test_an_endpoint_nobody_configured_is_not_sent() -> None:
         {"url": "https://127.0.0.1/?a=1"},
         {"url": "https://127.0.0.1:no"},
         {"url": "https://" + "a" * 64 + ".example"},
-        {"url": "https://127.0.0.1", "slots": 0},
+        {"url": "https://127.0.0.1", "connect_s": 0},
         {"url": "https://127.0.0.1", "ca_file": "missing.pem"},
         {"url": "https://127.0.0.1", "client_cert": ("missing.pem", "missing.key")},
     ],

@@ -1,4 +1,4 @@
-"""Before the first byte: the gate, slots, connecting; and cancelling at any point gives the descriptors back."""
+"""Before the first byte: the gate, connecting; and cancelling at any point gives the descriptors back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from adapter_core.centre.client import Centre, Endpoint
-from adapter_core.centre.transport import CentreTransport, ConnectTooSlow, NoSlot
+from adapter_core.centre.transport import CentreTransport, ConnectTooSlow
 from adapter_core.values.errors import NotSent, OutcomeUnknown
 from adapter_core.values.frames import Frame
 
@@ -146,39 +146,6 @@ async def test_a_peer_that_speaks_first_is_not_sent_to(monkeypatch: pytest.Monke
         assert hostile.received == b""
 
 
-async def test_no_slot_in_time() -> None:
-    """Money and reads share the endpoint's slots; the waiting counts against the deadline."""
-    async with Hostile(silent) as hostile:
-        centre = plain(hostile.url, slots=1)
-        first = asyncio.create_task(centre.exchange("national", Frame(), deadline_s=30, gate=lambda: None, money=False))
-        await hostile.met.wait()
-        assert await refused_code(centre, 0.05) == "NO_SLOT"
-        assert len(hostile.visitors) == 1
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-
-        slots = asyncio.Semaphore(1)
-        await slots.acquire()
-        with pytest.raises(NoSlot) as caught:
-            await CentreTransport(True, slots=slots).handle_async_request(request(hostile.url, 0.05))
-        assert isinstance(caught.value, httpx.ConnectTimeout)
-        assert vars(caught.value)["sent"] is False
-
-
-async def test_a_slot_is_given_back_however_a_call_ends() -> None:
-    def gate() -> None:
-        raise Closed
-
-    async with Hostile(always(reply())) as hostile:
-        centre = plain(hostile.url, slots=1)
-        assert await refused_code(centre, 30, gate) == "GATE_CLOSED"
-        assert await refused_code(plain("http://127.0.0.1:1", slots=1), 30) == "CONNECT_FAILED"
-        for _ in range(2):
-            answer = await centre.exchange("national", Frame(), deadline_s=30, gate=lambda: None, money=True)
-            assert answer.status == 200
-
-
 async def test_a_deadline_already_past() -> None:
     async with Hostile(always(reply(), reply())) as hostile:
         assert await refused_code(plain(hostile.url), -1) == "DEADLINE_BEFORE_SEND"
@@ -245,7 +212,7 @@ async def cancelled(task: asyncio.Task[httpx.Response]) -> bool:
 
 
 @counts_descriptors
-@pytest.mark.parametrize("point", ["slot", "connect", "handshake", "reply", "body"])
+@pytest.mark.parametrize("point", ["connect", "handshake", "reply", "body"])
 @pytest.mark.usefixtures("no_collector")
 async def test_cancelling_gives_the_descriptor_back(point: str, tmp_path, caplog: pytest.LogCaptureFixture) -> None:
     half = asyncio.Event()
@@ -263,24 +230,19 @@ async def test_cancelling_gives_the_descriptor_back(point: str, tmp_path, caplog
         half.set()
         await visitor.ended()
 
-    scripts = {"slot": silent, "connect": silent, "handshake": first_bytes, "reply": silent, "body": half_a_body}
+    scripts = {"connect": silent, "handshake": first_bytes, "reply": silent, "body": half_a_body}
     context = Authority(tmp_path, "authority").client_context()
     async with Hostile(scripts[point]) as hostile:
         with black_hole() as dead_port:
-            slots = asyncio.Semaphore(1)
-            transport = CentreTransport(True, slots=slots, ssl=context)
+            transport = CentreTransport(True, ssl=context)
             url = {
                 "connect": f"http://127.0.0.1:{dead_port}",
                 "handshake": f"https://127.0.0.1:{hostile.port}",
             }.get(point, hostile.url)
             before = descriptors()
             for round_number in range(1, 21):
-                if point == "slot":
-                    await slots.acquire()
                 task = asyncio.create_task(transport.handle_async_request(request(url)))
-                if point == "slot":
-                    await asyncio.sleep(0)
-                elif point == "connect":
+                if point == "connect":
                     await turns_until(lambda: descriptors() > before)
                 elif point == "handshake":
                     await hello.wait()
@@ -289,8 +251,6 @@ async def test_cancelling_gives_the_descriptor_back(point: str, tmp_path, caplog
                 else:
                     await half.wait()
                 assert await cancelled(task) is (point in ("reply", "body"))
-                if point == "slot":
-                    slots.release()
                 half.clear()
                 hello.clear()
                 await turns_until(lambda: descriptors() == before)
@@ -363,7 +323,9 @@ async def test_a_centre_that_reads_nothing_holds_no_descriptor(scheme: str, tmp_
         gate = lambda: asyncio.get_running_loop().call_soon(written.set)  # noqa: E731
         content = bytes(32 * 1024 * 1024)
         task = asyncio.create_task(transport.handle_async_request(request(hostile.url, gate=gate, content=content)))
-        await written.wait()
+        gate_opened = asyncio.create_task(written.wait())
+        await asyncio.wait({task, gate_opened}, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), task.exception()  # a failed handshake must not be waited for
         await hostile.met.wait()
         assert await cancelled(task) is True
         await turns_until(lambda: descriptors() == before + 1)  # the centre's own end

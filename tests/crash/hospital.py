@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.resources import files
@@ -33,7 +35,8 @@ from .mortal import Life
 from .nursery import ROOT, Nursery
 
 DEMO_MESSAGES = files("adapter_core.cli.demo") / "messages"
-SIGKILLED = -9
+SIGKILLED = -signal.SIGKILL
+LONG_AGO = "2025-01-06 09:00:00"
 JOURNALLED_FIRST = frozenset("CNX")
 TOTAL = Decimal("186.50")
 
@@ -59,9 +62,9 @@ query_after_unknown = "by_visit"
 {secrets}
 
 [timers]
-gate = 2
-money_deadline = 2
-late_commit = 2.1
+gate = 1.5
+money_deadline = 1
+late_commit = 1.1
 query_lag = 0
 second_negative = 0.05
 query_steps = [0.01, 0.05, 0.1, 0.2]
@@ -96,9 +99,9 @@ class SimulatedCentre:
             assert reply.status_code == 200, reply.text
             return json.loads(reply.text, parse_float=Decimal)
 
-    async def for_patient(self, psn_no: str, infno: str, actions: list[str]) -> None:
+    async def for_patient(self, psn_no: str, infno: str, actions: Sequence[str]) -> None:
         """What happens to one patient's messages of one number.  The rules of the others stay."""
-        self._rules.append({"psn_no": psn_no, "infno": infno, "actions": actions})
+        self._rules.append({"psn_no": psn_no, "infno": infno, "actions": list(actions)})
         await self.control("rules", self._rules)
 
 
@@ -136,7 +139,6 @@ class Hospital:
         self.certno = f"22010219991333{number:03}1"  # no such month, so no such number
         self.dialect = "national"
         self.centre = centre
-        self.kills = 0
         self._folder = folder / self.code
         self._folder.mkdir()
         self._nursery = nursery
@@ -159,7 +161,7 @@ class Hospital:
         self.configure("national", "310000", self.centre.url + "/fsi/api")
         fees = [
             {
-                "feedetl_sn": f"F{n}", "fee_ocur_time": "2026-11-21 09:00:00", "med_list_codg": "XA00000001",
+                "feedetl_sn": f"F{n}", "fee_ocur_time": LONG_AGO, "med_list_codg": "XA00000001",
                 "medins_list_codg": "Y001", "pric": "93.25", "cnt": "1", "det_item_fee_sumamt": "93.25",
                 "bilg_dept_codg": "K01", "bilg_dept_name": "测试科", "bilg_dr_codg": "D001", "bilg_dr_name": "测试医师",
             }
@@ -167,7 +169,7 @@ class Hospital:
         ]  # fmt: skip
         diagnosis = {
             "diag_type": "1", "maindiag_flag": "1", "diag_srt_no": 1, "diag_code": "J00", "diag_name": "测试诊断",
-            "diag_dept": "K01", "dise_dor_no": "D001", "dise_dor_name": "测试医师", "diag_time": "2026-11-21 09:00:00",
+            "diag_dept": "K01", "dise_dor_no": "D001", "dise_dor_name": "测试医师", "diag_time": LONG_AGO,
         }  # fmt: skip
         person = {"mdtrt_cert_type": "02", "mdtrt_cert_no": self.certno, "certno": self.certno, "psn_name": "测试甲"}
         who = {"settle_key": "S1", "visit_key": "V1", "operator": {"opter": "T001", "opter_name": "测试操作员"}}
@@ -209,7 +211,6 @@ class Hospital:
         assert not told.error, told.error
         if dies_at:
             assert (ended, told.passed[-1]) == (SIGKILLED, dies_at), f"never came to {dies_at!r}: {told.passed}"
-            self.kills += 1
         else:
             assert ended == 0
         return told
@@ -269,7 +270,5 @@ class Hospital:
         intents = {
             (row["data"]["msgid"], row["data"]["body_hash"]) for row in self.journal() if row["kind"] == "INTENT"
         }
-        asked = {
-            (entry["msgid"], entry["sha256"]) for entry in sent if classes[entry["infno"]] in JOURNALLED_FIRST
-        }
+        asked = {(entry["msgid"], entry["sha256"]) for entry in sent if classes[entry["infno"]] in JOURNALLED_FIRST}
         assert asked <= intents

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, SystemClock, assembled, plugins, site_endpoint, site_place
+from adapter_core.bootstrap import Adapter, SystemClock, assembled, gateway_endpoint, plugins, site_place
 from adapter_core.centre.client import Centre
 from adapter_core.cli.playing import play_message
 from adapter_core.config import Config, load_config
@@ -39,7 +39,7 @@ LONG_S = 25.0
 @dataclass(frozen=True, slots=True)
 class Life:
     """folder: holds the configuration and the ledger; diary: where passed points and answers are written;
-    messages: files, played in order; dies_at: the point of the end, "" for a life that ends by itself."""
+    messages: files, played in order, none for a start alone; dies_at: the point of the end, "" for a life that ends by itself."""
 
     folder: str
     diary: str
@@ -124,7 +124,7 @@ async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]
     place = site_place(config, loaded)
     clock = SystemClock()
     master = read_master_key(config.master_key_path)
-    centre = Centre([site_endpoint(config, place)])
+    centre = Centre([gateway_endpoint(config)])
     with SqliteLedger.open(
         config.ledger_path, master, environment=config.settings.environment, clock=clock, ballast_bytes=0
     ) as ledger:
@@ -136,22 +136,19 @@ async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]
             await centre.aclose()
 
 
-async def _stored_answer(running: Adapter, dialect: Dialect, raw: bytes, name: str) -> bytes | None:
-    """The final answer to this message that the ledger already holds."""
+async def _stored_answer(running: Adapter, dialect: Dialect, name: str, raw: bytes) -> bytes | None:
+    """The final answer to this message that the ledger, which knows one patient only, already holds."""
     operation = dialect.decode_request(dialect.read_frame_file(raw, name))
     purpose = "void" if operation.verb == "void" else "settle"
-    case = await running.ledger.case_by_key(running.place.org, purpose, operation.keys[purpose])
-    if case is None or case.state not in TERMINAL or not case.told:
-        return None
-    return dialect.write_frame_file(in_their_form(dialect, operation, outcome_from(case.told)))
+    told = [case.told for case in await running.ledger.cases_in(TERMINAL) if case.purpose == purpose and case.told]
+    return dialect.write_frame_file(in_their_form(dialect, operation, outcome_from(told[-1]))) if told else None
 
 
 async def _live(life: Life, diary: Diary) -> None:
     async with mortal_adapter(load_config(Path(life.folder) / "his-adapter.toml"), diary) as running:
         dialect = running.dialect(life.dialect)
         messages = [(Path(name).name, Path(name).read_bytes()) for name in life.messages]
-        name, raw = messages[-1]
-        stored = await _stored_answer(running, dialect, raw, name)
+        stored = await _stored_answer(running, dialect, *messages[-1]) if messages else None
         if stored is not None:
             diary.note("stored", base64.b64encode(stored).decode())
         await running.pipeline.resume(lambda org: running.place if org == running.place.org else None)

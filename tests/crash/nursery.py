@@ -6,7 +6,9 @@ A fresh interpreter costs about a second, a fork some milliseconds: that is the 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import logging
 import os
 import socketserver
 import subprocess
@@ -43,6 +45,7 @@ class _Server(socketserver.ForkingMixIn, socketserver.TCPServer):
 
 
 def serve() -> None:
+    logging.disable(logging.WARNING)  # or every one of some hundred lives says how old SQLite is
     _warm_up()
     with _Server(("127.0.0.1", 0), _Attendant) as server:
         print(server.server_address[1], flush=True)
@@ -50,7 +53,8 @@ def serve() -> None:
 
 
 def _warm_up() -> None:
-    """What a process reads once: plugins, the plan, the standard's tables."""
+    """What a process loads once: the pipeline's modules, plugins, the plan, the standard's tables."""
+    importlib.import_module("adapter_core.settlement.pipeline")  # `bootstrap` does so only when it builds one
     plugins()
     for step in national(Site("", "", "")).route.steps.values():
         codec(step.call)

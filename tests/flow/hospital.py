@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Outcome
 from adapter_core.province.national_dialect import NationalDialect
 from adapter_core.settlement.records import Case
-from adapter_core.simulator.faults import read_rules
+from adapter_core.simulator.faults import Action, RuleBook, read_rules
 from adapter_core.simulator.performance import WireEntry
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.truth import truth_of
@@ -76,7 +77,8 @@ def message(intent: str = "settle", settle_key: str = "K1", visit_key: str = "V1
     """A national settlement of one visit of 测试甲; ``changes`` replace whole sections, None removes one."""
     tree: dict[str, Any] = {
         "intent": intent, "kind": "outpatient", "settle_key": settle_key, "visit_key": visit_key,
-        "operator": {"opter": "001", "opter_name": "测试收费员", "opter_type": "1"},
+        "operator": {"opter": "001", "opter_name": "测试收费员", "opter_type": "1", "mac": "00-00-00-00-00-00",
+                     "ip": "127.0.0.1"},
         "person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "psn_name": "测试甲"},
         "visit": {"atddr_no": "D36010000001", "dr_name": "测试医师", "dept_code": "D01", "dept_name": "内科",
                   "begntime": "2026-11-21 09:00:00"},
@@ -114,6 +116,22 @@ class Told:
         return self.outcome.message_zh
 
 
+class Announcing(RuleBook):
+    """The centre's faults, and who came: a test waits for an arrival instead of for a time."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        super().__init__(read_rules(rows).rules)
+        self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def for_request(self, infno: str, psn_no: str) -> tuple[Action, ...]:
+        self._arrived[infno].set()
+        return super().for_request(infno, psn_no)
+
+    async def arrival(self, infno: str) -> None:
+        """Wait for the first such request since these rules stand."""
+        await self._arrived[infno].wait()
+
+
 class Hospital:
     """One HIS in front of one running adapter, with the simulated centre and the ledger open to look into."""
 
@@ -149,7 +167,12 @@ class Hospital:
         self.rules([{"infno": infno, "nth": nth, "actions": list(actions)}])
 
     def rules(self, rows: list[dict[str, Any]]) -> None:
-        self.centre.set_rules(read_rules(rows))
+        self.centre.set_rules(Announcing(rows))
+
+    async def arrival(self, infno: str) -> None:
+        """Wait until such a request has reached the centre since the rules were set."""
+        assert isinstance(self.centre.rules, Announcing)
+        await self.centre.rules.arrival(infno)
 
     def can(self, **capabilities: Any) -> None:
         """Change what this site's gateway is declared to do."""
@@ -230,7 +253,9 @@ def assert_invariants(centre: Simulator, folder: Path) -> None:
 
 def _assert_same_truth(centre: Simulator, ledger: Path) -> None:
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as reader:
-        cases = reader.execute("SELECT state, setl_id, total_fen, cash_fen FROM cases WHERE purpose = 'settle'").fetchall()
+        cases = reader.execute(
+            "SELECT state, setl_id, total_fen, cash_fen FROM cases WHERE purpose = 'settle'"
+        ).fetchall()
         msgids = {row[0] for row in reader.execute("SELECT msgid FROM calls")}
     reader.close()
     standing = {one["setl_id"]: one for one in truth_of(centre.world)["settlements"] if one["state"] == "settled"}

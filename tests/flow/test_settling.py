@@ -145,9 +145,7 @@ async def test_a_second_key_for_a_held_visit_is_refused(hospital: Hospital) -> N
 
 
 async def test_ten_keys_for_one_visit_at_once_are_one_settlement(hospital: Hospital) -> None:
-    told = await asyncio.gather(
-        *(hospital.say(message(settle_key=f"K{n}")) for n in range(10)), return_exceptions=True
-    )
+    told = await asyncio.gather(*(hospital.say(message(settle_key=f"K{n}")) for n in range(10)), return_exceptions=True)
     codes = sorted(one.code for one in told)  # type: ignore[union-attr]
     assert codes == ["SETTLED", *["VISIT_HELD"] * 9]
     assert hospital.settlements == ["settled"]
@@ -184,7 +182,7 @@ async def test_two_bills_of_one_encounter_at_once(hospital: Hospital) -> None:
             for n in (1, 2, 3)
         )
     )
-    assert [one.state for one in told] == ["SETTLED"] * 3
+    assert [one.state for one in told] == ["SETTLED"] * 3, [one.text for one in told]
     assert len(hospital.sent("2201")) == 1
 
 
@@ -216,9 +214,7 @@ async def test_several_insurances_are_listed_and_nobody_guesses(hospital: Hospit
     assert "310" in told.text
     assert "390" in told.text
     assert hospital.calls == ["1101"]
-    chosen = await hospital.say(
-        message(settle_key="K2", person=person, settle={"med_type": "11", "insutype": "310"})
-    )
+    chosen = await hospital.say(message(settle_key="K2", person=person, settle={"med_type": "11", "insutype": "310"}))
     assert chosen.state == "SETTLED", chosen.text
 
 
@@ -226,7 +222,8 @@ async def test_a_quote_is_cancelled_before_anything_was_sent(hospital: Hospital)
     await hospital.say(message("quote"))
     told = [await hospital.say({"intent": "cancel", "settle_key": "K1"}) for _ in range(2)]
     assert [one.state for one in told] == ["CANCELLED"] * 2
-    assert (await hospital.say({"intent": "settle", "settle_key": "K1"})).state == "CANCELLED"
+    assert (await hospital.say(message("quote"))).state == "CANCELLED"
+    assert (await hospital.refusal({"intent": "settle", "settle_key": "K1"})).code == "KEY_REUSED"
     assert hospital.sent("2207") == []
 
 

@@ -1,0 +1,95 @@
+"""Reading a ledger that lies in a database: the queries, the same for each, and the rows as records again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from adapter_core.ledger import projections as sql
+from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection, Record
+from adapter_core.ledger.sealing import DataKeys, bound_to
+from adapter_core.ledger.transaction import blind_alias, blind_search, unpack_event
+from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Encounter, Event
+from adapter_core.settlement.states import State
+
+
+class StoredLedger(ABC):
+    """The reading half of `settlement.ports.Ledger`.  Each reading raises LedgerUnavailable or LedgerDamaged."""
+
+    def __init__(self, keys: DataKeys) -> None:
+        self._keys = keys
+
+    @abstractmethod
+    async def _rows(self, statement: str, *parameters: Any) -> list[Any]:
+        """All rows of a statement whose parameters are ``?``."""
+
+    @abstractmethod
+    async def _open_keys(self, key_ids: Iterable[int]) -> None:
+        """Open the data keys rows are sealed under before the rows are unsealed."""
+
+    async def case(self, case_id: str) -> Case | None:
+        return await self._one(CASES, "WHERE case_id = ?", case_id)
+
+    async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None:
+        return await self._one(CASES, "WHERE org = ? AND purpose = ? AND key = ?", org, purpose, key)
+
+    async def cases_of_bill(self, bill_id: str) -> list[Case]:
+        return await self._all(CASES, "WHERE bill_id = ? ORDER BY ordinal", bill_id)
+
+    async def holder(self, org: str, visit_key: str) -> Case | None:
+        return await self._one(CASES, "WHERE org = ? AND visit_key = ? AND holds_visit", org, visit_key)
+
+    async def cases_in(self, states: Iterable[State]) -> list[Case]:
+        wanted = sorted({str(state) for state in states})
+        return await self._all(CASES, f"WHERE state IN ({', '.join('?' * len(wanted))}) ORDER BY ordinal", *wanted)
+
+    async def encounter(self, encounter_id: str) -> Encounter | None:
+        return await self._one(ENCOUNTERS, "WHERE encounter_id = ?", encounter_id)
+
+    async def encounter_by_key(self, org: str, encounter_key: str) -> Encounter | None:
+        return await self._one(ENCOUNTERS, "WHERE org = ? AND encounter_key = ?", org, encounter_key)
+
+    async def bill(self, bill_id: str) -> Bill | None:
+        return await self._one(BILLS, "WHERE bill_id = ?", bill_id)
+
+    async def bills_of(self, encounter_id: str) -> list[Bill]:
+        return await self._all(BILLS, "WHERE encounter_id = ? ORDER BY ordinal", encounter_id)
+
+    async def calls_of_case(self, case_id: str) -> list[CallRecord]:
+        return await self._all(CALLS, "WHERE case_id = ? ORDER BY ordinal", case_id)
+
+    async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None:
+        blind = blind_alias(self._keys.master, org, dialect, kind, value)
+        rows = await self._rows(sql.SELECT_ALIAS, org, dialect, kind, blind)
+        return Alias(org, dialect, kind, value, *rows[0]) if rows else None
+
+    async def find(self, kind: str, value: str) -> list[str]:
+        """The ids of the cases a searchable value was stored with, oldest first."""
+        rows = await self._rows(sql.SELECT_SEARCH, kind, blind_search(self._keys.master, kind, value))
+        return [case_id for (case_id,) in rows]
+
+    async def events_of_case(self, case_id: str) -> list[Event]:
+        rows = await self._rows(sql.SELECT_EVENTS + "WHERE case_id = ? ORDER BY seq", case_id)
+        await self._open_keys(row[-2] for row in rows)
+        return [self._event(*row) for row in rows]
+
+    async def links_of_case(self, case_id: str) -> list[str]:
+        """The chain's links (64 hex digits) of the case's events, oldest first: the last one is for the witness."""
+        return [link.hex() for (link,) in await self._rows(sql.SELECT_LINKS_OF_CASE, case_id)]
+
+    def _event(
+        self, org: str, seq: int, at: str, kind: str, case_id: str, encounter_id: str, key_id: int, sealed: bytes
+    ) -> Event:
+        data, raw = unpack_event(self._keys.of(key_id).unseal(sealed, bound_to(org, "journal", seq)))
+        return Event(kind, at, case_id, encounter_id, data, raw)
+
+    async def _one(self, projection: Projection[Record], where: str, *parameters: Any) -> Record | None:
+        found = await self._all(projection, where, *parameters)
+        return found[0] if found else None
+
+    async def _all(self, projection: Projection[Record], where: str, *parameters: Any) -> list[Record]:
+        rows = await self._rows(projection.select + where, *parameters)
+        if projection.sealed:
+            await self._open_keys(row[-2] for row in rows)
+        return [projection.record(row, self._keys) for row in rows]

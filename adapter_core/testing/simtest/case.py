@@ -1,0 +1,251 @@
+"""One case: a day from one seed, run to rest.  The result says what happened and which invariant broke first, if any."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+
+from adapter_core.province.messages import Operation
+from adapter_core.settlement.place import Place
+from adapter_core.testing.simtest.centre import Centre
+from adapter_core.testing.simtest.checker import OPEN, Checker
+from adapter_core.testing.simtest.disk import Store
+from adapter_core.testing.simtest.faults import Address, Faults
+from adapter_core.testing.simtest.his import GONE, Cashier
+from adapter_core.testing.simtest.lanes import LANES, SITE, policy_of
+from adapter_core.testing.simtest.loop import Node
+from adapter_core.testing.simtest.network import Network
+from adapter_core.testing.simtest.plan import Plan, plan_of
+from adapter_core.testing.simtest.replica import EXPECTED, SHARED, Replica
+from adapter_core.testing.simtest.world import Violation, World
+
+TICK_S = 15.0
+SLACK_S = 60.0
+PATIENCE_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one case came to.  trace: lines, only when asked for."""
+
+    seed: int
+    violation: Violation | None
+    fired: tuple[Address, ...]
+    counts: Counter[str]
+    steps: int
+    seconds: float
+    trace: tuple[str, ...] = ()
+    weather: str = ""
+    cases: tuple[str, ...] = field(default=())
+
+
+def run_case(
+    seed: int,
+    only: frozenset[Address] | None = None,
+    *,
+    traced: bool = False,
+    change: Callable[[Day], None] | None = None,
+) -> Result:
+    """Runs one seed.  only: exactly these faults instead of the plan's; change: what a mutant does to the day before it begins."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        day = Day(plan_of(seed), only, traced)
+        if change is not None:
+            change(day)
+        return day.run()
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class Day:
+    """Everything of one case, wired together."""
+
+    def __init__(self, plan: Plan, only: frozenset[Address] | None, traced: bool) -> None:
+        self.plan = plan
+        self.random = Random(plan.seed ^ 0xDA4)
+        self.faults = Faults(plan.seed, plan.rates, only)
+        self.world = World(plan.seed, self.faults, plan.began, traced=traced)
+        self.world.on_death = self._died
+        self.checker = Checker(self.world)
+        self.store = Store()
+        self.store.on_landing = self.checker.landed
+        self.centre = self._centre()
+        lane = LANES[plan.lane]
+        self.network = Network(self.world, lane, self.centre, self.checker, plan.late_s, copies=plan.copies)
+        policy = policy_of(plan.temperament.empty_query_refuses)
+        place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers)
+        self.replicas = [self._replica(number, place) for number in range(plan.replicas if SHARED else 1)]
+        self.cashiers = [self._cashier(number) for number in range(plan.visits)]
+
+    def _centre(self) -> Centre:
+        world = self.world
+        return Centre(
+            self.plan.temperament,
+            lambda: world.now,
+            world.wall,
+            world.later,
+            self.faults.hit,
+            self.checker.effective,
+            self.checker.ended,
+        )
+
+    def _replica(self, number: int, place: Place) -> Replica:
+        return Replica(number, self.world, self.store, self.network, self.checker, place, self.plan.seed)
+
+    def _cashier(self, number: int) -> Cashier:
+        national = self.plan.lane == "national"
+        psn_no = "" if national else f"P{number}"
+        seed = self.plan.seed * 7 + number
+        amount = Decimal(100 + seed % 900) + Decimal(seed % 100) / 100
+        return Cashier(self.world, self, Random(seed), self.plan.habits, f"V{number}", f"E{number}", psn_no, amount)
+
+    # -- running
+
+    def run(self) -> Result:
+        for replica in self.replicas:
+            replica.start()
+        conductor = self.world.spawn(self._conduct())
+        try:
+            self.world.loop.run()
+        except RuntimeError as error:
+            self.world.violate("I18", str(error))
+        if self.world.violation is None and not conductor.done():
+            self.world.violate("I25", "nothing is left to run, and the day has not ended")
+        self._left_over(conductor)
+        result = self._result()
+        self.world.loop.bury()
+        return result
+
+    async def _conduct(self) -> None:
+        """The day: faults until their end, then healing, then rest, then one more restart and every answer again."""
+        world, plan = self.world, self.plan
+        self._plan_accidents()
+        tasks = [world.spawn(cashier.serve()) for cashier in self.cashiers]
+        while world.now < plan.stops_at and not all(task.done() for task in tasks):
+            await world.pause(TICK_S)
+        self.faults.live = False
+        self._heal()
+        deadline = world.now + self._bound()
+        while not (all(task.done() for task in tasks) and self._at_rest()):
+            await world.pause(TICK_S)
+            if world.now > deadline and any(str(case.state) in OPEN for case in self.checker.cases.values()):
+                break
+            if world.now > deadline + 20_000.0:
+                world.violate("I25", "the HIS never came to an end")
+        self.checker.at_rest(True)
+        await self._answers_again()
+        self.checker.at_rest(True)
+        world.loop.stop()
+
+    def _at_rest(self) -> bool:
+        under_way = any(message.under_way for message in self.checker.messages.values())
+        return not under_way and not any(str(case.state) in OPEN for case in self.checker.cases.values())
+
+    def _bound(self) -> float:
+        """I25: how long after the last fault a doubt may live."""
+        can, timers = self.plan.capabilities, self.plan.timers
+        lease = float(getattr(timers, "lease", 0.0)) + float(getattr(timers, "scan", 0.0))
+        quiet = timers.gate + can.late_commit_s + can.query_lag_s + can.second_negative_s + can.reverse_ok_after_s
+        deadlines = 2 * (can.money_deadline_s + can.inpatient_deadline_s) + 12 * can.read_deadline_s
+        step = max(timers.query_step_last * 1.2, 0.0 if can.query_after_unknown == "by_visit" else 3600.0)
+        return 2 * lease + quiet + deadlines + 3 * step + self.world.pause_max + SLACK_S
+
+    def _plan_accidents(self) -> None:
+        """Deaths, freezes and clock jumps at any moment, whatever the core is doing then."""
+        for number in range(4):
+            at = self.random.uniform(0.0, 30.0) if number < 2 else self.random.uniform(0.0, self.plan.stops_at)
+            self.world.later(at, self._accident)
+
+    def _accident(self) -> None:
+        for replica in self.replicas:
+            if self.faults.hit("crash.any"):
+                self.world.kill(replica.node)
+            if self.faults.hit("pause.any"):
+                self.world.freeze(replica.node, self.faults.draw("pause.any", 0.5, 90.0))
+            if self.faults.hit("clock.jump"):
+                replica.clock.offset = self.faults.draw("clock.jump", -86_400.0, 86_400.0)
+
+    def _died(self, node: Node) -> None:
+        self.store.drop_unsynced()
+        for replica in self.replicas:
+            if replica.node is node:
+                replica.ready = False
+                delay = self.faults.draw("crash.any", 0.2, 45.0) if self.faults.live else 0.5
+                replica.restart_later(node, delay)
+
+    def _heal(self) -> None:
+        """The dead start anew.  A core that can't scan for abandoned work is started anew as a whole."""
+        for replica in self.replicas:
+            replica.node.paused_until = min(replica.node.paused_until, self.world.now + 1.0)
+            if not SHARED:
+                self.world.kill(replica.node)
+
+    async def _answers_again(self) -> None:
+        """I5, I6 over a last death of every replica."""
+        for replica in self.replicas:
+            self.world.kill(replica.node)
+        await self.world.pause(5.0)
+        for cashier in self.cashiers:
+            await cashier.last_answers()
+
+    # -- asking
+
+    async def ask(self, operation: Operation, wait_s: float) -> str:
+        """The desk of `Cashier`."""
+        replica = self.replicas[self.random.randrange(len(self.replicas))]
+        if not replica.ready or replica.node.dead or self.faults.hit("his.unreachable"):
+            await self.world.pause(1.0)
+            return GONE
+        answer: asyncio.Future[str] = self.world.loop.create_future()
+        self.world.later(wait_s + PATIENCE_S, _hear, answer, GONE)
+        self.world.loop.create_task(self._serve(replica, operation, wait_s, answer), context=replica.node.context)
+        return await answer
+
+    async def _serve(self, replica: Replica, operation: Operation, wait_s: float, answer: asyncio.Future[str]) -> None:
+        said = await replica.serve(operation, wait_s)
+        lost = self.faults.hit("his.answer.lost")
+        self.world.later(0.01, _hear, answer, GONE if lost else said)
+
+    # -- the end
+
+    def _left_over(self, conductor: asyncio.Task[None]) -> None:
+        for task in self.world.loop.tasks:
+            if not task.done() or task.cancelled():
+                continue
+            error = task.exception()
+            if error is not None and not isinstance(error, EXPECTED):
+                self.world.violate("exception", f"left in a task: {type(error).__name__}: {error}")
+        for complaint in self.world.loop.complaints:
+            self.world.violate("exception", complaint)
+
+    def _result(self) -> Result:
+        world = self.world
+        for point, _ in self.faults.fired:
+            world.count(f"fault {point}")
+        world.counts[f"weather {self.plan.weather}"] += 1
+        world.counts[f"lane {self.plan.lane}"] += 1
+        world.counts[f"replicas {len(self.replicas)}"] += 1
+        rows = [f"{case.purpose} {case.key} {case.state}" for case in self.checker.cases.values()]
+        return Result(
+            self.plan.seed,
+            world.violation,
+            tuple(self.faults.fired),
+            world.counts,
+            world.loop.steps,
+            world.now,
+            tuple(world.trace or ()),
+            self.plan.weather,
+            tuple(rows),
+        )
+
+
+def _hear(answer: asyncio.Future[str], said: str) -> None:
+    if not answer.done():
+        answer.set_result(said)

@@ -1,0 +1,318 @@
+"""The invariants of `reliability.md` §12, watched while a case runs.  It shares no code with the core and believes none of it.
+
+It sees what the core can't: which messages are under way, and what truly stands at the centre.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter_core.province.messages import Outcome
+from adapter_core.settlement.records import CallRecord, Case, Event
+from adapter_core.testing.simtest.centre import REFUNDS, REVERSAL, SETTLEMENTS, Asked, Settlement
+from adapter_core.testing.simtest.disk import Landed
+from adapter_core.testing.simtest.loop import Node
+from adapter_core.testing.simtest.world import World
+from adapter_core.values.frames import Frame
+
+CLOSED = frozenset({"NOT_APPLIED", "REVERSED", "REJECTED", "NOT_SENT", "CANCELLED"})
+"""Closed without money: nothing of the case may stand, nor ever land."""
+
+SURE = frozenset({"SETTLED", "REJECTED", "NOT_APPLIED", "REVERSED", "VOIDED", "CANCELLED"})
+"""Answers that never become another one without a journalled refund (I6)."""
+
+OPEN = frozenset({"PREPARING", "READY", "SENDING", "CONFIRMING", "RESOLVING", "REVERSING", "VOIDING"})
+IN_DOUBT = frozenset({"RESOLVING", "REVERSING"})
+EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
+
+
+@dataclass(slots=True)
+class Message:
+    """One money msgid.  under_way: copies not yet arrived; standing: what it made, while that stands."""
+
+    call: CallRecord
+    visit_key: str
+    sent: int = 0
+    under_way: int = 0
+    standing: Settlement | None = None
+    burnt: bool = False
+
+    @property
+    def may_stand(self) -> bool:
+        return self.under_way > 0 or self.standing is not None
+
+
+class Checker:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.cases: dict[str, Case] = {}
+        self.calls: dict[str, CallRecord] = {}
+        self.messages: dict[str, Message] = {}
+        self.by_case: dict[str, list[Message]] = {}
+        self._told: dict[tuple[str, str], tuple[str, int]] = {}
+        self._bodies: dict[tuple[str, str], str] = {}
+        self._cancel_told: set[str] = set()
+        self._landings = 0
+        self.frozen_why: Counter[str] = Counter()
+
+    # -- the ledger
+
+    @property
+    def position(self) -> int:
+        """How many changes have landed: the moment of a question, for the order of answers."""
+        return self._landings
+
+    def landed(self, landed: Landed, before: Mapping[str, Case]) -> None:
+        self._landings += 1
+        change = landed.change
+        for call in change.calls:
+            self._call(call, landed, {case.case_id: case for case in change.cases})
+        for event in change.events:
+            self._event(event)
+        for case in change.cases:
+            old = before.get(case.case_id)
+            self.cases[case.case_id] = case
+            self._row(old, case, change.events, landed)
+
+    def _call(self, call: CallRecord, landed: Landed, cases: Mapping[str, Case]) -> None:
+        if landed.synced:
+            self.calls[call.msgid] = call
+        known = self.messages.get(call.msgid)
+        if known is not None:
+            known.call = call
+            known.burnt = known.burnt or call.burnt
+        elif call.kind_class == "N":
+            case = cases.get(call.case_id) or self.cases.get(call.case_id)
+            message = self.messages[call.msgid] = Message(call, case.visit_key if case else "")
+            self.by_case.setdefault(call.case_id, []).append(message)
+
+    def _event(self, event: Event) -> None:
+        self._world.count(f"event {event.kind}")
+        if event.kind == "INTENT" and event.data.get("class") == "X":
+            original = event.data.get("content", {}).get("original", {}).get("omsgid", "")
+            if original in self.messages:
+                self.messages[original].burnt = True
+        evidence = str(event.data.get("evidence", ""))
+        if evidence:
+            self._world.count(f"evidence {evidence}")
+
+    def _row(self, old: Case | None, new: Case, events: tuple[Event, ...], landed: Landed) -> None:
+        was, state = str(old.state) if old else "", str(new.state)
+        if was == state:
+            return
+        who = landed.node.name if landed.node else "?"
+        self._world.count(f"state {new.purpose} {state}")
+        self._world.count(f"move {new.purpose} {was or 'new'} -> {state}")
+        self._world.note(lambda: f"{who} row {new.purpose} {new.key} {was} -> {state} {new.data.get('why', '')}")
+        if state in CLOSED:
+            self._closing(new, state)
+        if was in IN_DOUBT and state not in IN_DOUBT and state != "FROZEN":
+            self._evidenced(new, events)
+        if state == "FROZEN":
+            self.frozen_why[str(new.data.get("frozen_because", ""))] += 1
+        if state == "SETTLED":
+            self._standing(new, "settlement")
+        elif state == "VOIDED" and new.purpose == "void":
+            self._standing(new, "refund")
+        elif state == "VOIDED":
+            for message in self.by_case.get(new.case_id, []):
+                if message.standing is not None:
+                    self._world.violate("I2", f"VOIDED, but settlement {message.standing.setl_id} still stands")
+
+    def _closing(self, case: Case, state: str) -> None:
+        """The strongest check, at the moment of closing."""
+        for message in self.by_case.get(case.case_id, []):
+            if message.standing is not None:
+                self._world.violate("I2", f"{case.purpose} {case.key} becomes {state}: {message.call.msgid} stands")
+            elif message.under_way:
+                self._world.violate("I2", f"{case.purpose} {case.key} becomes {state}: {message.call.msgid} is under way")
+
+    def _evidenced(self, case: Case, events: tuple[Event, ...]) -> None:
+        named = [str(event.data.get("evidence", "")) for event in events]
+        if not EVIDENCE.intersection(named):
+            self._world.violate("I10", f"{case.key} left doubt for {case.state} without evidence: {named}")
+
+    def _standing(self, case: Case, kind: str) -> None:
+        """A case that says it stands: one message of it does, with the same amounts, and was not reversed."""
+        rows = [message for message in self.by_case.get(case.case_id, []) if message.standing is not None]
+        if len(rows) != 1:
+            self._world.violate("I2", f"{case.purpose} {case.key} becomes {case.state}: {len(rows)} of its messages stand")
+            return
+        one = rows[0].standing
+        assert one is not None
+        if rows[0].burnt:
+            self._world.violate("I11", f"{case.key}: burnt {rows[0].call.msgid} was adopted")
+        sign = -1 if kind == "refund" else 1
+        truth = [sign * amount for amount in (one.asked.total_fen, one.fund_fen, one.account_fen, one.cash_fen)]
+        said = [case.total_fen, case.fund_fen, case.account_fen, case.cash_fen]
+        if said != truth and not (kind == "refund" and said == [abs(amount) for amount in truth]):
+            self._world.violate("I2", f"{case.key}: amounts {said} fen, the centre has {truth}")
+        unknown = kind == "refund" and case.setl_id == ""  # found by its settlement's id, a refund's own is not shown
+        if case.setl_id != one.setl_id and not unknown:
+            self._world.violate("I2", f"{case.key}: setl_id {case.setl_id!r}, the centre has {one.setl_id!r}")
+
+    # -- the wire
+
+    def first_byte(self, node: Node, asked: Asked, frame: Frame) -> None:
+        call = self.calls.get(asked.msgid)
+        number = asked.infno[:4]
+        self._world.count(f"sent {number}")
+        if number in SETTLEMENTS | REFUNDS | {REVERSAL, "2201", "2401"}:
+            if call is None:
+                self._world.violate("I3", f"{asked.infno} {asked.msgid} left without a durable intent")
+                return
+            if call.body_hash != hashlib.sha256(frame.body).hexdigest():
+                self._world.violate("I3", f"{asked.infno} {asked.msgid}: other bytes than journalled")
+        if number in SETTLEMENTS or number in REFUNDS:
+            self._money_leaves(asked, self.messages.get(asked.msgid))
+        elif number == REVERSAL:
+            self._reversal_leaves(asked)
+
+    def _money_leaves(self, asked: Asked, message: Message | None) -> None:
+        if message is None:
+            self._world.violate("I4", f"{asked.infno} leaves under {asked.msgid}, which was journalled for another call")
+            return
+        message.sent += 1
+        if message.sent > 1:
+            self._world.violate("I4", f"{asked.msgid} leaves twice")
+        if message.burnt:
+            self._world.violate("I11", f"burnt {asked.msgid} leaves")
+        case = self.cases.get(message.call.case_id)
+        state = str(case.state) if case else "?"
+        if state != "SENDING" and state != "RESOLVING":
+            self._world.violate("I12", f"{asked.msgid} leaves though its case is {state}")
+        if message.call.step not in ("void", "stay_void"):
+            self._only_one(message)
+
+    def _only_one(self, message: Message) -> None:
+        for other in self.messages.values():
+            mine = other is message or other.visit_key != message.visit_key or other.call.step != message.call.step
+            if not mine and other.may_stand:
+                self._world.violate(
+                    "I20", f"{message.call.msgid} leaves while {other.call.msgid} of the same visit stands or may land"
+                )
+
+    def _reversal_leaves(self, asked: Asked) -> None:
+        message = self.messages.get(asked.omsgid)
+        if message is None:
+            self._world.violate("I11", f"2601 names {asked.omsgid!r}, which is no money call of ours")
+            return
+        if not message.burnt:
+            self._world.violate("I11", f"2601 of {asked.omsgid} leaves before its intent is in the ledger")
+        case = self.cases.get(message.call.case_id)
+        told = self._told.get((case.purpose, case.key), ("", 0))[0] if case else ""
+        if told in ("SETTLED", "VOIDED"):
+            self._world.violate("I9", f"2601 of {asked.omsgid} leaves after its case was told {told}")
+
+    def left(self, msgid: str) -> None:
+        message = self.messages.get(msgid)
+        if message is not None:
+            message.under_way += 1
+
+    def arrived(self, msgid: str) -> None:
+        message = self.messages.get(msgid)
+        if message is not None:
+            message.under_way -= 1
+
+    # -- the centre
+
+    def effective(self, made: Settlement, kind: str) -> None:
+        message = self.messages.get(made.asked.msgid)
+        self._world.note(lambda: f"centre: {kind} {made.setl_id} of {made.asked.msgid[-6:]} stands")
+        if message is None:
+            self._world.violate("I3", f"{made.asked.msgid} takes effect without an intent")
+            return
+        message.standing = made
+        case = self.cases.get(message.call.case_id)
+        if case is not None and str(case.state) in CLOSED:
+            self._world.violate("I2", f"{made.asked.msgid} takes effect after its case became {case.state}")
+        if kind == "settlement":
+            standing = [
+                one
+                for one in self.messages.values()
+                if one.standing is not None and one.visit_key == message.visit_key and one.call.step == message.call.step
+            ]
+            if len(standing) > 1:
+                self._world.violate("I1", f"visit {message.visit_key} is settled {len(standing)} times")
+
+    def ended(self, made: Settlement, how: str) -> None:
+        message = self.messages.get(made.asked.msgid)
+        self._world.note(lambda: f"centre: {made.setl_id} is {how}")
+        if message is None:
+            return
+        message.standing = None
+        case = self.cases.get(message.call.case_id)
+        if how == "reversed" and case is not None and str(case.state) == "SETTLED":
+            self._world.violate("I9", f"{case.key} is SETTLED and its settlement is reversed")
+
+    # -- the HIS
+
+    def told(self, purpose: str, key: str, outcome: Outcome, body: str, asked_at: int) -> None:
+        """What one answer says, when it leaves the node.  asked_at: `position` when its question came in."""
+        state = outcome.state
+        self._world.count(f"told {purpose} {state}")
+        self._world.note(lambda: f"told {purpose} {key} {state} {outcome.code}")
+        case = next((one for one in self.cases.values() if one.purpose == purpose and one.key == key), None)
+        if state in ("SETTLED", "VOIDED"):
+            self._same_body(purpose, key, state, body)
+        known, since = self._told.get((purpose, key), ("", 0))
+        legal = purpose == "settle" and {known, state} <= {"SETTLED", "VOIDING", "VOIDED"}
+        if known in SURE and state != known and not legal:
+            if state in SURE:
+                self._world.violate("I6", f"{purpose} {key} was told {known}, and now {state}")
+            elif asked_at >= since:
+                self._world.violate("I6", f"{purpose} {key} was told {known}, and a later question {state}")
+        if state == "SETTLED" and case is not None and str(case.state) not in ("SETTLED", "VOIDING", "VOIDED"):
+            self._world.violate("I9", f"{key} is told SETTLED, the ledger says {case.state}")
+        if state in CLOSED and case is not None and known != state:
+            self._closing(case, f"told {state}") if str(case.state) in CLOSED else None
+        if state in SURE and (known not in SURE or legal):
+            self._told[purpose, key] = (state, self._landings)
+
+    def _same_body(self, purpose: str, key: str, state: str, body: str) -> None:
+        known = self._bodies.setdefault((key, state), f"{purpose}:{body}")
+        if known.startswith(f"{purpose}:") and known != f"{purpose}:{body}":
+            self._world.violate("I5", f"{key} is told {state} in other words than before")
+
+    # -- at the end
+
+    def at_rest(self, undecided_is_fault: bool) -> None:
+        """Quiescence: I1, I2, I25."""
+        for message in self.messages.values():
+            case = self.cases.get(message.call.case_id)
+            state = str(case.state) if case else "?"
+            if state == "FROZEN":
+                continue
+            says = state == ("VOIDED" if case is not None and case.purpose == "void" else "SETTLED")
+            says = says or (state == "VOIDING" and message.standing is not None)
+            stands = message.standing is not None
+            if stands and not says:
+                self._world.violate("I2", f"{message.call.msgid} stands at the end, its case is {state}")
+        for case in self.cases.values():
+            state = str(case.state)
+            if state == "SETTLED" and not any(one.standing for one in self.by_case.get(case.case_id, [])):
+                self._world.violate("I2", f"{case.key} is SETTLED at the end, nothing of it stands")
+            if undecided_is_fault and state in OPEN and not self._waits_for_a_person(case):
+                self._world.violate("I25", f"{case.purpose} {case.key} is still {state}")
+
+    def _waits_for_a_person(self, case: Case) -> bool:
+        """A settlement whose refund is frozen waits with it."""
+        refunds = [one for one in self.cases.values() if one.target_case_id == case.case_id]
+        return str(case.state) == "VOIDING" and any(str(one.state) == "FROZEN" for one in refunds)
+
+
+def words_of(outcome: Outcome) -> str:
+    """An answer in one canonical form, amounts as text."""
+    return repr(_sorted((outcome.state, outcome.code, outcome.message_zh, outcome.content, dict(outcome.refs))))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return [(name, _sorted(value[name])) for name in sorted(value)]
+    if isinstance(value, list | tuple):
+        return [_sorted(item) for item in value]
+    return str(value)

@@ -1,0 +1,147 @@
+"""One replica of the adapter: an incarnation of the core on its own node, with its own clock, memory and random source."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from adapter_core.province.dialect import Dialect
+from adapter_core.province.messages import Operation, Outcome
+from adapter_core.province.national_dialect import NationalDialect
+from adapter_core.settlement.pipeline import Pipeline
+from adapter_core.settlement.place import Place
+from adapter_core.testing.simtest.checker import Checker, words_of
+from adapter_core.testing.simtest.disk import SimLedger, Store
+from adapter_core.testing.simtest.his import GONE
+from adapter_core.testing.simtest.loop import Node
+from adapter_core.testing.simtest.network import Network, SimWire
+from adapter_core.testing.simtest.world import World
+from adapter_core.values.errors import AdapterError, LedgerUnavailable
+
+SHARED = "instance" in inspect.signature(Pipeline.__init__).parameters
+"""Whether this core knows several replicas on one ledger."""
+
+EXPECTED = (AdapterError,)
+"""What may end a request or a task: a refusal, a conflict, a ledger that is away.  Anything else is a fault of the core."""
+
+
+class SimClock:
+    """``mono`` starts anywhere at each incarnation; ``wall`` may be a day off and may jump."""
+
+    def __init__(self, world: World, origin: float) -> None:
+        self._world = world
+        self._origin = origin
+        self.offset = 0.0
+
+    def mono(self) -> float:
+        return self._origin + self._world.loop.time()
+
+    def wall(self) -> datetime:
+        return self._world.wall() + timedelta(seconds=self.offset)
+
+
+class SimRandom:
+    """Seeded, one per incarnation."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+
+    def token(self) -> str:
+        return f"{self._random.getrandbits(80):020x}"
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._random.uniform(low, high)
+
+
+class Replica:
+    """``start`` makes a new incarnation: new memory, same ledger.  ``ready``: its start-up scan is done."""
+
+    def __init__(
+        self, number: int, world: World, store: Store, network: Network, checker: Checker, place: Place, seed: int
+    ) -> None:
+        self.number = number
+        self.world = world
+        self.ready = False
+        self.place = place
+        self._store = store
+        self._network = network
+        self._checker = checker
+        self._seed = seed
+        self._incarnation = 0
+        self.node = Node("")
+        self.node.dead = True
+        self.clock = SimClock(world, 0.0)
+        self.pipeline: Pipeline | None = None
+        self.ledger_of: Callable[[World, Store, Node], Any] = SimLedger
+        self.dialect: Dialect = NationalDialect()
+
+    def start(self) -> None:
+        self._incarnation += 1
+        self.ready = False
+        node = self.node = Node(f"n{self.number}.{self._incarnation}")
+        offset, self.clock = self.clock.offset, SimClock(self.world, 1000.0 * self._incarnation * (self.number + 1))
+        self.clock.offset = offset
+        task = self.world.loop.create_task(self._live(node), context=node.context)
+        task.add_done_callback(lambda done: self._ended(node, done), context=self.world.outside)
+
+    def restart_later(self, node: Node, delay: float) -> None:
+        self.world.later(delay, self._restart, node)
+
+    def _restart(self, node: Node) -> None:
+        if self.node is node and node.dead:
+            self.start()
+
+    async def _live(self, node: Node) -> None:
+        ledger = self.ledger_of(self.world, self._store, node)
+        wire = SimWire(self._network, node)
+        national = self._network.lane.name == "national"
+        dialects = (lambda name: self.dialect) if national else (lambda name: None)
+        named: dict[str, Any] = {"instance": node.name, "exclusive": False} if SHARED else {}
+        random = SimRandom(self._seed * 1009 + self.number * 31 + self._incarnation)
+        pipeline = Pipeline(ledger, wire, self.clock, random, dialects, **named)
+        await pipeline.resume(lambda org: self.place)
+        self.pipeline = pipeline
+        self.ready = True
+        self.world.note(lambda: f"{node.name} ready")
+        scan = getattr(pipeline, "scan", None)
+        while scan is not None:
+            await self.world.pause(self.place.timers.scan)
+            await self._scanned(scan)
+
+    async def _scanned(self, scan: Callable[..., Any]) -> None:
+        try:
+            await scan(lambda org: self.place)
+        except LedgerUnavailable:
+            self.world.count("scan met a refusing ledger")
+
+    def _ended(self, node: Node, done: Any) -> None:
+        """The process ended by itself: a start-up that met a refusing ledger is tried again."""
+        error = done.exception()
+        if error is not None and not isinstance(error, EXPECTED):
+            self.world.violate("exception", f"start-up: {type(error).__name__}: {error}")
+        elif error is not None:
+            self.world.kill(node)
+
+    async def serve(self, operation: Operation, wait_s: float) -> str:
+        """One question of the HIS, in this node's own context; what it is told, or the code of the refusal."""
+        asked_at = self._checker.position
+        assert self.pipeline is not None
+        try:
+            outcome = await self.pipeline.handle(self.place, self.dialect, operation, wait_s)
+        except EXPECTED as error:
+            self.world.note(lambda: f"refused {operation.verb} {operation.keys.get('settle')} {error.code}")
+            self.world.count(f"refused {error.code}")
+            return GONE if isinstance(error, LedgerUnavailable) else error.code
+        except Exception as error:
+            self.world.violate("exception", f"{operation.verb}: {type(error).__name__}: {error}")
+            return GONE
+        self._told(operation, outcome, asked_at)
+        return outcome.state
+
+    def _told(self, operation: Operation, outcome: Outcome, asked_at: int) -> None:
+        void = operation.keys.get("void")
+        purpose, key = ("void", void) if void else ("settle", operation.keys.get("settle", ""))
+        self._checker.told(purpose, key, outcome, words_of(outcome), asked_at)
