@@ -79,9 +79,17 @@ class Centre:
             self._lanes[endpoint.name] = _Lane(endpoint)
 
     async def exchange(
-        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool
+        self,
+        endpoint: str,
+        frame: Frame,
+        *,
+        deadline_s: float,
+        gate: Callable[[], None],
+        money: bool,
+        kind_class: str = "R",
+        resolving: bool = False,
     ) -> Frame:
-        """Send ``frame`` once and read one whole reply.
+        """Send ``frame`` once and read one whole reply.  ``kind_class`` and ``resolving`` are for whoever guards this wire.
 
         Args:
             frame: ``method``, ``path`` (appended to the endpoint's), ``headers`` (ASCII, sent as given), ``body``.

@@ -127,7 +127,9 @@ def _reversal_due(doubt: Doubt, timers: Timers, capabilities: Capabilities) -> f
     return doubt.next_reversal
 
 
-def asked(doubt: Doubt, sent_at: float, found_nothing: bool, pause: float, timers: Timers, capabilities: Capabilities) -> Doubt:
+def asked(
+    doubt: Doubt, sent_at: float, found_nothing: bool, pause: float, timers: Timers, capabilities: Capabilities
+) -> Doubt:
     """The doubt after one query that found nothing, or that gave no answer.
 
     sent_at: when it was sent; pause: the jittered ladder step until the next.

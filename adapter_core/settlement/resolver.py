@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,11 +47,15 @@ class Resolver:
         self._first_read: dict[str, float] = {}
 
     async def evidence(
-        self, context: Context, call: Call, record: CallRecord, refresh: Callable[[], Any]
-    ) -> tuple[Context, CallRecord, Evidence] | None:
-        """Works until the doubt ends; None when the case is no longer this process's, or no longer in doubt.
+        self,
+        context: Context,
+        call: Call,
+        record: CallRecord,
+        refresh: Callable[[], Awaitable[tuple[Context, CallRecord]]],
+    ) -> Evidence | None:
+        """Works until the doubt ends; None when the case is no longer this process's, no longer in doubt, or a late reply came.
 
-        refresh: gives the context with the case as the ledger has it now.
+        refresh: gives the context with the case, and the call's record, as the ledger has them now.
         """
         first_read = self._first_read.setdefault(call.msgid, self._clock.mono())
         doubt = Doubt(
@@ -66,18 +70,19 @@ class Resolver:
             next_reversal=self._clock.mono(),
         )
         while True:
-            context = await refresh()
+            replied = record.replied
+            context, record = await refresh()
             case = _case(context)
-            if case.state not in IN_DOUBT or not self._ownership.is_mine(case):
+            if case.state not in IN_DOUBT or not self._ownership.is_mine(case) or (record.replied and not replied):
                 return None
             doubt = replace(doubt, **self._facts(context, record))
             timers, capabilities = context.place.timers, context.place.gateway.capabilities
             todo = next_move(doubt, self._clock.mono(), timers, capabilities)
             match todo.kind:
                 case "close":
-                    return context, record, Evidence(todo.state, todo.evidence)
+                    return Evidence(todo.state, todo.evidence)
                 case "freeze":
-                    return context, record, Evidence(State.FROZEN, why=todo.why)
+                    return Evidence(State.FROZEN, why=todo.why)
                 case "wait":
                     if not await self._wait(case, todo.until - self._clock.mono()):
                         return None
@@ -86,14 +91,13 @@ class Resolver:
                     found = await self._ask(context, call)
                     evidence = self._found(context, doubt, found)
                     if evidence is not None:
-                        return await refresh(), record, evidence
+                        return evidence
                     pause = self._jittered(pause_after(doubt.asked + 1, timers))
                     doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
                 case "reverse":
                     reversal = await self._reverse(context, call, record)
                     if reversal is None:
                         return None
-                    record = replace(record, burnt=True, version=record.version + (0 if record.burnt else 1))
                     doubt = reversed_once(doubt, reversal, timers)
 
     def _facts(self, context: Context, record: CallRecord) -> dict[str, Any]:
@@ -172,7 +176,9 @@ class Resolver:
         route = context.place.gateway.route
         step = route.steps[route.steps[call.step].reverse]
         now = iso(self._clock.wall())
-        intent = Event("REVERSE_INTENT", now, case.case_id, case.encounter_id, {"msgid": call.msgid, "message": call.message})
+        intent = Event(
+            "REVERSE_INTENT", now, case.case_id, case.encounter_id, {"msgid": call.msgid, "message": call.message}
+        )
         burnt = () if record.burnt else (replace(record, burnt=True, version=record.version + 1),)
         reversing = move(case, State.REVERSING, now)
         content = {**call.content, "original": {"omsgid": call.msgid, "oinfno": call.message}}

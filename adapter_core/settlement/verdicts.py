@@ -39,7 +39,11 @@ class OperatorDecision:
 
 def check_decision(place: Place, case: Case, decision: OperatorDecision) -> None:
     """Raises: TranslationError with every fault; Refused NOT_FROZEN, FOUR_EYES."""
-    faults = [Fault(name, "a text", "nothing") for name in ("operator", "reason", "proof") if not getattr(decision, name).strip()]
+    faults = [
+        Fault(name, "a text", "nothing")
+        for name in ("operator", "reason", "proof")
+        if not getattr(decision, name).strip()
+    ]
     if decision.outcome not in OUTCOMES:
         faults.append(Fault("outcome", " | ".join(OUTCOMES), decision.outcome[:20]))
     if decision.outcome == "settled":
