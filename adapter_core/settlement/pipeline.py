@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
@@ -32,6 +33,7 @@ from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_time
 
 CONFLICT_TRIES = 5
+_log = logging.getLogger(__name__)
 WATCH_S = 0.2
 Observer = Callable[[Mapping[str, str]], None]
 
@@ -231,6 +233,8 @@ class Pipeline:
         failure = running.exception() if running.done() and not running.cancelled() else None
         if failure is not None and case.state not in UNDECIDED:
             raise failure
+        if failure is not None:
+            _log.error("case %s stopped in doubt: %s", case.case_id, type(failure).__name__, exc_info=failure)
         return answers.standing_outcome(case)  # whatever went wrong in doubt, the HIS hears that it is not known
 
     async def _others_case(self, case_id: str, until: float) -> Case:
