@@ -46,6 +46,17 @@ PLAIN_DEFAULTS = {
 own under ``[institution.defaults]``; `doctor` says so while it is unset."""
 
 
+TIMED = {
+    "late_commit": "late_commit_s",
+    "query_lag": "query_lag_s",
+    "second_negative": "second_negative_s",
+    "money_deadline": "money_deadline_s",
+    "inpatient_deadline": "inpatient_deadline_s",
+    "read_deadline": "read_deadline_s",
+}
+"""Timers of the configuration that override what a gateway declares."""
+
+
 class SystemClock:
     """The machine's clocks.  CLOCK_BOOTTIME counts through a suspend, where the system has it."""
 
@@ -135,15 +146,11 @@ def site_gateway(config: Config, loaded: Plugins) -> Gateway:
     timers = settings.timers
     gateway.capabilities = replace(
         gateway.capabilities,
-        late_commit_s=timers.late_commit,
-        query_lag_s=timers.query_lag,
-        second_negative_s=timers.second_negative,
-        money_deadline_s=timers.money_deadline,
-        inpatient_deadline_s=timers.inpatient_deadline,
-        read_deadline_s=timers.read_deadline,
+        # a timer the site leaves alone is the gateway's own: its quiet periods are declared with evidence
+        **{TIMED[name]: getattr(timers, name) for name in TIMED if name in timers.model_fields_set},
         **settings.gateway.capabilities(),
     )
-    if timers.late_commit <= timers.money_deadline:
+    if gateway.capabilities.late_commit_s <= gateway.capabilities.money_deadline_s:
         raise ConfigError("timers.late_commit must exceed timers.money_deadline")
     return gateway
 

@@ -161,7 +161,7 @@ class Breaker:
             circuit.cool_down_s = self._cool_down_s
         if answered and was_probe:
             circuit.retry_at = min(circuit.retry_at, now)
-        elif not answered and is_own and (was_probe or now >= circuit.retry_at):
+        elif not answered and is_own and now >= circuit.retry_at:
             self._cool_down(circuit, now)
 
     def _open(self, group: Group, circuit: _Circuit) -> None:

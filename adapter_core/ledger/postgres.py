@@ -7,11 +7,11 @@ partial unique index holds the visit.  Nothing here waits for anything but the d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
-
 
 from adapter_core.ledger import postgres_setup
 from adapter_core.ledger import projections as sql
@@ -72,12 +72,15 @@ class PostgresLedger(StoredLedger):
     recorded: the lineage the ledger was in when it was opened, None for a new one.
     """
 
-    def __init__(self, database: Database, keys: MasterKey, clock: Clock, recorded: Lineage | None, writes: bool) -> None:
+    def __init__(
+        self, database: Database, keys: MasterKey, clock: Clock, recorded: Lineage | None, writes: bool
+    ) -> None:
         super().__init__(DataKeys(keys, lambda key_id: None))
         self.recorded = recorded
         self._database = database
         self._writes = writes
         self._numbers = SequenceBlocks()
+        self._takes_block = False
         self._under_way: set[asyncio.Task[int]] = set()
 
         def today() -> str:
@@ -159,8 +162,11 @@ class PostgresLedger(StoredLedger):
 
     async def _commit(self, change: Change) -> int:
         seq = await self._committer.commit(change)
-        if self._numbers.is_low:
-            await self._take_block()
+        if self._numbers.is_low and not self._takes_block:
+            self._takes_block = True
+            with contextlib.suppress(LedgerUnavailable):  # the change is stored; the next commit tries again
+                await self._take_block()
+            self._takes_block = False
         return seq
 
     def _landed(self, task: asyncio.Task[int]) -> None:
@@ -185,5 +191,3 @@ class PostgresLedger(StoredLedger):
 
     async def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         return await self._database.rows(statement, *parameters)
-
-

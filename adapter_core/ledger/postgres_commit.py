@@ -170,7 +170,7 @@ class Committer:
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             heads = await _execute(connection, _LOCK_HEAD, (org,))
             stored_key = await _execute(connection, sql.SELECT_DATA_KEY, (key.key_id,))
-        row = await heads.fetchone()
+        row: Any = await heads.fetchone()
         if await stored_key.fetchone() != (key.day, key.wrapped):
             raise KeyVanished
         master = self._keys.master
@@ -284,9 +284,7 @@ class _Answer:
         return self.row
 
 
-async def _answers(
-    connection: psycopg.AsyncConnection, questions: Sequence[tuple[str, tuple[str, ...]]]
-) -> _Answers:
+async def _answers(connection: psycopg.AsyncConnection, questions: Sequence[tuple[str, tuple[str, ...]]]) -> _Answers:
     async with connection.pipeline():
         cursors = [await _execute(connection, *question) for question in questions]
     return _Answers({question: await cursor.fetchone() for question, cursor in zip(questions, cursors, strict=True)})
@@ -296,5 +294,5 @@ async def _execute(
     connection: psycopg.AsyncConnection, statement: str, parameters: Sequence[Any] = ()
 ) -> psycopg.AsyncCursor[Any]:
     cursor = connection.cursor(binary=True)
-    await cursor.execute(native(statement), parameters)  # type: ignore[arg-type]
+    await cursor.execute(native(statement), parameters)
     return cursor

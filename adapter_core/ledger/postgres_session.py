@@ -149,10 +149,10 @@ class Database:
         """
         try:
             return await self._rows_once(statement, parameters)
-        except PoolTimeout as exc:
-            raise unavailable(exc) from exc
-        except psycopg.OperationalError:
-            await self.refresh()
+        except psycopg.Error as exc:
+            if isinstance(exc, PoolTimeout) or not isinstance(exc, psycopg.OperationalError):
+                raise unavailable(exc) from exc
+        await self.refresh()
         try:
             return await self._rows_once(statement, parameters)
         except psycopg.Error as exc:

@@ -82,7 +82,7 @@ def read_meta(connection: Connection) -> dict[str, str] | None:
         rows = connection.execute(sql.SELECT_META).fetchall()
     except psycopg.errors.UndefinedColumn:
         raise ConfigError("this database holds something else's tables: give the ledger one of its own") from None
-    return {name: value for name, value in rows}
+    return dict(rows)
 
 
 def recorded_lineage(meta: dict[str, str]) -> Lineage | None:

@@ -42,6 +42,8 @@ class StoredLedger(ABC):
 
     async def cases_in(self, states: Iterable[State]) -> list[Case]:
         wanted = sorted({str(state) for state in states})
+        if not wanted:  # PostgreSQL knows no empty list
+            return []
         return await self._all(CASES, f"WHERE state IN ({', '.join('?' * len(wanted))}) ORDER BY ordinal", *wanted)
 
     async def encounter(self, encounter_id: str) -> Encounter | None:

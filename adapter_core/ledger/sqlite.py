@@ -21,6 +21,7 @@ from adapter_core.ledger.group_commit import GroupCommit, Ticket
 from adapter_core.ledger.reading import StoredLedger
 from adapter_core.ledger.reserve import BALLAST_BYTES, FREE_BYTES_MIN, Reserve
 from adapter_core.ledger.sealing import DataKeys, MasterKey
+from adapter_core.ledger.writer_lock import WriterLock
 from adapter_core.settlement.records import Change
 from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
 from adapter_core.values.moments import Clock
@@ -53,7 +54,7 @@ class SqliteLedger(StoredLedger):
         numbers: SequenceNumbers,
         writer: GroupCommit | None = None,
         write_connection: sqlite3.Connection | None = None,
-        lock: sqlite_file.WriterLock | None = None,
+        lock: WriterLock | None = None,
     ) -> None:
         super().__init__(keys)
         self._reader = reader
@@ -84,7 +85,7 @@ class SqliteLedger(StoredLedger):
         """
         if read_only:
             return cls._open_reader(path, keys, environment)
-        lock = sqlite_file.WriterLock(path)
+        lock = WriterLock(path)
         try:
             return cls._open_writer(lock, path, keys, environment, clock, Reserve(path, ballast_bytes, free_bytes_min))
         except (sqlite3.Error, OSError) as exc:
@@ -109,7 +110,7 @@ class SqliteLedger(StoredLedger):
     @classmethod
     def _open_writer(
         cls,
-        lock: sqlite_file.WriterLock,
+        lock: WriterLock,
         path: Path,
         master: MasterKey,
         environment: str,

@@ -13,12 +13,8 @@ from adapter_core.ledger import projections as sql
 from adapter_core.ledger.binding import new_meta, schema_version
 from adapter_core.ledger.chain import Head, Link, Verdict, verify
 from adapter_core.ledger.sealing import DataKeys, MasterKey
+from adapter_core.ledger.writer_lock import sync_folder
 from adapter_core.values.errors import ConfigError, LedgerDamaged
-
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
 
 BUSY_TIMEOUT_MS = 5000
 SAFE_SQLITE = (3, 51, 3)
@@ -32,29 +28,6 @@ _APPEND_ONLY = tuple(
 )
 
 
-class WriterLock:
-    """Held by the one process that may write a ledger file; the system releases it when that process dies."""
-
-    def __init__(self, ledger: Path) -> None:
-        """Raises: ConfigError when another process holds it."""
-        path = ledger.with_name(ledger.name + ".lock")
-        try:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as exc:
-            raise ConfigError(f"the ledger {ledger} can't be opened here: {exc.strerror}") from exc
-        try:
-            if os.name == "nt":
-                msvcrt.locking(self._handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-            else:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._handle)
-            raise ConfigError(f"the ledger {ledger} is open in another process: stop that one first") from None
-
-    def release(self) -> None:
-        os.close(self._handle)
-
-
 def connect_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes and checkpoints.  Makes the file, readable by its owner only.
 
@@ -62,7 +35,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     connection = _connect(f"{path.resolve().as_uri()}?mode=rw")
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -185,13 +158,3 @@ def verify_chains(connection: sqlite3.Connection, master: MasterKey | None = Non
 def _links(connection: sqlite3.Connection, org: str) -> Iterator[Link]:
     rows = connection.execute(sql.SELECT_LINKS + "WHERE org = ? ORDER BY seq", (org,))
     return map(Link._make, rows)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new file's name durable; Windows has no such call."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

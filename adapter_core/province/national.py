@@ -53,7 +53,6 @@ class Profile:
 
     path: of (site, infno).  headers: of a Signing.  msgid: of (institution code, moment, sequence).
     envelope: further envelope fields, site options already filled in.  variants: call → the number this gateway speaks.
-    query_without_setl_id: this gateway's 5203 is known to accept a visit without ``setl_id``.
     """
 
     path: Callable[[Site, str], str]
@@ -115,7 +114,7 @@ class NationalGateway:
 
     def _checked(self, call: Call) -> tuple[Content, list[Fault]]:
         reading = codec(call.message).read_input(input_nodes(call.message, call.content))
-        return reading.nodes, [fault for fault in reading.faults if not self._tolerated(call, fault.path)]
+        return reading.nodes, list(reading.faults)
 
     def encode(self, call: Call, moment: datetime) -> Frame:
         checked, faults = self._checked(call)
@@ -129,11 +128,6 @@ class NationalGateway:
             path=self.profile.path(self.site, call.message),
             headers=(JSON_TYPE, *self.profile.headers(signing)),
         )
-
-    def _tolerated(self, call: Call, path: str) -> bool:
-        """5203 prints ``setl_id`` as mandatory, and after a timeout nobody knows it: only gateways known to take a visit."""
-        by_visit = self.capabilities.query_after_unknown == "by_visit"
-        return call.message == "5203" and by_visit and path.endswith("setl_id")
 
     def _envelope(self, call: Call, tree: Content, moment: datetime) -> Content:
         environment = call.content.get("env", {})
@@ -165,7 +159,7 @@ class NationalGateway:
                 return Reply(Mark.REFUSED, response.infcode, response.err_msg)
             if frame.status not in (None, 200):
                 return Reply(Mark.UNREADABLE, text=f"HTTP {frame.status} with infcode 0")
-            reading = codec(call.message).read_output(response.output or {})
+            reading = codec(call.message).read_output(response.output)
         except TranslationError as error:
             return Reply(Mark.UNREADABLE, text=str(error)[:200])
         if reading.faults:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from adapter_core.standard.source import schema_file
+from adapter_core.values.errors import ContractError
 
 NEVER_DEFINITE = (
     "已结算", "重复结算", "正在办理", "超时", "系统异常", "返参为空", "部平台", "网络", "冲正",
@@ -81,6 +82,11 @@ class Policy:
     absent_texts: tuple[str, ...] = ()
     reverse_missing_texts: tuple[str, ...] = ()
     reversible: frozenset[str] = frozenset({"2102", "2103", "2207", "2208", "2304", "2305", "2401"})
+
+    def __post_init__(self) -> None:
+        unknown = ({code for _, code in self.texts} | self.narrowed) - reasons().keys()
+        if unknown:
+            raise ContractError(f"policy: no reason {', '.join(sorted(unknown))} in the catalogue")
 
     def reason_of(self, text: str) -> Reason | None:
         """The reason a centre's text names; None when the text is not known: then it is kept whole and never guessed."""

@@ -143,7 +143,8 @@ def _with_defaults(content: dict[str, Any], defaults: Mapping[str, str]) -> dict
 
 def _complete_visit(visit: Content, fees: Sequence[Mapping[str, Any]], encounter_key: str, now: str) -> None:
     """What many local messages say only on their lines: the visit's doctor and department are the first line's."""
-    visit.setdefault("ipt_otp_no", encounter_key[:30])
+    # by this number a registration in doubt is found again: two long keys must not become one number
+    visit.setdefault("ipt_otp_no", encounter_key if len(encounter_key) <= 30 else content_hash(encounter_key)[:30])
     first = fees[0] if fees else {}
     visit.setdefault("begntime", first.get("fee_ocur_time", now))
     for field, line_field in (

@@ -139,7 +139,8 @@ class Chain:
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))
         ours = context.encounter.content["visit"].get("ipt_otp_no")
-        rows = [row for row in called.verdict.content.get("visits", []) if row.get("ipt_otp_no") == ours]
+        visits = called.verdict.content.get("visits", [])
+        rows = [row for row in visits if row.get("ipt_otp_no") == ours and row.get("mdtrt_id")]
         if not rows:
             return None
         adopted = replace(called.verdict, content={"visit": {"mdtrt_id": rows[-1]["mdtrt_id"]}})

@@ -30,9 +30,12 @@ class Verdict:
 def judge(gateway: Gateway, call: Call, frame: Frame) -> Verdict:
     """The verdict on a whole reply.  Nothing is believed before every check of the call's class has passed."""
     try:
-        reply = gateway.decode(call, frame)
+        return _judged(gateway, call, gateway.decode(call, frame))
     except Exception as error:  # the guard of the contract: a plugin that trips over a reply leaves the outcome unknown
         return Verdict(Result.UNKNOWN, "PLUGIN_FAILED", type(error).__name__)
+
+
+def _judged(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
     if reply.mark is Mark.UNREADABLE:
         return Verdict(Result.UNKNOWN, "REPLY_UNREADABLE", reply.text)
     if reply.mark is Mark.REFUSED:

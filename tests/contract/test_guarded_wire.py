@@ -194,6 +194,19 @@ async def test_calls_that_wait_are_sent_away_when_their_circuit_opens() -> None:
     assert guarded.state().busy == 0
 
 
+async def test_nobody_queues_to_be_refused() -> None:
+    guarded = Guarded(slots=1)
+    read = guarded.start("R")
+    await a_turn()
+    guarded.far.outcome = LOST
+    for _ in range(5):
+        await guarded.code("N", resolving=True)
+    assert await guarded.code("N") == "BREAKER_OPEN"
+    assert not read.done()
+    guarded.far.open[0].set_result(WHOLE)
+    assert await read == "answered"
+
+
 async def test_a_call_that_got_its_slot_too_late_is_not_sent_into_an_open_circuit() -> None:
     """The circuit opens in the same turn of the loop in which the slot is handed over."""
     guarded = Guarded(slots=2)

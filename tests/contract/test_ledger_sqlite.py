@@ -180,7 +180,7 @@ def test_a_second_writer_is_refused(tmp_path: Path, ledger: SqliteLedger) -> Non
     with pytest.raises(ConfigError, match="another process"):
         open_ledger(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from adapter_core.ledger.sqlite_file import WriterLock\n"
+        "import sys; from pathlib import Path; from adapter_core.ledger.writer_lock import WriterLock\n"
         "from adapter_core.values.errors import ConfigError\n"
         "try: WriterLock(Path(sys.argv[1]))\n"
         "except ConfigError: sys.exit(7)\n"

@@ -112,6 +112,7 @@ class Told:
     passed: list[str] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
     stored: bytes | None = None
+    raised: list[str] = field(default_factory=list)
     error: str = ""
 
     @classmethod
@@ -125,6 +126,8 @@ class Told:
                     told.answers.append(base64.b64decode(answer))
                 case ["stored", answer]:
                     told.stored = base64.b64decode(answer)
+                case ["raised", text]:
+                    told.raised.append(text)
                 case ["error", text]:
                     told.error = text
         return told
@@ -219,7 +222,7 @@ class Hospital:
         """The message's answer from a new process that first recovers, and the same bytes from the one after it."""
         first = await self.live(message)
         again = await self.live(message)
-        assert again.answers == first.answers == [again.stored]
+        assert again.answers == first.answers == [again.stored], (first, again)
         assert first.stored in (None, *first.answers)
         return first.answers[0]
 

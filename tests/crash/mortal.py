@@ -81,7 +81,11 @@ class MortalLedger:
     async def commit(self, change: Change) -> int:
         step = self._step(change)
         self._diary.passes(f"before {step}")
-        last = await self._ledger.commit(change)
+        try:
+            last = await self._ledger.commit(change)
+        except Exception as error:
+            self._diary.note("raised", repr(error))
+            raise
         self._diary.passes(f"after {step}")
         return last
 

@@ -80,9 +80,14 @@ def test_half_of_the_last_twenty_opens(watched: Watched) -> None:
     watched.call("money", False)
     assert watched.breaker.state("money") == "open"
 
+    watched.call("read", True)
+    watched.wait(COOL_DOWN_S)
+    watched.call("money", False)  # counting starts over
+    assert watched.breaker.state("money") == "closed"
+
 
 def test_fewer_than_twenty_calls_are_no_share(watched: Watched) -> None:
-    for answered in [False, True] * 9:
+    for answered in [False, True] * 9 + [False]:
         watched.call("read", answered)
     assert watched.breaker.state("read") == "closed"
 
@@ -135,7 +140,11 @@ def test_a_read_and_its_own_cool_down_close_the_others(watched: Watched, group: 
     assert watched.breaker.begin(group) is not None
 
     watched.trip(group)  # no success of its own in between: longer this time
-    watched.wait(2 * COOL_DOWN_S)
+    watched.call("read", True)
+    watched.wait(2 * COOL_DOWN_S - 1)
+    assert watched.breaker.begin(group) is None
+    watched.call("read", False)
+    watched.wait(1)
     assert watched.breaker.begin(group) is None  # nobody knows
     watched.call("read", True)
     assert watched.breaker.begin(group) is not None
@@ -147,6 +156,17 @@ def test_the_latest_read_counts_for_money(watched: Watched) -> None:
     watched.call("read", False)
     watched.wait(COOL_DOWN_S)
     assert watched.breaker.begin("money") is None
+    watched.call("read", False)  # postpones nothing but its own
+    watched.call("read", True)
+    assert watched.breaker.begin("money") is not None
+
+
+def test_only_reads_speak_for_another_group(watched: Watched) -> None:
+    watched.trip("read")
+    watched.trip("money")
+    watched.wait(COOL_DOWN_S)
+    watched.call("write", True)
+    assert [watched.breaker.state(group) for group in GROUPS] == ["half_open", "closed", "open"]
 
 
 def test_a_success_of_money_ends_the_growth(watched: Watched) -> None:
@@ -183,9 +203,22 @@ def test_resolving_goes_through_and_counts(watched: Watched) -> None:
 
 def test_a_failed_resolving_read_is_as_good_as_a_failed_probe(watched: Watched) -> None:
     watched.trip("read")
-    watched.wait(COOL_DOWN_S)
+    watched.wait(COOL_DOWN_S - 1)
+    watched.resolve("read", False)  # too early to be one
+    watched.wait(1)
+    assert watched.breaker.state("read") == "half_open"
     watched.resolve("read", False)
     assert watched.breaker.begin("read") is None
+
+
+def test_the_probe_has_the_last_word(watched: Watched) -> None:
+    watched.trip("read")
+    watched.wait(COOL_DOWN_S)
+    probe = watched.breaker.begin("read")
+    assert probe is not None
+    watched.resolve("read", False)
+    watched.breaker.end(probe, True)
+    assert watched.breaker.state("read") == "closed"
 
 
 def test_groups_of_the_classes() -> None:

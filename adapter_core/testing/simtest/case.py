@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.place import Place
 from adapter_core.testing.simtest.centre import Centre
-from adapter_core.testing.simtest.checker import OPEN, Checker
+from adapter_core.testing.simtest.checker import Checker
 from adapter_core.testing.simtest.disk import Store
 from adapter_core.testing.simtest.faults import Address, Faults
 from adapter_core.testing.simtest.his import GONE, Cashier
@@ -21,12 +22,13 @@ from adapter_core.testing.simtest.lanes import LANES, SITE, policy_of
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.network import Network
 from adapter_core.testing.simtest.plan import Plan, plan_of
-from adapter_core.testing.simtest.replica import EXPECTED, SHARED, Replica
+from adapter_core.testing.simtest.replica import EXPECTED, SCAN_S, SHARED, Replica
 from adapter_core.testing.simtest.world import Violation, World
 
 TICK_S = 15.0
 SLACK_S = 60.0
 PATIENCE_S = 40.0
+HIS_ENDS_S = 60_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,22 @@ def run_case(
     traced: bool = False,
     change: Callable[[Day], None] | None = None,
 ) -> Result:
-    """Runs one seed.  only: exactly these faults instead of the plan's; change: what a mutant does to the day before it begins."""
+    """Runs the day of one seed."""
+    return run_plan(plan_of(seed), only, traced=traced, change=change)
+
+
+def run_plan(
+    plan: Plan,
+    only: frozenset[Address] | None = None,
+    *,
+    traced: bool = False,
+    change: Callable[[Day], None] | None = None,
+) -> Result:
+    """Runs one day.  only: exactly these faults instead of the plan's; change: what a mutant does to the day before it begins."""
     enabled = gc.isenabled()
     gc.disable()
     try:
-        day = Day(plan_of(seed), only, traced)
+        day = Day(plan, only, traced)
         if change is not None:
             change(day)
         return day.run()
@@ -69,18 +82,28 @@ class Day:
 
     def __init__(self, plan: Plan, only: frozenset[Address] | None, traced: bool) -> None:
         self.plan = plan
+        self.exclusive = plan.replicas == 1 or not SHARED
         self.random = Random(plan.seed ^ 0xDA4)
         self.faults = Faults(plan.seed, plan.rates, only)
         self.world = World(plan.seed, self.faults, plan.began, traced=traced)
         self.world.on_death = self._died
         self.checker = Checker(self.world)
-        self.store = Store()
+        self.store = Store(exclusive=self.exclusive)
         self.store.on_landing = self.checker.landed
         self.centre = self._centre()
         lane = LANES[plan.lane]
-        self.network = Network(self.world, lane, self.centre, self.checker, plan.late_s, copies=plan.copies)
+        self.network = Network(
+            self.world,
+            lane,
+            self.centre,
+            self.checker,
+            plan.late_s,
+            copies=plan.copies,
+            repeats=plan.capabilities.may_repeat,
+        )
         policy = policy_of(plan.temperament.empty_query_refuses)
-        place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers)
+        further: dict[str, Any] = {"on_unknown": plan.on_unknown} if SHARED else {}
+        place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers, **further)
         self.replicas = [self._replica(number, place) for number in range(plan.replicas if SHARED else 1)]
         self.cashiers = [self._cashier(number) for number in range(plan.visits)]
 
@@ -97,7 +120,10 @@ class Day:
         )
 
     def _replica(self, number: int, place: Place) -> Replica:
-        return Replica(number, self.world, self.store, self.network, self.checker, place, self.plan.seed)
+        replica = Replica(number, self.world, self.store, self.network, self.checker, place, self.plan.seed)
+        replica.exclusive = self.exclusive
+        replica.lease_s = self.plan.lease_s
+        return replica
 
     def _cashier(self, number: int) -> Cashier:
         national = self.plan.lane == "national"
@@ -132,26 +158,24 @@ class Day:
             await world.pause(TICK_S)
         self.faults.live = False
         self._heal()
-        deadline = world.now + self._bound()
+        healed = world.now
         while not (all(task.done() for task in tasks) and self._at_rest()):
             await world.pause(TICK_S)
-            if world.now > deadline and any(str(case.state) in OPEN for case in self.checker.cases.values()):
-                break
-            if world.now > deadline + 20_000.0:
+            self.checker.none_stuck(healed, self._bound())
+            if world.now > healed + HIS_ENDS_S:
                 world.violate("I25", "the HIS never came to an end")
-        self.checker.at_rest(True)
         await self._answers_again()
-        self.checker.at_rest(True)
+        self.checker.at_rest()
         world.loop.stop()
 
     def _at_rest(self) -> bool:
         under_way = any(message.under_way for message in self.checker.messages.values())
-        return not under_way and not any(str(case.state) in OPEN for case in self.checker.cases.values())
+        return not under_way and self.checker.nothing_open()
 
     def _bound(self) -> float:
         """I25: how long after the last fault a doubt may live."""
         can, timers = self.plan.capabilities, self.plan.timers
-        lease = float(getattr(timers, "lease", 0.0)) + float(getattr(timers, "scan", 0.0))
+        lease = self.plan.lease_s + SCAN_S
         quiet = timers.gate + can.late_commit_s + can.query_lag_s + can.second_negative_s + can.reverse_ok_after_s
         deadlines = 2 * (can.money_deadline_s + can.inpatient_deadline_s) + 12 * can.read_deadline_s
         step = max(timers.query_step_last * 1.2, 0.0 if can.query_after_unknown == "by_visit" else 3600.0)
@@ -181,10 +205,10 @@ class Day:
                 replica.restart_later(node, delay)
 
     def _heal(self) -> None:
-        """The dead start anew.  A core that can't scan for abandoned work is started anew as a whole."""
+        """The dead start anew.  One process alone never scans for abandoned work: after a disk's fault it is started anew."""
         for replica in self.replicas:
             replica.node.paused_until = min(replica.node.paused_until, self.world.now + 1.0)
-            if not SHARED:
+            if self.exclusive:
                 self.world.kill(replica.node)
 
     async def _answers_again(self) -> None:

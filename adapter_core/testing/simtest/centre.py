@@ -15,7 +15,8 @@ TRIALS = frozenset({"2206", "2303"})
 SETTLEMENTS = frozenset({"2207", "2304", "2102"})
 REFUNDS = frozenset({"2208", "2305", "2103"})
 REVERSAL = "2601"
-CHANGING = SETTLEMENTS | REFUNDS | {REVERSAL}
+MONEY = SETTLEMENTS | REFUNDS
+CHANGING = MONEY | {REVERSAL}
 
 DEFINITE = "没有获取到异地备案信息!"
 ALREADY = "当前处方已结算，无需再次结算"
@@ -139,7 +140,9 @@ class Centre:
 
     def _money(self, asked: Asked, number: str) -> Answer:
         known = self.answered.get(asked.msgid)
-        if known is not None:  # a second copy of one message: a centre that would take it twice is outside every declaration
+        if (
+            known is not None
+        ):  # a second copy of one message: a centre that would take it twice is outside every declaration
             return known if self.temperament.dedup_msgid or known.kind == "refused" else Answer("refused", ALREADY)
         if self.hit("centre.refused"):
             answer = Answer("refused", DEFINITE)

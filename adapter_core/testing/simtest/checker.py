@@ -32,18 +32,18 @@ EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
 
 @dataclass(slots=True)
 class Message:
-    """One money msgid.  under_way: copies not yet arrived; standing: what it made, while that stands."""
+    """One money msgid.  under_way: it left and no copy of it has arrived; standing: what it made, while that stands."""
 
     call: CallRecord
     visit_key: str
     sent: int = 0
-    under_way: int = 0
+    under_way: bool = False
     standing: Settlement | None = None
     burnt: bool = False
 
     @property
     def may_stand(self) -> bool:
-        return self.under_way > 0 or self.standing is not None
+        return self.under_way or self.standing is not None
 
 
 class Checker:
@@ -55,7 +55,7 @@ class Checker:
         self.by_case: dict[str, list[Message]] = {}
         self._told: dict[tuple[str, str], tuple[str, int]] = {}
         self._bodies: dict[tuple[str, str], str] = {}
-        self._cancel_told: set[str] = set()
+        self._open_since: dict[str, float] = {}
         self._landings = 0
         self.frozen_why: Counter[str] = Counter()
 
@@ -108,6 +108,8 @@ class Checker:
         self._world.count(f"state {new.purpose} {state}")
         self._world.count(f"move {new.purpose} {was or 'new'} -> {state}")
         self._world.note(lambda: f"{who} row {new.purpose} {new.key} {was} -> {state} {new.data.get('why', '')}")
+        if state in OPEN and was not in OPEN:
+            self._open_since[new.case_id] = self._world.now
         if state in CLOSED:
             self._closing(new, state)
         if was in IN_DOUBT and state not in IN_DOUBT and state != "FROZEN":
@@ -129,7 +131,9 @@ class Checker:
             if message.standing is not None:
                 self._world.violate("I2", f"{case.purpose} {case.key} becomes {state}: {message.call.msgid} stands")
             elif message.under_way:
-                self._world.violate("I2", f"{case.purpose} {case.key} becomes {state}: {message.call.msgid} is under way")
+                self._world.violate(
+                    "I2", f"{case.purpose} {case.key} becomes {state}: {message.call.msgid} is under way"
+                )
 
     def _evidenced(self, case: Case, events: tuple[Event, ...]) -> None:
         named = [str(event.data.get("evidence", "")) for event in events]
@@ -140,7 +144,9 @@ class Checker:
         """A case that says it stands: one message of it does, with the same amounts, and was not reversed."""
         rows = [message for message in self.by_case.get(case.case_id, []) if message.standing is not None]
         if len(rows) != 1:
-            self._world.violate("I2", f"{case.purpose} {case.key} becomes {case.state}: {len(rows)} of its messages stand")
+            self._world.violate(
+                "I2", f"{case.purpose} {case.key} becomes {case.state}: {len(rows)} of its messages stand"
+            )
             return
         one = rows[0].standing
         assert one is not None
@@ -174,7 +180,9 @@ class Checker:
 
     def _money_leaves(self, asked: Asked, message: Message | None) -> None:
         if message is None:
-            self._world.violate("I4", f"{asked.infno} leaves under {asked.msgid}, which was journalled for another call")
+            self._world.violate(
+                "I4", f"{asked.infno} leaves under {asked.msgid}, which was journalled for another call"
+            )
             return
         message.sent += 1
         if message.sent > 1:
@@ -211,12 +219,13 @@ class Checker:
     def left(self, msgid: str) -> None:
         message = self.messages.get(msgid)
         if message is not None:
-            message.under_way += 1
+            message.under_way = True
 
     def arrived(self, msgid: str) -> None:
+        """The first copy decides: no centre inside its declaration takes a message twice."""
         message = self.messages.get(msgid)
         if message is not None:
-            message.under_way -= 1
+            message.under_way = False
 
     # -- the centre
 
@@ -234,7 +243,9 @@ class Checker:
             standing = [
                 one
                 for one in self.messages.values()
-                if one.standing is not None and one.visit_key == message.visit_key and one.call.step == message.call.step
+                if one.standing is not None
+                and one.visit_key == message.visit_key
+                and one.call.step == message.call.step
             ]
             if len(standing) > 1:
                 self._world.violate("I1", f"visit {message.visit_key} is settled {len(standing)} times")
@@ -280,8 +291,19 @@ class Checker:
 
     # -- at the end
 
-    def at_rest(self, undecided_is_fault: bool) -> None:
-        """Quiescence: I1, I2, I25."""
+    def nothing_open(self) -> bool:
+        """Every case is decided, or waits for a person."""
+        return all(str(case.state) not in OPEN or self._waits_for_a_person(case) for case in self.cases.values())
+
+    def none_stuck(self, healed: float, bound: float) -> None:
+        """I25: since the faults ceased no case is undecided for longer than ``bound`` seconds."""
+        for case in self.cases.values():
+            since = max(healed, self._open_since.get(case.case_id, 0.0))
+            if str(case.state) in OPEN and self._world.now > since + bound and not self._waits_for_a_person(case):
+                self._world.violate("I25", f"{case.purpose} {case.key} is {case.state} for {self._world.now - since:.0f} s")
+
+    def at_rest(self) -> None:
+        """Quiescence: I1, I2."""
         for message in self.messages.values():
             case = self.cases.get(message.call.case_id)
             state = str(case.state) if case else "?"
@@ -293,11 +315,8 @@ class Checker:
             if stands and not says:
                 self._world.violate("I2", f"{message.call.msgid} stands at the end, its case is {state}")
         for case in self.cases.values():
-            state = str(case.state)
-            if state == "SETTLED" and not any(one.standing for one in self.by_case.get(case.case_id, [])):
+            if str(case.state) == "SETTLED" and not any(one.standing for one in self.by_case.get(case.case_id, [])):
                 self._world.violate("I2", f"{case.key} is SETTLED at the end, nothing of it stands")
-            if undecided_is_fault and state in OPEN and not self._waits_for_a_person(case):
-                self._world.violate("I25", f"{case.purpose} {case.key} is still {state}")
 
     def _waits_for_a_person(self, case: Case) -> bool:
         """A settlement whose refund is frozen waits with it."""

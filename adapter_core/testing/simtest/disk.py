@@ -34,9 +34,13 @@ class Landed:
 
 
 class Store:
-    """What survives every node.  ``on_landing`` sees each change with the cases as they were before it."""
+    """What survives every node.  ``on_landing`` sees each change with the cases as they were before it.
 
-    def __init__(self) -> None:
+    exclusive: one process at a time, so what a dead process had not committed never lands (SQLite's file lock).
+    """
+
+    def __init__(self, exclusive: bool) -> None:
+        self.exclusive = exclusive
         self.memory = MemoryLedger()
         self.landed: list[Landed] = []
         self.highest = 0
@@ -100,6 +104,8 @@ class SimLedger:
 
     def _land(self, change: Change, label: str, done: asyncio.Future[int]) -> None:
         faults = self._world.faults
+        if self._node.dead and self._store.exclusive:
+            return
         if faults.hit(f"db.lost.{label}"):  # the connection broke at COMMIT, and it was never done
             self._fail(done, LedgerUnavailable("simulated: connection lost at commit"))
             return
@@ -125,6 +131,8 @@ class SimLedger:
             done.set_result(head)
 
     def _land_late(self, change: Change) -> None:
+        if self._node.dead and self._store.exclusive:
+            return
         try:
             self.land(change)
         except Conflict:

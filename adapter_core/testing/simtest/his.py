@@ -194,4 +194,3 @@ FEE = {
     "bilg_dept_codg": "D01", "bilg_dept_name": "内科", "bilg_dr_codg": "D36010000001", "bilg_dr_name": "测试医师",
     "rx_circ_flag": "0", "hosp_appr_flag": "0",
 }  # fmt: skip
-

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from adapter_core.testing.simtest.centre import CHANGING, Asked, Centre
+from adapter_core.testing.simtest.centre import CHANGING, DEFINITE, MONEY, Answer, Asked, Centre
 from adapter_core.testing.simtest.checker import Checker
 from adapter_core.testing.simtest.lanes import Lane
 from adapter_core.testing.simtest.loop import Node
@@ -21,15 +21,19 @@ WORDS = {"2207": "settle", "2304": "settle", "2208": "refund", "2305": "refund",
 
 
 class Network:
-    """Between the nodes and one centre.  late_s: how long after its first byte a request may still take effect."""
+    """Between the nodes and one centre.  late_s: how long after its first byte a request may still take effect; copies:
+    messages may arrive twice; repeats: the gateway is declared to repeat (``may_repeat``)."""
 
-    def __init__(self, world: World, lane: Lane, centre: Centre, checker: Checker, late_s: float, *, copies: bool) -> None:
+    def __init__(
+        self, world: World, lane: Lane, centre: Centre, checker: Checker, late_s: float, *, copies: bool, repeats: bool
+    ) -> None:
         self.world = world
         self.lane = lane
         self.centre = centre
         self.checker = checker
         self.late_s = late_s
-        self.copies = copies
+        self.copies = copies or repeats
+        self.repeats = repeats
         self.told: list[Frame] = []
 
     def deliver(self, asked: Asked, reply: Callable[[Frame], None] | None) -> None:
@@ -41,6 +45,15 @@ class Network:
         if reply is not None:
             reply(self.lane.write(asked, answer))
 
+    def deliver_copy(self, asked: Asked, reply: Callable[[Frame], None]) -> None:
+        """A second copy, made by a gateway on the way.  One that is declared to repeat hands back the second answer."""
+        if not self.repeats:
+            self.deliver(asked, None)
+        elif asked.msgid in self.centre.answered and asked.infno[:4] in MONEY:
+            reply(self.lane.write(asked, Answer("refused", DEFINITE)))
+        else:
+            self.deliver(asked, reply)
+
 
 class SimWire:
     """One node's way into the network."""
@@ -51,7 +64,15 @@ class SimWire:
         self._node = node
 
     async def exchange(
-        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool
+        self,
+        endpoint: str,
+        frame: Frame,
+        *,
+        deadline_s: float,
+        gate: Callable[[], None],
+        money: bool,
+        kind_class: str = "R",
+        resolving: bool = False,
     ) -> Frame:
         world, faults = self._world, self._world.faults
         asked = self._network.lane.read(frame)
@@ -102,10 +123,8 @@ class SimWire:
             return
         self._world.later(delay, network.deliver, asked, self._replying(word, done))
         if network.copies and faults.hit(f"net.{word}.copy"):
-            if watched:
-                checker.left(asked.msgid)
             again = faults.draw(f"net.{word}.copy", 0.0, network.late_s)
-            self._world.later(again, network.deliver, asked, None)
+            self._world.later(again, network.deliver_copy, asked, self._replying(word, done))
         if faults.hit(f"net.{word}.reset"):
             self._world.later(delay, _break_off, done)
 
@@ -148,5 +167,3 @@ def _give_up(done: asyncio.Future[Frame]) -> None:
 def _break_off(done: asyncio.Future[Frame]) -> None:
     if not done.done():
         done.set_exception(OutcomeUnknown("simulated: connection reset", code="CONNECTION_LOST"))
-
-

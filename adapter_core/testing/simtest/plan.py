@@ -5,9 +5,11 @@ Truth stays inside the declaration.  Nothing but the seed enters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 from adapter_core.province.capabilities import Capabilities
 from adapter_core.settlement.place import Timers
@@ -53,6 +55,8 @@ class Plan:
     rates: dict[str, float] = field(default_factory=dict)
     late_s: float = 0.0
     copies: bool = False
+    on_unknown: str = "adopt"
+    lease_s: float = 45.0
     stops_at: float = 300.0
     began: datetime = MORNING
 
@@ -79,9 +83,32 @@ def plan_of(seed: int) -> Plan:
         rates=rates,
         late_s=late,
         copies=random.random() < 0.2,
+        on_unknown=random.choices(("adopt", "reverse"), weights=(3, 1))[0],
+        lease_s=random.choice((10.0, 45.0)),
         stops_at=random.choice((60.0, 240.0, 900.0)),
         began=MORNING + timedelta(minutes=random.choice((0, 0, 240, 895))),
     )
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The plan as a regression file keeps it: a later change of `plan_of` doesn't touch it."""
+    return {**asdict(plan), "began": plan.began.isoformat()}
+
+
+def plan_from(data: Mapping[str, Any]) -> Plan:
+    """The inverse of `plan_data`."""
+    parts: dict[str, Any] = {
+        "capabilities": Capabilities(**data["capabilities"]),
+        "temperament": Temperament(**_tuples(data["temperament"])),
+        "timers": Timers(**_tuples(data["timers"])),
+        "habits": Habits(**data["habits"]),
+        "began": datetime.fromisoformat(data["began"]),
+    }
+    return Plan(**{**data, **parts})
+
+
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
 
 
 def _weather(random: Random) -> tuple[str, dict[str, float]]:

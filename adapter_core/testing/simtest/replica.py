@@ -24,6 +24,7 @@ from adapter_core.values.errors import AdapterError, LedgerUnavailable
 SHARED = "instance" in inspect.signature(Pipeline.__init__).parameters
 """Whether this core knows several replicas on one ledger."""
 
+SCAN_S = 10.0
 EXPECTED = (AdapterError,)
 """What may end a request or a task: a refusal, a conflict, a ledger that is away.  Anything else is a fault of the core."""
 
@@ -63,6 +64,8 @@ class Replica:
         self, number: int, world: World, store: Store, network: Network, checker: Checker, place: Place, seed: int
     ) -> None:
         self.number = number
+        self.exclusive = True
+        self.lease_s = 45.0
         self.world = world
         self.ready = False
         self.place = place
@@ -99,21 +102,21 @@ class Replica:
         wire = SimWire(self._network, node)
         national = self._network.lane.name == "national"
         dialects = (lambda name: self.dialect) if national else (lambda name: None)
-        named: dict[str, Any] = {"instance": node.name, "exclusive": False} if SHARED else {}
+        named: dict[str, Any] = {"instance": node.name, "exclusive": self.exclusive, "lease_s": self.lease_s} if SHARED else {}
         random = SimRandom(self._seed * 1009 + self.number * 31 + self._incarnation)
         pipeline = Pipeline(ledger, wire, self.clock, random, dialects, **named)
         await pipeline.resume(lambda org: self.place)
         self.pipeline = pipeline
         self.ready = True
         self.world.note(lambda: f"{node.name} ready")
-        scan = getattr(pipeline, "scan", None)
-        while scan is not None:
-            await self.world.pause(self.place.timers.scan)
-            await self._scanned(scan)
+        while SHARED and not self.exclusive:
+            await self.world.pause(float(getattr(self.place.timers, "scan", SCAN_S)))
+            await self._scanned(pipeline)
 
-    async def _scanned(self, scan: Callable[..., Any]) -> None:
+    async def _scanned(self, pipeline: Pipeline) -> None:
+        """As the supervisor does: a scan that meets a refusing ledger is tried again."""
         try:
-            await scan(lambda org: self.place)
+            await pipeline.resume(lambda org: self.place)
         except LedgerUnavailable:
             self.world.count("scan met a refusing ledger")
 
@@ -132,9 +135,10 @@ class Replica:
         try:
             outcome = await self.pipeline.handle(self.place, self.dialect, operation, wait_s)
         except EXPECTED as error:
-            self.world.note(lambda: f"refused {operation.verb} {operation.keys.get('settle')} {error.code}")
-            self.world.count(f"refused {error.code}")
-            return GONE if isinstance(error, LedgerUnavailable) else error.code
+            code = error.code
+            self.world.note(lambda: f"refused {operation.verb} {operation.keys.get('settle')} {code}")
+            self.world.count(f"refused {code}")
+            return GONE if isinstance(error, LedgerUnavailable) else code
         except Exception as error:
             self.world.violate("exception", f"{operation.verb}: {type(error).__name__}: {error}")
             return GONE

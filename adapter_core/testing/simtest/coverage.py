@@ -1,0 +1,99 @@
+"""What a run must have met: a green run in which nothing happened proves nothing.
+
+Names are the counters of `World.count`.  A new state, event or fault point gets a line here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+ENOUGH_CASES = 2000
+"""From so many days on a listed counter at 0 is a failure."""
+
+GROUPS: tuple[tuple[str, str], ...] = (
+    ("days", "weather "),
+    ("lanes", "lane "),
+    ("replicas", "replicas "),
+    ("states", "state settle "),
+    ("refunds", "state void "),
+    ("told", "told settle "),
+    ("evidence", "evidence "),
+    ("refused", "refused "),
+    ("sent", "sent "),
+)
+"""Title and counter prefix of what the report shows."""
+
+STATES = (
+    "PREPARING", "READY", "QUOTED", "SENDING", "RESOLVING", "SETTLED", "VOIDING", "VOIDED", "REJECTED", "NOT_SENT",
+    "NOT_APPLIED", "CANCELLED", "FROZEN",
+)  # fmt: skip
+VOID_STATES = ("READY", "SENDING", "RESOLVING", "VOIDED", "NOT_APPLIED", "NOT_SENT", "FROZEN")
+TOLD = (
+    "PENDING", "QUOTED", "SETTLED", "REJECTED", "NOT_SENT", "NOT_APPLIED", "CANCELLED", "FROZEN", "VOIDED", "VOIDING",
+)  # fmt: skip
+CRASHES = (
+    "ACCEPTED", "PREPARED", "INTENT.stay_pay", "INTENT.pay", "REPLY", "OUTCOME.stay_pay", "TOLD", "RETRIED",
+)  # fmt: skip
+WIRE = (
+    "lost", "late", "crossed", "reset", "unsent", "connect", "reply.lost", "reply.cut", "reply.garbage", "reply.status",
+    "reply.slow",
+)  # fmt: skip
+OTHERS = (
+    "gate closed",
+    "node killed",
+    "node paused",
+    "lane national",
+    "lane cheap",
+    "conflict VersionMoved",
+    "conflict VisitHeld",
+    "ambiguous commit landed late",
+    "fault crash.any",
+    "fault pause.any",
+    "fault clock.jump",
+    "fault pause.before.gate.settle",
+    "fault crash.after.byte.settle",
+    "fault pause.after.byte.settle",
+    "fault net.settle.copy",
+    "fault centre.refused",
+    "fault centre.unlisted",
+    "fault centre.applied_but_error",
+    "fault his.answer.lost",
+    "refused KEY_REUSED",
+    "refused VISIT_HELD",
+    "refused LEDGER_UNAVAILABLE",
+)
+
+
+def required() -> Iterable[str]:
+    """Every counter that must not be 0."""
+    yield from (f"state settle {state}" for state in STATES)
+    yield from (f"state void {state}" for state in VOID_STATES)
+    yield from (f"told settle {state}" for state in TOLD)
+    yield from (f"evidence {name}" for name in ("E2", "E3"))
+    yield from (f"fault crash.{when}.{event}" for when in ("before", "after") for event in CRASHES)
+    yield from (f"fault pause.after.{event}" for event in ("INTENT.stay_pay", "TOLD", "REPLY"))
+    yield from (f"fault net.settle.{what}" for what in WIRE)
+    yield from (f"fault db.{what}.INTENT.stay_pay" for what in ("slow", "refused", "lost", "ambiguous"))
+    yield from OTHERS
+
+
+def missing(counts: Counter[str]) -> list[str]:
+    """The required counters that are 0."""
+    return [name for name in required() if not counts[name]]
+
+
+def told_groups(counts: Counter[str]) -> list[tuple[str, Sequence[tuple[str, int]]]]:
+    """What the report shows: title, and names with their counts."""
+    shown: list[tuple[str, Sequence[tuple[str, int]]]] = []
+    for title, prefix in GROUPS:
+        rows = [(name.removeprefix(prefix), count) for name, count in sorted(counts.items()) if name.startswith(prefix)]
+        shown.append((title, rows))
+    faults = Counter[str]()
+    for name, count in counts.items():
+        if name.startswith("fault "):
+            faults[".".join(name.removeprefix("fault ").split(".")[:2])] += count
+    shown.append(("faults", sorted(faults.items())))
+    others = ("gate closed", "node killed", "node paused", "ambiguous commit landed late")
+    shown.append(("others", [(name, counts[name]) for name in others]))
+    return shown
