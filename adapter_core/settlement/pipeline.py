@@ -234,7 +234,7 @@ class Pipeline:
         if failure is not None and case.state not in UNDECIDED:
             raise failure
         if failure is not None:
-            _log.error("case %s stopped in doubt: %s", case.case_id, type(failure).__name__, exc_info=failure)
+            _log.error("case %s stopped in doubt: %s", case.case_id, type(failure).__name__)
         return answers.standing_outcome(case)  # whatever went wrong in doubt, the HIS hears that it is not known
 
     async def _others_case(self, case_id: str, until: float) -> Case:
