@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,14 +66,16 @@ def run_plan(
     change: Callable[[Day], None] | None = None,
 ) -> Result:
     """Runs one day.  only: exactly these faults instead of the plan's; change: what a mutant does to the day before it begins."""
-    enabled = gc.isenabled()
+    enabled, silenced = gc.isenabled(), logging.root.manager.disable
     gc.disable()
+    logging.disable(logging.CRITICAL)
     try:
         day = Day(plan, only, traced)
         if change is not None:
             change(day)
         return day.run()
     finally:
+        logging.disable(silenced)
         if enabled:
             gc.enable()
 
@@ -101,7 +104,7 @@ class Day:
             copies=plan.copies,
             repeats=plan.capabilities.may_repeat,
         )
-        policy = policy_of(plan.temperament.empty_query_refuses)
+        policy = policy_of(plan.temperament)
         further: dict[str, Any] = {"on_unknown": plan.on_unknown} if SHARED else {}
         place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers, **further)
         self.replicas = [self._replica(number, place) for number in range(plan.replicas if SHARED else 1)]
@@ -178,7 +181,8 @@ class Day:
         lease = self.plan.lease_s + SCAN_S
         quiet = timers.gate + can.late_commit_s + can.query_lag_s + can.second_negative_s + can.reverse_ok_after_s
         deadlines = 2 * (can.money_deadline_s + can.inpatient_deadline_s) + 12 * can.read_deadline_s
-        step = max(timers.query_step_last * 1.2, 0.0 if can.query_after_unknown == "by_visit" else 3600.0)
+        asks = can.query_after_unknown == "by_visit" and can.reverse_ok != "nothing"
+        step = timers.query_step_last * 1.2 if asks else 3600.0
         return 2 * lease + quiet + deadlines + 3 * step + self.world.pause_max + SLACK_S
 
     def _plan_accidents(self) -> None:

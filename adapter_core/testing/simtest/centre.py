@@ -22,6 +22,7 @@ DEFINITE = "没有获取到异地备案信息!"
 ALREADY = "当前处方已结算，无需再次结算"
 UNLISTED = "FSI-未知错误"
 NO_QUERY = "该接口未开放"
+NOTHING_FOUND = "未查询到结算信息"
 NO_ORIGINAL = "未查询到原交易信息"
 OUT_OF_WINDOW = "原交易已过冲正时限"
 REFUNDED = "该结算已退费"
@@ -31,7 +32,7 @@ REFUNDED = "该结算已退费"
 class Temperament:
     """query: ``by_visit`` | ``by_setl_id_only`` | ``none``; lag_s: how long a query misses what already stands.
 
-    reverse_ok_after_s: an OK to 2601 takes effect so much later; reverse_works: False = it answers OK and does nothing.
+    reverse_ok_after_s: an OK to 2601 takes effect so much later; reverse_ok_means: False = it may answer OK and do nothing.
     refuse_second / dedup_msgid: what a second settlement of a bill, or a second copy of a message, meets.
     shares: percent the funds pay of each settlement in turn; two bills in between change it.
     """
@@ -41,7 +42,7 @@ class Temperament:
     reverse_missing: str = "ok"
     reverse_window: str = "same_day"
     reverse_ok_after_s: float = 0.0
-    reverse_works: bool = True
+    reverse_ok_means: bool = True
     refuse_second: bool = False
     dedup_msgid: bool = False
     empty_query_refuses: bool = False
@@ -188,7 +189,8 @@ class Centre:
             return Answer("refused", REFUNDED)
         if self.temperament.reverse_window == "same_day" and found.day != national_date(self.wall()):
             return Answer("refused", OUT_OF_WINDOW)
-        if self.temperament.reverse_works and found.state == "standing":
+        ignored = not self.temperament.reverse_ok_means and self.hit("centre.reversal_ignored")
+        if found.state == "standing" and not ignored:
             self.later(self.temperament.reverse_ok_after_s, self._undo, found)
         return Answer("ok")
 
@@ -209,7 +211,7 @@ class Centre:
         else:
             rows = [one for one in seen if one.asked.mdtrt_id == asked.mdtrt_id and one.state == "standing"]
         if not rows:
-            return Answer("refused", "未查询到结算信息") if self.temperament.empty_query_refuses else Answer("ok")
+            return Answer("refused", NOTHING_FOUND) if self.temperament.empty_query_refuses else Answer("ok")
         found = rows[-1]
         refund = found.refund
         refunded = refund is not None and refund.since + self.temperament.lag_s <= self.now()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -20,7 +21,7 @@ from adapter_core.province.messages import Call, Mark, Reply
 from adapter_core.province.national import NationalGateway, Profile, national_route_text, service_path
 from adapter_core.province.plan import Route, load_route
 from adapter_core.province.policy import Policy
-from adapter_core.testing.simtest.centre import Answer, Asked
+from adapter_core.testing.simtest.centre import NO_ORIGINAL, NOTHING_FOUND, Answer, Asked, Temperament
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault
 from adapter_core.values.frames import Frame
@@ -50,9 +51,13 @@ class Lane(Protocol):
     def write(self, asked: Asked, answer: Answer) -> Frame: ...
 
 
-def policy_of(empty_query_refuses: bool) -> Policy:
-    """The shipped policy; with the words of a centre whose 5203 refuses when there is nothing."""
-    return Policy(absent_texts=("未查询到结算信息",) if empty_query_refuses else ())
+def policy_of(temperament: Temperament) -> Policy:
+    """The shipped policy, with the words this centre has for a settlement that isn't there."""
+    named: dict[str, Any] = {"absent_texts": (NOTHING_FOUND,)} if temperament.empty_query_refuses else {}
+    if temperament.reverse_missing == "error":
+        named["reverse_missing_texts"] = (NO_ORIGINAL,)
+    known = {field.name for field in fields(Policy)}
+    return Policy(**{name: texts for name, texts in named.items() if name in known})
 
 
 def shown_result(asked: Asked, answer: Answer) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from adapter_core.values.frames import Frame
 
 WORDS = {"2207": "settle", "2304": "settle", "2208": "refund", "2305": "refund", "2601": "reverse", "5203": "query"}
 
+ECHOED = ("settle", "refund")
+
 
 class Network:
     """Between the nodes and one centre.  late_s: how long after its first byte a request may still take effect; copies:
@@ -116,7 +118,8 @@ class SimWire:
             delay = faults.draw(f"net.{word}.late", 0.1, network.late_s)
         if watched:
             checker.left(asked.msgid)
-        if faults.hit(f"net.{word}.crossed") and network.told:  # our request is lost, another one's answer comes back
+        # our request is lost and another one's answer comes back: only replies with an echo can show that
+        if word in ECHOED and faults.hit(f"net.{word}.crossed") and network.told:
             self._world.later(0.05, _hand_over, done, network.told[-1])
             if watched:
                 self._world.later(0.05, checker.arrived, asked.msgid)

@@ -34,6 +34,7 @@ WEATHER: tuple[tuple[str, float, dict[str, float]], ...] = (
 ALWAYS = {
     "net.settle.lost": 0.12, "net.settle.late": 0.15, "net.settle.reply.lost": 0.15, "net.refund.reply.lost": 0.1,
     "net.reverse.lost": 0.1, "net.reverse.late": 0.1, "net.reverse.reply.lost": 0.1, "net.other.": 0.01,
+    "centre.reversal_ignored": 0.4,
     "crash.any": 0.15, "his.answer.lost": 0.05, "his.unreachable": 0.02,
 }  # fmt: skip
 """Where the money is decided, faults are frequent in every weather but calm; before it they only keep a day from beginning."""
@@ -144,7 +145,7 @@ def _temperament(random: Random, declared: Capabilities) -> Temperament:
         reverse_missing=declared.reverse_missing,
         reverse_window=declared.reverse_window,
         reverse_ok_after_s=after * random.choice((0.0, 1.0)),
-        reverse_works=declared.reverse_ok != "nothing" or random.random() < 0.5,
+        reverse_ok_means=declared.reverse_ok != "nothing",
         refuse_second=random.random() < 0.3,
         dedup_msgid=random.random() < 0.3,
         empty_query_refuses=random.random() < 0.3,
