@@ -79,17 +79,9 @@ class Centre:
             self._lanes[endpoint.name] = _Lane(endpoint)
 
     async def exchange(
-        self,
-        endpoint: str,
-        frame: Frame,
-        *,
-        deadline_s: float,
-        gate: Callable[[], None],
-        money: bool,
-        kind_class: str = "R",
-        resolving: bool = False,
+        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool
     ) -> Frame:
-        """Send ``frame`` once and read one whole reply.  ``kind_class`` and ``resolving`` are for whoever guards this wire.
+        """Send ``frame`` once and read one whole reply.
 
         Args:
             frame: ``method``, ``path`` (appended to the endpoint's), ``headers`` (ASCII, sent as given), ``body``.

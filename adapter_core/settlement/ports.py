@@ -100,6 +100,9 @@ class Wire(Protocol):
     ) -> Frame:
         """kind_class: `reliability.md` §2; resolving: traffic about an unknown outcome, which no breaker stops."""
 
+    def may_retry(self, endpoint: str) -> bool:
+        """Whether a read may be repeated now: repeats are at most a tenth of an endpoint's traffic.  Asking spends one."""
+
 
 class Random(Protocol):
     """Ids and jitter, passed in so that a simulation can seed them."""

@@ -212,10 +212,21 @@ class Reception:
         if case.data.get("asked") != asked_hash(operation):
             raise _key_reused(case)
         if case.state is State.NOT_SENT:
-            again = move(case, State.PREPARING, iso(self._clock.wall()), owner=self._owner, epoch=case.epoch + 1)
-            await self._ledger.commit(Change(place.org, cases=(again,), events=(self._event("RETRIED", again),)))
-            return again
+            return await self._taken_up_again(place, case)
         return case
+
+    async def _taken_up_again(self, place: Place, case: Case) -> Case:
+        """A case that never reached the centre, asked for again: with a new trial, which also shows that the centre is back."""
+        encounter, bill = await self._records(case)
+        goal = place.gateway.route.goal(case.kind, "quote")
+        assert goal is not None
+        _, bill = undo_step(goal, encounter, bill)
+        again = move(case, State.PREPARING, iso(self._clock.wall()), owner=self._owner, epoch=case.epoch + 1)
+        bills = (replace(bill, version=bill.version + 1),)
+        await self._ledger.commit(
+            Change(place.org, cases=(again,), bills=bills, events=(self._event("RETRIED", again),))
+        )
+        return again
 
     async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
         encounter, bill = await self._records(case)
