@@ -145,9 +145,9 @@ class PostgresLedger(StoredLedger):
 
     async def record_lineage(self) -> None:
         """The present lineage is the ledger's from now on: the witness was compared.  Raises: LedgerUnavailable."""
-        for name, value in self.lineage._asdict().items():
-            await self._database.rows(f"{sql.REPLACE_META} RETURNING name", name, value)
-        self.recorded = self.lineage
+        lineage = self.lineage
+        await self._database.rows(f"{sql.REPLACE_META} RETURNING name", *postgres_setup.lineage_fact(lineage))
+        self.recorded = lineage
 
     async def commit(self, change: Change) -> int:
         """As the port says.  A caller cancelled meanwhile doesn't know: the change may still land."""

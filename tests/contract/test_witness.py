@@ -164,7 +164,7 @@ def test_after_a_fault_nothing_more_is_witnessed(path: Path, monkeypatch: pytest
 
 
 def test_one_process_writes_it(path: Path) -> None:
-    with Witness(path), pytest.raises(ConfigError, match="witness .* is open in another process"):
+    with Witness(path), pytest.raises(ConfigError, match=r"witness .* is open in another process"):
         Witness(path)
     with pytest.raises(ConfigError):
         Witness(path.parent / "absent" / "witness")

@@ -201,7 +201,8 @@ class Day:
                 replica.clock.offset = self.faults.draw("clock.jump", -86_400.0, 86_400.0)
 
     def _died(self, node: Node) -> None:
-        self.store.drop_unsynced()
+        lost = self.store.drop_unsynced()
+        self.checker.lost(lost, self.store.memory._cases.get)
         for replica in self.replicas:
             if replica.node is node:
                 replica.ready = False

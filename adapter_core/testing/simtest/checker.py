@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ SURE = frozenset({"SETTLED", "REJECTED", "NOT_APPLIED", "REVERSED", "VOIDED", "C
 """Answers that never become another one without a journalled refund (I6)."""
 
 OPEN = frozenset({"PREPARING", "READY", "SENDING", "CONFIRMING", "RESOLVING", "REVERSING", "VOIDING"})
+UNDER_WAY = frozenset({"SENDING", "CONFIRMING", "RESOLVING", "REVERSING"})
 IN_DOUBT = frozenset({"RESOLVING", "REVERSING"})
 EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
 
@@ -78,6 +79,16 @@ class Checker:
             self.cases[case.case_id] = case
             self._row(old, case, change.events, landed)
 
+    def lost(self, changes: list[Landed], stored: Callable[[str], Case | None]) -> None:
+        """A power cut took these changes: what they said is no longer so."""
+        for landed in changes:
+            for case in landed.change.cases:
+                before = stored(case.case_id)
+                if before is None:
+                    self.cases.pop(case.case_id, None)
+                else:
+                    self.cases[case.case_id] = before
+
     def _call(self, call: CallRecord, landed: Landed, cases: Mapping[str, Case]) -> None:
         if landed.synced:
             self.calls[call.msgid] = call
@@ -110,6 +121,10 @@ class Checker:
         self._world.note(lambda: f"{who} row {new.purpose} {new.key} {was} -> {state} {new.data.get('why', '')}")
         if state in OPEN and was not in OPEN:
             self._open_since[new.case_id] = self._world.now
+        if old is not None and was in UNDER_WAY and old.owner not in ("", who):
+            self._world.violate("I20", f"{who} moves {new.key} from {was} to {state}; it belongs to {old.owner}")
+        if state == "SETTLED" and was in UNDER_WAY and old is not None and not old.wanted:
+            self._world.violate("I6", f"{new.key} was cancelled in doubt, and becomes SETTLED")
         if state in CLOSED:
             self._closing(new, state)
         if was in IN_DOUBT and state not in IN_DOUBT and state != "FROZEN":

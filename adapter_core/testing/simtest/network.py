@@ -106,6 +106,9 @@ class SimWire:
             world.freeze(self._node, faults.draw(f"pause.after.byte.{word}", 0.5, world.pause_max))
         return await done
 
+    def may_retry(self, endpoint: str) -> bool:
+        return not self._world.faults.hit("net.other.no_budget")
+
     def _send(self, asked: Asked, word: str, done: asyncio.Future[Frame]) -> None:
         """Decides the message's fate; every copy on its way is the checker's business."""
         faults, network, checker = self._world.faults, self._network, self._network.checker

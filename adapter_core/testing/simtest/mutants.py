@@ -1,0 +1,348 @@
+"""Faults put into the core on purpose: each must break an invariant, or the checker has no teeth (`simulation.md` §8).
+
+Only tests use this.  A mutant patches the core inside one ``with``, and changes a day before it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapter_core.ledger import conflicts
+from adapter_core.ledger.memory import MemoryLedger
+from adapter_core.province.policy import Policy
+from adapter_core.settlement import concluding, judge, reception, resolution
+from adapter_core.settlement.calls import CallRecord, Caller, Context
+from adapter_core.settlement.decisions import after_money
+from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.ownership import Ownership
+from adapter_core.settlement.paying import Paying
+from adapter_core.settlement.ports import Conflict
+from adapter_core.settlement.records import Case, Change
+from adapter_core.settlement.states import Result, State
+from adapter_core.testing.simtest.case import Day, Result as DayResult, run_case
+from adapter_core.testing.simtest.centre import ALREADY, UNLISTED
+from adapter_core.testing.simtest.disk import SimLedger, label_of
+from adapter_core.testing.simtest.lanes import CheapGateway
+from adapter_core.testing.simtest.network import SimWire
+from adapter_core.testing.simtest.replica import SimClock
+
+Patch = tuple[Any, str, Any]
+"""Where, which name, and what stands there instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """dies_by: the invariants that may catch it; limit: days within which one of them must."""
+
+    name: str
+    dies_by: frozenset[str]
+    limit: int
+    patches: Callable[[], list[Patch]]
+    change: Callable[[Day], None] | None = None
+
+
+@contextmanager
+def alive(mutant: Mutant) -> Iterator[None]:
+    """The core with this mutant's patches in it."""
+    done: list[Patch] = []
+    try:
+        for where, name, instead in mutant.patches():
+            done.append((where, name, where.__dict__[name]))
+            setattr(where, name, instead)
+        yield
+    finally:
+        for where, name, original in reversed(done):
+            setattr(where, name, original)
+
+
+def hunt(mutant: Mutant, first: int = 1, limit: int | None = None) -> tuple[int, DayResult | None]:
+    """Days until the mutant died, and how; None when it lived through all of them."""
+    count = limit or mutant.limit
+    with alive(mutant):
+        for number in range(1, count + 1):
+            result = run_case(first + number - 1, change=mutant.change)
+            if result.violation is not None:
+                return number, result
+    return count, None
+
+
+# -- the wire
+
+
+def _sends_twice() -> list[Patch]:
+    original = Caller._exchange
+
+    async def twice(self: Caller, place: Any, frame: Any, kind_class: str, *rest: Any, **named: Any) -> Any:
+        reply, verdict = await original(self, place, frame, kind_class, *rest, **named)
+        if kind_class == "N" and verdict is not None and verdict.result is Result.UNKNOWN:
+            return await original(self, place, frame, kind_class, *rest, **named)
+        return reply, verdict
+
+    return [(Caller, "_exchange", twice)]
+
+
+def _timeout_is_not_sent() -> list[Patch]:
+    original = Caller._exchange
+
+    async def hopeful(self: Caller, *rest: Any, **named: Any) -> Any:
+        reply, verdict = await original(self, *rest, **named)
+        if verdict is not None and verdict.result is Result.UNKNOWN:
+            verdict = Verdict(Result.NOT_SENT, verdict.code, verdict.text)
+        return reply, verdict
+
+    return [(Caller, "_exchange", hopeful)]
+
+
+def _no_gate() -> list[Patch]:
+    original = SimWire.exchange
+
+    async def ungated(self: SimWire, endpoint: str, frame: Any, **named: Any) -> Any:
+        return await original(self, endpoint, frame, **{**named, "gate": lambda: None})
+
+    return [(SimWire, "exchange", ungated)]
+
+
+def _journals_late() -> list[Patch]:
+    original = Caller._intent
+
+    async def late(self: Caller, *rest: Any) -> Any:
+        ledger = self._ledger
+
+        class Late:
+            async def commit(self, change: Change) -> int:
+                asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(_quietly(ledger, change)))
+                return 0
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(ledger, name)
+
+        self._ledger = Late()  # type: ignore[assignment]
+        try:
+            return await original(self, *rest)
+        finally:
+            self._ledger = ledger
+
+    return [(Caller, "_intent", late)]
+
+
+async def _quietly(ledger: Any, change: Change) -> None:
+    try:
+        await ledger.commit(change)
+    except Conflict:
+        return
+
+
+# -- msgids
+
+
+def _numbers_by_the_clock() -> list[Patch]:
+    return [(CheapGateway, "msgid", _clock_msgid), (conflicts, "_msgid_taken", lambda change, facts: None)]
+
+
+def _clock_msgid(self: CheapGateway, moment: Any, sequence: int) -> str:
+    return f"{moment:%Y%m%d%H%M%S}".rjust(30, "0")
+
+
+def _uses_a_msgid_again() -> list[Patch]:
+    original = Caller._prepare
+
+    def again(self: Caller, step: Any, context: Context, content: Any) -> Any:
+        record, call, frame = original(self, step, context, content)
+        if step.kind_class != "N" or step.name.endswith("void"):
+            return record, call, frame
+        used = self.__dict__.setdefault("_used", {})
+        call = replace(call, msgid=used.setdefault(context.bill.visit_key, call.msgid))
+        return replace(record, msgid=call.msgid), call, context.place.gateway.encode(call, self._clock.wall())
+
+    return [(Caller, "_prepare", again), (conflicts, "_msgid_taken", lambda change, facts: None)]
+
+
+# -- judging
+
+
+def _believes(texts: Callable[[str], bool]) -> list[Patch]:
+    original = Policy.is_definite
+
+    def definite(self: Policy, message: str, code: str, text: str) -> bool:
+        return texts(text) or original(self, message, code, text)
+
+    return [(Policy, "is_definite", definite)]
+
+
+def _no_echo() -> list[Patch]:
+    return [(judge, "reply_contradictions", lambda gateway, call, reply: [])]
+
+
+def _no_hash() -> list[Patch]:
+    return [(reception, "asked_hash", lambda operation: operation.verb)]
+
+
+# -- resolving
+
+
+def _early_not_found() -> list[Patch]:
+    return [(resolution, "quiet_for_query", lambda doubt, timers, capabilities: doubt.first_read)]
+
+
+def _no_lag() -> list[Patch]:
+    return [(resolution, "quiet_for_query", resolution.quiet_for_reversal)]
+
+
+def _early_reversal() -> list[Patch]:
+    original = resolution.quiet_for_reversal
+
+    def for_query(doubt: Any, timers: Any, capabilities: Any) -> float:
+        return original(doubt, timers, capabilities) + float(capabilities.query_lag_s)
+
+    return [
+        (resolution, "quiet_for_reversal", lambda doubt, timers, capabilities: doubt.first_read),
+        (resolution, "quiet_for_query", for_query),
+    ]
+
+
+def _reversal_works_at_once() -> list[Patch]:
+    return [(resolution, "_is_effective", lambda reversal, now, capabilities: True)]
+
+
+def _forgets_reversals() -> list[Patch]:
+    original = Paying._record
+
+    async def unburnt(self: Paying, *rest: Any) -> CallRecord:
+        return replace(await original(self, *rest), burnt=False)
+
+    return [(Paying, "_record", unburnt)]
+
+
+def _recovery_sends() -> list[Patch]:
+    async def again(self: Paying, context: Context, *rest: Any) -> None:
+        case = context.case
+        assert case is not None
+        await self._quote_or_pay(context, _operation(case))
+
+    return [(Paying, "_recover", again)]
+
+
+def _operation(case: Case) -> Any:
+    from adapter_core.province.messages import Operation
+
+    return Operation("query", "", case.dialect)
+
+
+def _ignores_cancels() -> list[Patch]:
+    def wanted_anyway(case: Case, *rest: Any) -> Case:
+        return after_money(replace(case, wanted=True), *rest)
+
+    return [(concluding, "after_money", wanted_anyway)]
+
+
+# -- the ledger
+
+
+def _no_visit_index() -> list[Patch]:
+    async def nobody(self: MemoryLedger, org: str, visit_key: str) -> Case | None:
+        return None
+
+    return [(conflicts, "_held", lambda change, facts: None), (MemoryLedger, "holder", nobody)]
+
+
+def _no_fence() -> list[Patch]:
+    return [(conflicts, "_moved", lambda change, facts: None)]
+
+
+def _reopens() -> list[Patch]:
+    original = reception.Reception._continued
+
+    async def reopened(self: Any, place: Any, dialect: Any, operation: Any, case: Case) -> Case:
+        if case.state is not State.CANCELLED:
+            return await original(self, place, dialect, operation, case)
+        owner = getattr(self, "_instance", "")
+        again = replace(case, state=State.PREPARING, version=case.version + 1, wanted=True, owner=owner, told={})
+        await self._ledger.commit(Change(place.org, cases=(again,)))
+        return again
+
+    return [(reception.Reception, "_continued", reopened)]
+
+
+class UnsyncedLedger(SimLedger):
+    """Says "done" for some commits before they are on the disk."""
+
+    early = "TOLD"
+
+    def land(self, change: Change) -> int:
+        if self.early not in label_of(change):
+            return super().land(change)
+        head = self._store.land(change, self._node, synced=False)
+        self._world.later(2.0, self._sync, self._store.landed[-1])
+        return head
+
+    def _sync(self, landed: Any) -> None:
+        landed.synced = True
+
+
+class UnsyncedIntents(UnsyncedLedger):
+    early = "INTENT"
+
+
+def _with_ledger(ledger: type[SimLedger]) -> Callable[[Day], None]:
+    def change(day: Day) -> None:
+        for replica in day.replicas:
+            replica.ledger_of = ledger
+
+    return change
+
+
+# -- several replicas
+
+
+def _no_lease() -> list[Patch]:
+    return [(Ownership, "may_claim", lambda self, case: True)]
+
+
+def _wall_for_mono() -> list[Patch]:
+    return [(SimClock, "mono", lambda self: self.wall().timestamp())]
+
+
+def _none() -> list[Patch]:
+    return []
+
+
+def _row(
+    name: str,
+    dies_by: str,
+    limit: int,
+    patches: Callable[[], list[Patch]],
+    change: Callable[[Day], None] | None = None,
+) -> Mutant:
+    return Mutant(name, frozenset(dies_by.split()), limit, patches, change)
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    _row("retry settle on timeout", "I4", 100, _sends_twice),
+    _row("timeout = NOT_SENT", "I2 I20", 100, _timeout_is_not_sent),
+    _row("no send gate", "I12 I20 I2 I11", 600, _no_gate),
+    _row("journal after send", "I3", 100, _journals_late),
+    _row("INTENT not synced", "I3", 100, _none, _with_ledger(UnsyncedIntents)),
+    _row("HIS told before sync", "I9 I5 I6 I2", 6000, _none, _with_ledger(UnsyncedLedger)),
+    _row("msgid from the clock alone", "I4 I3", 100, _numbers_by_the_clock),
+    _row("msgid used again after reversal", "I4 I11 I3", 200, _uses_a_msgid_again),
+    _row("unlisted code = refusal", "I2", 200, lambda: _believes(lambda text: UNLISTED in text)),
+    _row('"already settled" = refusal', "I2", 600, lambda: _believes(lambda text: ALREADY in text)),
+    _row("no echo/amount check", "I2", 200, _no_echo),
+    _row("no request hash", "I8", 200, _no_hash),
+    _row("early NOT_FOUND closes", "I2", 200, _early_not_found),
+    _row("query_lag_s ignored", "I2", 5600, _no_lag),
+    _row("early 2601 OK closes", "I2", 300, _early_reversal),
+    _row("reverse_ok_after_s ignored", "I2", 600, _reversal_works_at_once),
+    _row("burnt msgid adopted", "I11 I2", 600, _forgets_reversals),
+    _row("recovery sends again", "I2 I20 I4", 200, _recovery_sends),
+    _row("direct reply ignores a cancel", "I6", 200, _ignores_cancels),
+    _row("cancelled key can reopen", "I6", 300, _reopens),
+    _row("no visit index", "I20 I1", 200, _no_visit_index),
+    _row("no fence on writes", "I20 I2 I4 I6 I12 I10 I11", 300, _no_fence),
+    _row("leases not observed", "I20 I2 I12 I25", 300, _no_lease),
+    _row("leases, quiet time by a jumping clock", "I2 I20 I25", 600, _wall_for_mono),
+)
