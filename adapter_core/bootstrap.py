@@ -219,6 +219,7 @@ async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adap
     read_only: only looks, also beside a running service: no case goes on.
     """
     from adapter_core.centre.client import Centre
+    from adapter_core.centre.guarded import GuardedWire
     from adapter_core.ledger.sealing import create_master_key, read_master_key
     from adapter_core.ledger.sqlite import SqliteLedger
 
@@ -234,7 +235,7 @@ async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adap
         config.ledger_path, master, environment=config.settings.environment, clock=clock, read_only=read_only
     )
     centre = Centre([endpoint])
-    running = assembled(config, loaded, place, ledger, centre, clock)
+    running = assembled(config, loaded, place, ledger, GuardedWire(centre, clock), clock)
     try:
         if not read_only:
             await running.pipeline.resume(lambda org: place if org == place.org else None)

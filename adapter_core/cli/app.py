@@ -148,6 +148,46 @@ def show(
 
 
 @app.command()
+def cases(
+    state: Annotated[
+        list[str] | None, typer.Option(help="只列这些状态，可重复；缺省为等人处理和未决的 / states to list, repeatable")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """列出业务，缺省列出结果未知和待人工核定的。
+
+    例 / example: his-adapter cases --state FROZEN
+    """
+    from adapter_core.cli.deciding import list_cases
+
+    run(list_cases(config, state or [], as_json))
+
+
+@app.command()
+def decide(
+    key: Annotated[str, typer.Argument(help="settle_key、void_key 或 case_id")],
+    outcome: Annotated[str, typer.Option("--as", help="settled | not_applied | reversed | recheck")],
+    operator: Annotated[str, typer.Option(help="裁定人 / who decides")],
+    reason: Annotated[str, typer.Option(help="理由 / why")],
+    proof: Annotated[Path, typer.Option(help="依据文件，其摘要记入账本 / the proof; its digest is journalled")],
+    second: Annotated[str, typer.Option(help="复核人，金额超限时必填 / second operator")] = "",
+    result: Annotated[
+        list[str] | None, typer.Option(help="settled 时的字段=值：setl_id、medfee_sumamt … / fields when settled")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """裁定一笔待人工核定（FROZEN）的业务，记下姓名、理由和依据。
+
+    例 / example: his-adapter decide K1 --as not_applied --operator 测试主任 --reason 中心书面答复 --proof reply.pdf
+    """
+    from adapter_core.cli.deciding import decide_case
+
+    run(decide_case(config, key, outcome, operator, reason, proof, second, result or [], as_json))
+
+
+@app.command()
 def simulate(
     port: Annotated[int, typer.Option(help="端口，0 为自动 / port, 0 = any free one")] = 9090,
     seed: Annotated[int, typer.Option(help="随机种子 / seed")] = 1,

@@ -72,6 +72,7 @@ class Policy:
     refusals of money calls (none is evidenced anywhere, so empty by default).  narrowed: reason codes that are not definite here.
     absent_texts: words by which this centre's 5203 refuses because there is no such settlement; without them only an empty OK
     reply says so.
+    reverse_missing_texts: words by which 2601 says that there is no such original (used only with ``reverse_missing: error``).
     reversible: call numbers 2601 may name (`reliability.md` §2; A-variants are not on the default list).
     """
 
@@ -79,6 +80,7 @@ class Policy:
     definite_codes: frozenset[str] = frozenset()
     narrowed: frozenset[str] = frozenset()
     absent_texts: tuple[str, ...] = ()
+    reverse_missing_texts: tuple[str, ...] = ()
     reversible: frozenset[str] = frozenset({"2102", "2103", "2207", "2208", "2304", "2305", "2401"})
 
     def __post_init__(self) -> None:

@@ -115,6 +115,7 @@ def standing_outcome(case: Case) -> Outcome:
         "CANCELLED": "本次结算已取消，没有送医保中心",
         "SETTLED": "结算成功，结算仍然有效",
         "VOIDED": "该笔结算已退费",
+        "REVERSED": "已冲正：医保中心已没有这笔结算，可重新结算或改自费",
         "NOT_SENT": "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试",
     }.get(state, f"当前状态 {state}，工单号 {order}")
     return Outcome(state, state, text, {}, {}, NEXT.get(state, ()))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_result, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 
 from adapter_core.province.messages import Call
 from adapter_core.province.plan import Step
@@ -61,12 +61,16 @@ class Caller:
         """Now, in the standard's form."""
         return national_time(self._clock.wall())
 
-    async def read(self, step: Step, context: Context, content: Content) -> Called:
-        """A read or a trial: sent again, with a new msgid, when no trusted reply came; two retries at most."""
+    async def read(self, step: Step, context: Context, content: Content, resolving: bool = False) -> Called:
+        """A read or a trial: sent again, with a new msgid, when no trusted reply came; two retries at most.
+
+        resolving: the query belongs to an unknown outcome: it has its own lane, and the resolver's ladder repeats it.
+        """
+        if resolving:
+            return await self._read_once(step, context, content, resolving)
         retrying = AsyncRetrying(
             stop=stop_after_attempt(READ_TRIES),
-            retry=retry_if_result(lambda done: done.verdict.result in (Result.NOT_SENT, Result.UNKNOWN))
-            | retry_if_exception_type(OutcomeUnknown),
+            retry=retry_if_result(lambda done: self._worth_repeating(context, done)),
             wait=self._jitter,
             sleep=asyncio.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -74,13 +78,17 @@ class Caller:
         done: Called = await retrying(self._read_once, step, context, content)
         return done
 
+    def _worth_repeating(self, context: Context, done: Called) -> bool:
+        nothing_known = done.verdict.result in (Result.NOT_SENT, Result.UNKNOWN)
+        return nothing_known and self._wire.may_retry(context.place.endpoint)
+
     def _jitter(self, state: RetryCallState) -> float:
         return self._random.uniform(0.0, min(5.0, 0.2 * 2.0**state.attempt_number))
 
-    async def _read_once(self, step: Step, context: Context, content: Content) -> Called:
+    async def _read_once(self, step: Step, context: Context, content: Content, resolving: bool = False) -> Called:
         record, call, frame = self._prepare(step, context, content)
         deadline = context.place.gateway.capabilities.read_deadline_s
-        reply, failure = await self._exchange(context.place, frame, deadline, money=False)
+        reply, failure = await self._exchange(context.place, frame, step.kind_class, deadline, resolving=resolving)
         verdict = failure if reply is None else judge(context.place.gateway, call, reply)
         assert verdict is not None
         events = [
@@ -99,7 +107,14 @@ class Caller:
             await self._ledger.commit(replace(change, calls=()))
         return Called(record, call, verdict)
 
-    async def send(self, step: Step, context: Context, content: Content, with_intent: Change | None = None) -> Called:
+    async def send(
+        self,
+        step: Step,
+        context: Context,
+        content: Content,
+        with_intent: Change | None = None,
+        resolving: bool = False,
+    ) -> Called:
         """A call that changes something at the centre, once: J3, gate, wire, J5, verdict.  The caller journals J6.
 
         with_intent: records to store in the intent's own transaction (the case going to SENDING).
@@ -114,7 +129,7 @@ class Caller:
         capabilities = context.place.gateway.capabilities
         inpatient = context.encounter.kind == "inpatient"
         deadline = capabilities.inpatient_deadline_s if inpatient else capabilities.money_deadline_s
-        reply, failure = await self._exchange(context.place, frame, deadline, gate=gate, money=True)
+        reply, failure = await self._exchange(context.place, frame, step.kind_class, deadline, gate, resolving)
         if reply is None:
             assert failure is not None
             return Called(record, call, failure)
@@ -163,12 +178,24 @@ class Caller:
         return record, call, frame
 
     async def _exchange(
-        self, place: Place, frame: Frame, deadline_s: float, gate: Any = None, money: bool = True
+        self,
+        place: Place,
+        frame: Frame,
+        kind_class: str,
+        deadline_s: float,
+        gate: Callable[[], None] | None = None,
+        resolving: bool = False,
     ) -> tuple[Frame | None, Verdict | None]:
-        """The reply, or the verdict on its absence."""
+        """The reply, or the verdict on its absence.  Whatever has a gate goes over a connection of its own."""
         try:
             reply = await self._wire.exchange(
-                place.endpoint, frame, deadline_s=deadline_s, gate=gate or (lambda: None), money=money
+                place.endpoint,
+                frame,
+                deadline_s=deadline_s,
+                gate=gate or (lambda: None),
+                money=gate is not None,
+                kind_class=kind_class,
+                resolving=resolving,
             )
         except NotSent as error:
             return None, Verdict(Result.NOT_SENT, error.code, str(error))

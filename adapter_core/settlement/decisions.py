@@ -10,7 +10,7 @@ from adapter_core.province.policy import Policy
 from adapter_core.settlement.amounts import amounts, broken_identities
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
-from adapter_core.settlement.states import MOVES, Result, State
+from adapter_core.settlement.states import MOVES, OWNED, Result, State
 from adapter_core.values.content import Content
 
 
@@ -22,7 +22,8 @@ def move(case: Case, state: State, at: str, **changes: Any) -> Case:
     """The case one version on, in ``state``.  Raises: ImpossibleMove."""
     if state is not case.state and state not in MOVES[case.state]:
         raise ImpossibleMove(f"{case.case_id}: {case.state} -> {state}")
-    return replace(case, state=state, version=case.version + 1, changed_at=at, **changes)
+    owner = case.owner if state in OWNED else ""
+    return replace(case, state=state, version=case.version + 1, changed_at=at, **{"owner": owner, **changes})
 
 
 def settled(case: Case, result: Mapping[str, Any], at: str, **changes: Any) -> Case:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from weakref import WeakValueDictionary
+from contextlib import AbstractAsyncContextManager
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
@@ -16,22 +17,33 @@ from adapter_core.settlement.absorb import absorb, refuse_faults
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.filing import choose_insurance
+from adapter_core.settlement.lanes import Lanes
+from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
+from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
-from adapter_core.settlement.states import UNDECIDED, Result, State
+from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
+from adapter_core.settlement.telling import Teller
+from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_time
 
 CONFLICT_TRIES = 5
+_log = logging.getLogger(__name__)
+WATCH_S = 0.2
 Observer = Callable[[Mapping[str, str]], None]
 
 
 class Pipeline:
-    """One per process.  ``dialects``: name → dialect, for cases that go on after a restart."""
+    """One per process.  dialects: name → dialect, for cases that go on after a restart.
+
+    instance: this process's own name, new at every start.  exclusive: no other process writes this ledger (SQLite); otherwise
+    several replicas share it, each case is driven by one of them, and a lease not renewed for ``lease_s`` may be taken over.
+    """
 
     def __init__(
         self,
@@ -41,15 +53,32 @@ class Pipeline:
         random: Random,
         dialects: Callable[[str], Dialect | None],
         observer: Observer = lambda event: None,
+        *,
+        instance: str = "",
+        exclusive: bool = True,
+        lease_s: float = 45.0,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._caller = Caller(ledger, wire, clock, random)
         self._chain = Chain(ledger, self._caller)
-        self._reception = Reception(ledger, clock, random)
-        self._paying = Paying(ledger, self._caller, self._chain, clock, random, dialects, observer)
+        self._ownership = Ownership(ledger, clock, instance or random.token(), lease_s, exclusive)
+        self._reception = Reception(ledger, clock, random, self._ownership.instance)
+        self._teller = Teller(ledger, clock, dialects, observer)
+        self._sessions = Sessions(ledger, self._caller, clock)
+        self._paying = Paying(
+            ledger,
+            self._caller,
+            self._chain,
+            clock,
+            random,
+            dialects,
+            self._teller,
+            self._sessions,
+            self._ownership,
+        )
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._doors = Lanes()
 
     async def handle(
         self, place: Place, dialect: Dialect, operation: Operation, wait_s: float | None = None
@@ -98,8 +127,8 @@ class Pipeline:
         called = await self._caller.read(step, context, view(context.encounter, context.bill))
         if called.verdict.result is not Result.APPLIED:
             return self._stopped(StepStopped(step, called.verdict))
-        await self._paying.remember_sign_in(context, called.verdict.content.get("env", {}))
-        refs = await self._paying.minted(place, dialect, "sign_in", None)
+        await self._sessions.remember(context, called.verdict.content.get("env", {}))
+        refs = await self._teller.minted(place, dialect, "sign_in", None)
         return Outcome("DONE", "OK", "签到成功", called.verdict.content, refs)
 
     async def _identify(self, place: Place, operation: Operation) -> Outcome:
@@ -107,7 +136,7 @@ class Pipeline:
         step = place.gateway.route.steps["who"]
         refuse_faults(operation, context.bill, plan_faults(context, [step]))
         try:
-            context = await self._paying.signed_in(context)
+            context = await self._sessions.signed_in(context)
         except StepStopped as stopped:
             return self._stopped(stopped)
         called = await self._caller.read(step, context, view(context.encounter, context.bill))
@@ -153,10 +182,10 @@ class Pipeline:
             refuse_faults(operation, context.bill, plan_faults(context, steps))
             await self._ledger.commit(change)
             try:
-                context = await self._chain.run(await self._paying.signed_in(context), steps, goal)
+                context = await self._chain.run(await self._sessions.signed_in(context), steps, goal)
             except StepStopped as stopped:
                 return self._stopped(stopped)
-            refs = await self._paying.minted(place, dialect, operation.verb, context)
+            refs = await self._teller.minted(place, dialect, operation.verb, context)
         return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
 
     # -- money
@@ -198,43 +227,77 @@ class Pipeline:
             del self._running[case_id]
 
     async def _answer(self, running: asyncio.Task[None], case_id: str, wait: float) -> Outcome:
-        await asyncio.wait({running}, timeout=wait)
-        case = await self._ledger.case(case_id)
-        assert case is not None
+        until = self._clock.mono() + wait
+        await asyncio.wait([running], timeout=wait)
+        case = await self._others_case(case_id, until)
         failure = running.exception() if running.done() and not running.cancelled() else None
         if failure is not None and case.state not in UNDECIDED:
             raise failure
+        if failure is not None:
+            _log.error("case %s stopped in doubt: %s", case.case_id, type(failure).__name__)
         return answers.standing_outcome(case)  # whatever went wrong in doubt, the HIS hears that it is not known
 
-    def _door(self, place: Place, operation: Operation) -> asyncio.Lock:
+    async def _others_case(self, case_id: str, until: float) -> Case:
+        """The case; one that another replica drives is watched until it is decided or the wait is over."""
+        while True:
+            case = await self._ledger.case(case_id)
+            assert case is not None
+            left = until - self._clock.mono()
+            if case.state not in OWNED or self._ownership.is_mine(case) or left <= 0:
+                return case
+            await asyncio.sleep(min(WATCH_S, left))
+
+    def _door(self, place: Place, operation: Operation) -> AbstractAsyncContextManager[None]:
         """One request at a time decides about one encounter; the unique index decides between processes."""
         key = operation.keys.get("encounter") or operation.keys.get("settle") or operation.keys.get("void") or ""
-        return self._doors.setdefault(f"{place.org}/{operation.dialect}/{key}", asyncio.Lock())
+        return self._doors.lane(f"{place.org}/{operation.dialect}/{key}")
+
+    async def decide(self, place: Place, case: Case, decision: OperatorDecision) -> Outcome:
+        """An operator's decision about a frozen case, with name, reason and proof (E5).
+
+        Raises: TranslationError, Refused NOT_FROZEN, FOUR_EYES.
+        """
+        after = await self._paying.decide(place, case, decision)
+        if after.state is State.RESOLVING:
+            self._run(place, after, Operation("query", "", after.dialect))
+        return answers.standing_outcome(after)
 
     # -- life
 
     async def resume(self, places: Callable[[str], Place | None]) -> list[str]:
-        """At start, before any money is sent: every case left between two steps goes on by what the journal proves.
+        """At start, before any money is sent, and with replicas every now and then: every unfinished case whose owner is gone
+        goes on by what the journal proves.  A money call is never sent again; its outcome is resolved.
 
-        Returns the ids of the cases that are being resolved.
+        Returns the ids of the cases that are being resolved here.
         """
         resolving = []
-        unfinished = [State.PREPARING, State.READY, State.SENDING, State.RESOLVING]
-        for case in await self._ledger.cases_in(unfinished):
+        for case in await self._ledger.cases_in(sorted(OWNED)):
             place = places(case.org)
-            if place is None:
+            running = self._running.get(case.case_id)
+            if place is None or (running is not None and not running.done()):
                 continue
-            if case.state in (State.PREPARING, State.READY):
-                await self._paying.never_sent(case)
+            if not self._ownership.may_claim(case):
+                continue
+            claimed = await self._ownership.claim(case)
+            if claimed is None:
+                continue
+            if claimed.state in (State.PREPARING, State.READY):
+                await self._paying.never_sent(claimed)
             else:
-                self._run(place, case, Operation("query", "", case.dialect))
-                resolving.append(case.case_id)
+                self._run(place, claimed, Operation("query", "", claimed.dialect))
+                resolving.append(claimed.case_id)
         return resolving
+
+    async def keep_scanning(self, places: Callable[[str], Place | None], every_s: float) -> None:
+        """With replicas: look again and again for cases whose owner is gone."""
+        while True:
+            await asyncio.sleep(every_s)
+            await self.resume(places)
 
     async def settled_down(self) -> None:
         """Wait for every task of this process."""
         while self._running:
-            await asyncio.wait(set(self._running.values()))
+            await asyncio.wait(list(self._running.values()))
             self._running = {key: task for key, task in self._running.items() if not task.done()}
 
     async def close(self) -> None:

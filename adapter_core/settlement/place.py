@@ -16,6 +16,8 @@ class Timers:
     gate: float = 5.0
     query_steps: tuple[float, ...] = (2.0, 5.0, 15.0, 30.0, 60.0)
     query_step_last: float = 300.0
+    reversal_retry: float = 60.0
+    lease: float = 45.0
     quote_ttl: float = 1800.0
     requote_after: float = 300.0
 
@@ -26,6 +28,8 @@ class Place:
 
     endpoint: the wire's name for the gateway's address.  defaults: what a HIS may leave out, by path
     (``settle.psn_setlway``, ``fees[].hosp_appr_flag``), from the configuration.
+    on_unknown: ``adopt`` what is found after an unknown outcome, or ``reverse`` it.  four_eyes_fen: above this sum a second
+    operator signs a decision about a frozen case.
     """
 
     site: Site
@@ -33,6 +37,8 @@ class Place:
     endpoint: str = "gateway"
     timers: Timers = field(default_factory=Timers)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    on_unknown: str = "adopt"
+    four_eyes_fen: int = 500_000
 
     @property
     def org(self) -> str:

@@ -88,8 +88,20 @@ class Wire(Protocol):
     """
 
     async def exchange(
-        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool
-    ) -> Frame: ...
+        self,
+        endpoint: str,
+        frame: Frame,
+        *,
+        deadline_s: float,
+        gate: Callable[[], None],
+        money: bool,
+        kind_class: str = "R",
+        resolving: bool = False,
+    ) -> Frame:
+        """kind_class: `reliability.md` §2; resolving: traffic about an unknown outcome, which no breaker stops."""
+
+    def may_retry(self, endpoint: str) -> bool:
+        """Whether a read may be repeated now: repeats are at most a tenth of an endpoint's traffic.  Asking spends one."""
 
 
 class Random(Protocol):

@@ -34,7 +34,8 @@ class Found:
 
 
 class Reception:
-    def __init__(self, ledger: Ledger, clock: Clock, random: Random) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, random: Random, owner: str) -> None:
+        self._owner = owner
         self._ledger = ledger
         self._clock = clock
         self._random = random
@@ -211,10 +212,21 @@ class Reception:
         if case.data.get("asked") != asked_hash(operation):
             raise _key_reused(case)
         if case.state is State.NOT_SENT:
-            again = move(case, State.PREPARING, iso(self._clock.wall()))
-            await self._ledger.commit(Change(place.org, cases=(again,), events=(self._event("RETRIED", again),)))
-            return again
+            return await self._taken_up_again(place, case)
         return case
+
+    async def _taken_up_again(self, place: Place, case: Case) -> Case:
+        """A case that never reached the centre, asked for again: with a new trial, which also shows that the centre is back."""
+        encounter, bill = await self._records(case)
+        goal = place.gateway.route.goal(case.kind, "quote")
+        assert goal is not None
+        _, bill = undo_step(goal, encounter, bill)
+        again = move(case, State.PREPARING, iso(self._clock.wall()), owner=self._owner, epoch=case.epoch + 1)
+        bills = (replace(bill, version=bill.version + 1),)
+        await self._ledger.commit(
+            Change(place.org, cases=(again,), bills=bills, events=(self._event("RETRIED", again),))
+        )
+        return again
 
     async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
         encounter, bill = await self._records(case)
@@ -250,7 +262,8 @@ class Reception:
         at = iso(self._clock.wall())
         old = age_s > place.timers.requote_after
         data = {**case.data, "intent": "settle", "asked": asked_hash(operation)}
-        wanted = move(case, State.PREPARING if old else State.READY, at, data=data)
+        state = State.PREPARING if old else State.READY
+        wanted = move(case, state, at, data=data, owner=self._owner, epoch=case.epoch + 1)
         if old:
             _, bill = undo_step(goal, encounter, bill)
         change = Change(
@@ -292,6 +305,8 @@ class Reception:
             kind=operation.kind,
             dialect=operation.dialect,
             state=State.PREPARING,
+            owner=self._owner,
+            epoch=1,
             request_hash=request_hash(operation),
             version=1,
             opened_at=at,
@@ -357,6 +372,8 @@ class Reception:
             purpose="void",
             key=key,
             state=State.READY,
+            owner=self._owner,
+            epoch=1,
             request_hash=content_hash({"void": target.case_id}),
             version=1,
             setl_id="",
@@ -397,7 +414,7 @@ class Reception:
         if void.state is not State.NOT_SENT or target.state is not State.SETTLED:
             return void
         at = iso(self._clock.wall())
-        again = move(void, State.READY, at)
+        again = move(void, State.READY, at, owner=self._owner, epoch=void.epoch + 1)
         events = (self._event("RETRIED", again),)
         await self._ledger.commit(Change(void.org, events=events, cases=(again, move(target, State.VOIDING, at))))
         return again

@@ -1,91 +1,204 @@
-"""Resolving an unknown outcome by evidence, never by time alone (`reliability.md` §5).
-
-This release asks (E2, E3) and freezes; reversing (2601, E6) and operators' decisions (E5) join in the next one.
-"""
+"""Carrying out a resolution: asks, reverses, waits, and reads the case anew before every move (`reliability.md` §5)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from adapter_core.province.messages import Call
 from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.decisions import Finding, finding
-from adapter_core.settlement.ports import Clock, Random
+from adapter_core.settlement.decisions import Finding, finding, move
+from adapter_core.settlement.ownership import Ownership
+from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
+from adapter_core.settlement.records import CallRecord, Case, Change, Event
+from adapter_core.settlement.resolution import Doubt, Reversal, asked, next_move, pause_after, reversed_once
 from adapter_core.settlement.standing import view
+from adapter_core.settlement.states import Result, State
 from adapter_core.values.content import Content
+from adapter_core.values.moments import china, iso
+
+IN_DOUBT = (State.RESOLVING, State.REVERSING)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What closes a case: kind ``found`` | ``absent`` | ``contradiction`` | ``none``; by: E2 or E3."""
+    """What ends a doubt.  state: SETTLED, VOIDED, NOT_APPLIED, REVERSED or FROZEN; by: E2, E3, E6 ("" when frozen)."""
 
-    kind: str
-    by: str
-    result: Content
-    funds: list[Content]
-    text: str = ""
+    state: State
+    by: str = ""
+    result: Content = field(default_factory=dict)
+    funds: list[Content] = field(default_factory=list)
+    why: str = ""
 
 
 class Resolver:
-    """Asks the centre about one money call until evidence is there.  Restarting only makes it wait longer, never shorter:
-    quiet periods run on this process's own monotonic clock from the moment it first read the intent."""
+    """Restarting only makes it wait longer, never shorter: quiet periods run on this process's own monotonic clock from the
+    moment it first had the doubt, which is never before the intent's gate opened."""
 
-    def __init__(self, caller: Caller, clock: Clock, random: Random) -> None:
+    def __init__(self, ledger: Ledger, caller: Caller, clock: Clock, random: Random, ownership: Ownership) -> None:
+        self._ledger = ledger
         self._caller = caller
         self._clock = clock
         self._random = random
+        self._ownership = ownership
+        self._first_read: dict[str, float] = {}
 
-    async def evidence(self, context: Context, call: Call, first_read: float) -> Evidence:
-        """Asks with growing pauses; returns only with evidence, or at once with kind ``none`` where nothing can be asked.
+    async def evidence(
+        self,
+        context: Context,
+        call: Call,
+        record: CallRecord,
+        refresh: Callable[[], Awaitable[tuple[Context, CallRecord]]],
+    ) -> Evidence | None:
+        """Works until the doubt ends; None when the case is no longer this process's, no longer in doubt, or a late reply came.
 
-        first_read: `Clock.mono` when this process first knew of the intent.
+        refresh: gives the context with the case, and the call's record, as the ledger has them now.
         """
-        capabilities = context.place.gateway.capabilities
-        if not self._can_ask(context, call):
-            return Evidence("none", "", {}, [], f"query_after_unknown = {capabilities.query_after_unknown}")
-        quiet_until = first_read + context.place.timers.gate + capabilities.late_commit_s + capabilities.query_lag_s
-        negative_at: float | None = None
-        steps = iter(context.place.timers.query_steps)
+        first_read = self._first_read.setdefault(call.msgid, self._clock.mono())
+        doubt = Doubt(
+            first_read=first_read,
+            keep=True,
+            burnt=record.burnt,
+            can_ask=self._can_ask(context, call),
+            can_reverse=self._can_reverse(context, call),
+            in_window=True,
+            overdue=False,
+            next_ask=self._clock.mono() + self._jittered(pause_after(0, context.place.timers)),
+            next_reversal=self._clock.mono(),
+        )
         while True:
-            await asyncio.sleep(self._pause(context, steps, quiet_until, negative_at))
-            asked_at = self._clock.mono()
-            found = await self._ask(context, call)
-            if found.kind in ("found", "contradiction"):
-                return Evidence(found.kind, "E2", found.result, found.funds, found.text)
-            if found.kind != "absent" or asked_at < quiet_until:
-                negative_at = None if found.kind != "absent" else negative_at
-                continue
-            if negative_at is not None and asked_at >= negative_at + capabilities.second_negative_s:
-                return Evidence("absent", "E3", {}, [])
-            negative_at = asked_at if negative_at is None else negative_at
+            replied = record.replied
+            context, record = await refresh()
+            case = _case(context)
+            if case.state not in IN_DOUBT or not self._ownership.is_mine(case) or (record.replied and not replied):
+                return None
+            doubt = replace(doubt, **self._facts(context, record))
+            timers, capabilities = context.place.timers, context.place.gateway.capabilities
+            todo = next_move(doubt, self._clock.mono(), timers, capabilities)
+            match todo.kind:
+                case "close":
+                    return Evidence(todo.state, todo.evidence)
+                case "freeze":
+                    return Evidence(State.FROZEN, why=todo.why)
+                case "wait":
+                    if not await self._wait(case, todo.until - self._clock.mono()):
+                        return None
+                case "ask":
+                    sent_at = self._clock.mono()
+                    found = await self._ask(context, call)
+                    evidence = self._found(context, doubt, found)
+                    if evidence is not None:
+                        return evidence
+                    pause = self._jittered(pause_after(doubt.asked + 1, timers))
+                    doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
+                case "reverse":
+                    reversal = await self._reverse(context, call, record)
+                    if reversal is None:
+                        return None
+                    doubt = reversed_once(doubt, reversal, timers)
+
+    def _facts(self, context: Context, record: CallRecord) -> dict[str, Any]:
+        """What may change while waiting: the HIS's wish, the calendar, the journal."""
+        case = _case(context)
+        sent = china(datetime.fromisoformat(record.not_after)).date()
+        today = china(self._clock.wall()).date()
+        window = context.place.gateway.capabilities.reverse_window
+        in_window = window != "same_day" or sent == today
+        keep = case.wanted and (context.place.on_unknown == "adopt" or not in_window)
+        return {
+            "keep": keep,
+            "burnt": record.burnt,
+            "in_window": in_window,
+            "overdue": today > sent + timedelta(days=1),
+        }
+
+    def _found(self, context: Context, doubt: Doubt, found: Finding) -> Evidence | None:
+        """Evidence E2, or what a find that may not be adopted leads to; None = go on."""
+        case = _case(context)
+        if found.kind == "contradiction":
+            return Evidence(State.FROZEN, "", found.result, found.funds, found.text)
+        if found.kind != "found":
+            return None
+        if doubt.keep and not doubt.burnt:
+            return Evidence(_standing(case), "E2", found.result, found.funds)
+        if doubt.can_reverse and doubt.in_window:
+            return None
+        why = "found at the centre, no longer wanted or already reversed, and no reversal is possible any more"
+        return Evidence(State.FROZEN, "", found.result, found.funds, why)
 
     def _can_ask(self, context: Context, call: Call) -> bool:
-        assert context.case is not None
-        route = context.place.gateway.route
-        if not route.steps[call.step].ask:
+        if not context.place.gateway.route.steps[call.step].ask:
             return False
         wanted = context.place.gateway.capabilities.query_after_unknown
-        return wanted == "by_visit" or (wanted == "by_setl_id_only" and context.case.purpose == "void")
+        return wanted == "by_visit" or (wanted == "by_setl_id_only" and _case(context).purpose == "void")
 
-    def _pause(self, context: Context, steps: Any, quiet_until: float, negative_at: float | None) -> float:
-        """The next step of the ladder; towards the end of the quiet period, and between the two negatives, just long enough."""
-        timers = context.place.timers
-        step = next(steps, timers.query_step_last)
-        now = self._clock.mono()
-        if negative_at is not None:
-            return max(0.0, negative_at + context.place.gateway.capabilities.second_negative_s - now)
-        pause = step * self._random.uniform(0.8, 1.2)
-        return max(0.0, quiet_until - now) if now < quiet_until < now + pause else pause
+    def _can_reverse(self, context: Context, call: Call) -> bool:
+        """A void is never reversed by itself: that would revive the settlement."""
+        gateway = context.place.gateway
+        reversible = bool(gateway.route.steps[call.step].reverse) and call.message in gateway.policy.reversible
+        return reversible and _case(context).purpose == "settle"
+
+    def _jittered(self, pause: float) -> float:
+        return pause * self._random.uniform(0.8, 1.2)
+
+    async def _wait(self, case: Case, pause: float) -> bool:
+        """Sleep, with signs of life where other replicas watch; False when the case was taken over."""
+        until = self._clock.mono() + pause
+        slice_s = pause if self._ownership.exclusive else self._ownership.lease_s / 3
+        while self._clock.mono() < until:
+            await asyncio.sleep(max(0.0, min(slice_s, until - self._clock.mono())))
+            if not self._ownership.exclusive:
+                fresh = await self._ledger.case(case.case_id)
+                if fresh is None or not self._ownership.is_mine(fresh):
+                    return False
+                if fresh.state not in IN_DOUBT or fresh.wanted != case.wanted:
+                    return True
+                if await self._ownership.renew(fresh) is None:
+                    return True
+        return True
 
     async def _ask(self, context: Context, call: Call) -> Finding:
-        assert context.case is not None
         route = context.place.gateway.route
         ask = route.steps[route.steps[call.step].ask]
-        content: Mapping[str, Any] = {**view(context.encounter, context.bill), **call.content}
-        called = await self._caller.read(ask, context, dict(content))
+        called = await self._caller.read(
+            ask, context, {**view(context.encounter, context.bill), **call.content}, resolving=True
+        )
         gateway = context.place.gateway
         outside = gateway.capabilities.shared_account_outside
-        return finding(context.case, call.msgid, call.content, called.verdict, gateway.policy, outside)
+        return finding(_case(context), call.msgid, call.content, called.verdict, gateway.policy, outside)
+
+    async def _reverse(self, context: Context, call: Call, record: CallRecord) -> Reversal | None:
+        """One 2601.  Its intent burns the msgid and moves the case to REVERSING in the same transaction."""
+        case = _case(context)
+        route = context.place.gateway.route
+        step = route.steps[route.steps[call.step].reverse]
+        now = iso(self._clock.wall())
+        intent = Event(
+            "REVERSE_INTENT", now, case.case_id, case.encounter_id, {"msgid": call.msgid, "message": call.message}
+        )
+        burnt = () if record.burnt else (replace(record, burnt=True, version=record.version + 1),)
+        reversing = move(case, State.REVERSING, now)
+        content = {**call.content, "original": {"omsgid": call.msgid, "oinfno": call.message}}
+        change = Change(case.org, events=(intent,), calls=burnt, cases=(reversing,))
+        sent_at = self._clock.mono()
+        try:
+            called = await self._caller.send(step, replace(context, case=reversing), content, change, resolving=True)
+        except Conflict:
+            return None
+        outcome, event = self._caller.outcome(context, called)
+        await self._ledger.commit(Change(case.org, events=(event,), calls=(outcome,)))
+        texts = context.place.gateway.policy.reverse_missing_texts
+        missing = called.verdict.result is Result.REJECTED and any(text in called.verdict.text for text in texts)
+        return Reversal(sent_at, called.verdict.result, missing)
+
+
+def _case(context: Context) -> Case:
+    assert context.case is not None
+    return context.case
+
+
+def _standing(case: Case) -> State:
+    return State.VOIDED if case.purpose == "void" else State.SETTLED

@@ -40,6 +40,9 @@ RELEASED = frozenset(
 UNDECIDED = frozenset({S.SENDING, S.CONFIRMING, S.RESOLVING, S.REVERSING})
 """Money may have moved and nobody knows: told as PENDING, never as a failure."""
 
+OWNED = frozenset({S.PREPARING, S.READY, S.SENDING, S.CONFIRMING, S.RESOLVING, S.REVERSING})
+"""States in which one process is at work on a case; in every other one it is released."""
+
 TERMINAL = frozenset(
     {S.SETTLED, S.REJECTED, S.NOT_APPLIED, S.REVERSED, S.VOIDED, S.CANCELLED, S.MANUAL_CLOSED},
 )
@@ -50,11 +53,11 @@ MOVES: dict[State, frozenset[State]] = {
     S.QUOTED: frozenset({S.SENDING, S.CANCELLED, S.READY, S.PREPARING, S.REJECTED, S.NOT_SENT}),
     S.SENDING: frozenset({S.SETTLED, S.VOIDED, S.REJECTED, S.NOT_SENT, S.READY, S.RESOLVING, S.CONFIRMING}),
     S.CONFIRMING: frozenset({S.SETTLED, S.RESOLVING}),
-    S.RESOLVING: frozenset({S.SETTLED, S.VOIDED, S.REVERSING, S.NOT_APPLIED, S.REJECTED, S.FROZEN, S.RESOLVING}),
+    S.RESOLVING: frozenset({S.SETTLED, S.VOIDED, S.REVERSING, S.REVERSED, S.NOT_APPLIED, S.FROZEN}),
     S.REVERSING: frozenset({S.REVERSED, S.NOT_APPLIED, S.FROZEN, S.REVERSING}),
     S.SETTLED: frozenset({S.VOIDING}),
     S.VOIDING: frozenset({S.VOIDED, S.SETTLED}),
-    S.FROZEN: frozenset({S.SETTLED, S.VOIDED, S.NOT_APPLIED, S.REVERSED, S.REVERSING, S.FROZEN}),
+    S.FROZEN: frozenset({S.SETTLED, S.VOIDED, S.NOT_APPLIED, S.REVERSED, S.RESOLVING}),
     S.NOT_SENT: frozenset({S.READY, S.PREPARING, S.CANCELLED, S.MANUAL_OPEN}),
     S.REJECTED: frozenset({S.MANUAL_OPEN}),
     S.NOT_APPLIED: frozenset({S.MANUAL_OPEN}),

@@ -23,6 +23,7 @@ from typing import Any
 
 from adapter_core.bootstrap import Adapter, SystemClock, assembled, gateway_endpoint, plugins, site_place
 from adapter_core.centre.client import Centre
+from adapter_core.centre.guarded import GuardedWire
 from adapter_core.cli.playing import play_message
 from adapter_core.config import Config, load_config
 from adapter_core.ledger.sealing import read_master_key
@@ -108,7 +109,7 @@ class MortalWire:
         self._diary = diary
 
     async def exchange(
-        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool
+        self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool, **more: Any
     ) -> Frame:
         number = json.loads(frame.body)["infno"]
 
@@ -118,7 +119,10 @@ class MortalWire:
             # Behind the gate the bytes are written without an await, so the loop's next turn finds them gone.
             asyncio.get_running_loop().call_soon(self._diary.passes, f"sent {number}")
 
-        return await self._wire.exchange(endpoint, frame, deadline_s=deadline_s, gate=mortal_gate, money=money)
+        return await self._wire.exchange(endpoint, frame, deadline_s=deadline_s, gate=mortal_gate, money=money, **more)
+
+    def may_retry(self, endpoint: str) -> bool:
+        return self._wire.may_retry(endpoint)
 
 
 @asynccontextmanager
@@ -132,7 +136,9 @@ async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]
     with SqliteLedger.open(
         config.ledger_path, master, environment=config.settings.environment, clock=clock, ballast_bytes=0
     ) as ledger:
-        running = assembled(config, loaded, place, MortalLedger(ledger, diary), MortalWire(centre, diary), clock)
+        running = assembled(
+            config, loaded, place, MortalLedger(ledger, diary), MortalWire(GuardedWire(centre, clock), diary), clock
+        )
         try:
             yield running
         finally:

@@ -85,12 +85,29 @@ async def test_a_slow_preparation_does_not_shorten_the_quiet_period(hospital: Ho
 
 @pytest.mark.parametrize("query", ["none", "by_setl_id_only"])
 @pytest.mark.parametrize("actions", [["drop"], ["commit", "drop"]], ids=["absent", "applied"])
-async def test_without_a_query_an_unknown_settlement_waits_for_a_person(
+async def test_without_a_query_an_unknown_settlement_is_reversed(
     hospital: Hospital, query: str, actions: list[str]
 ) -> None:
+    """An early OK to 2601 closes nothing; the one sent after the quiet period does (E6)."""
     hospital.can(query_after_unknown=query)
     hospital.rule("2207", *actions, nth=1)
-    told = await hospital.say(message())
+    told = await hospital.say(message(), wait_s=0)
+    assert told.state == "PENDING"
+    assert "请勿改自费" in told.text
+    assert (await hospital.decided()).state == "REVERSED"
+    assert await evidence(hospital) == "E6"
+    assert len(hospital.sent("2207")) == 1
+    assert len(hospital.sent("2601")) >= 2
+    assert "settled" not in hospital.settlements
+    assert (await hospital.say(message(settle_key="K2"))).state == "SETTLED"
+
+
+@pytest.mark.parametrize("actions", [["drop"], ["commit", "drop"]], ids=["absent", "applied"])
+async def test_where_nothing_can_be_asked_or_reversed_a_person_decides(hospital: Hospital, actions: list[str]) -> None:
+    hospital.can(query_after_unknown="none", reverse_ok="nothing")
+    hospital.rule("2207", *actions, nth=1)
+    await hospital.say(message())
+    told = await hospital.decided()
     assert told.state == "FROZEN"
     assert "请勿改自费" in told.text
     assert told.answer["amounts"] == {}

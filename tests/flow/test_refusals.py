@@ -103,7 +103,7 @@ async def test_a_money_call_that_never_left_goes_out_under_a_new_msgid(hospital:
     calls = [one for one in await hospital.running.ledger.calls_of_case(case.case_id) if one.message == "2207"]
     assert [str(one.result) for one in calls] == ["NOT_SENT", "APPLIED"]
     assert hospital.sent("2207")[0].msgid == calls[1].msgid != calls[0].msgid
-    assert hospital.calls == CHAIN
+    assert hospital.calls == [*CHAIN[:-1], "2206", "2207"], "a new trial first: it also shows that the centre is back"
 
 
 # -- steps before the money, in doubt

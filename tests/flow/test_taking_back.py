@@ -179,14 +179,15 @@ async def test_a_cancel_while_a_step_is_being_refused_stays_a_cancel(hospital: H
 
 
 async def test_a_cancel_while_the_money_is_under_way_is_never_told_settled(hospital: Hospital) -> None:
-    """Not wanted any more, yet it stands: until reversing is built a person decides, and the visit stays held."""
+    """Not wanted any more, yet it stands: it is reversed, and only then is the visit free."""
     hospital.rule("2207", "delay(1)")
     waiting = asyncio.create_task(hospital.say(message()))
     await hospital.arrival("2207")
     assert (await hospital.say({"intent": "cancel", "settle_key": "K1"})).state == "PENDING"
-    assert (await waiting).state in ("PENDING", "FROZEN")
-    assert (await hospital.decided()).state == "FROZEN"
     assert (await hospital.refusal(message(settle_key="K2"))).code == "VISIT_HELD"
+    assert (await waiting).state in ("PENDING", "REVERSED")
+    assert (await hospital.decided()).state == "REVERSED"
+    assert (await hospital.say(message(settle_key="K2"))).state == "SETTLED"
 
 
 async def test_a_cancel_while_the_money_is_refused_ends_in_the_refusal(hospital: Hospital) -> None:
@@ -204,7 +205,7 @@ async def test_a_cancel_of_an_unknown_settlement_keeps_it_unwanted(hospital: Hos
     await hospital.arrival("5203")
     assert (await hospital.say({"intent": "cancel", "settle_key": "K1"})).state == "PENDING"
     hospital.temper(query_lag_s=0)
-    assert (await hospital.decided()).state == "FROZEN"
+    assert (await hospital.decided()).state == "REVERSED"
 
 
 async def test_cancelling_what_was_not_sent_ends_the_key(hospital: Hospital) -> None:

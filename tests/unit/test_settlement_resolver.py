@@ -15,10 +15,12 @@ from adapter_core.province.messages import Call
 from adapter_core.province.national import NationalGateway, national
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.place import Place, Timers
-from adapter_core.settlement.records import Bill, Case, Encounter
+from adapter_core.settlement.records import Bill, CallRecord, Case, Encounter
 from adapter_core.settlement.resolver import Evidence, Resolver
 from adapter_core.settlement.states import Result, State
+from adapter_core.values.moments import iso
 
 SITE = Site("H36010000001", "测试医院", "360100")
 QUIET = 5.0 + 600.0 + 60.0
@@ -63,8 +65,9 @@ class Centre:
         self._script = script
         self.asked: list[float] = []
 
-    async def read(self, step: Any, context: Context, content: Any) -> Any:
+    async def read(self, step: Any, context: Context, content: Any, resolving: bool = False) -> Any:
         assert step.call == "5203"
+        assert resolving
         since = self._clock.now - 1000.0
         self.asked.append(since)
         return SimpleNamespace(verdict=next(told for start, told in reversed(self._script) if since >= start))
@@ -77,20 +80,27 @@ async def evidence(
     monkeypatch.setattr(asyncio, "sleep", clock.sleep)
     asking = Capabilities(**{"query_after_unknown": "by_visit", **capabilities})
     gateway = NationalGateway("national", SITE, national(SITE).profile, capabilities=asking)
-    case = Case("c", "H", "settle", "K", "V", "e", "b", "outpatient", "national", State.RESOLVING, "h")
+    case = Case("c", "H", "settle", "K", "V", "e", "b", "outpatient", "national", State.RESOLVING, "h", owner="me")
     context = Context(
         Place(SITE, gateway, timers=Timers()), Encounter("e", "H", "E", "outpatient", "national"),
         Bill("b", "H", "e", "V", "B"), case,
     )  # fmt: skip
     centre = Centre(clock, *script)
-    resolver = Resolver(centre, clock, Middle())  # type: ignore[arg-type]
-    found = await resolver.evidence(context, Call("pay", "2207", "N", {}, "MSG1"), clock.mono())
+    ownership = Ownership(None, clock, "me", 45.0, exclusive=True)  # type: ignore[arg-type]
+    resolver = Resolver(None, centre, clock, Middle(), ownership)  # type: ignore[arg-type]
+    record = CallRecord("r", "H", "MSG1", "pay", "2207", "N", not_after=iso(clock.wall()))
+
+    async def refresh() -> tuple[Context, CallRecord]:
+        return context, record
+
+    found = await resolver.evidence(context, Call("pay", "2207", "N", {}, "MSG1"), record, refresh)
+    assert found is not None
     return found, centre.asked
 
 
 async def test_absence_takes_two_negatives_both_sent_after_the_quiet_period(monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = await evidence(monkeypatch, (0.0, ABSENT))
-    assert (found.kind, found.by) == ("absent", "E3")
+    assert (found.state, found.by) == (State.NOT_APPLIED, "E3")
     late = [at for at in asked if at >= QUIET]
     assert len(late) == 2
     assert late[0] == QUIET
@@ -105,14 +115,14 @@ async def test_the_ladder_of_questions(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("late", [60.0, 599.0, QUIET + 1.0])
 async def test_what_appears_before_the_second_negative_is_found(monkeypatch: pytest.MonkeyPatch, late: float) -> None:
     found, asked = await evidence(monkeypatch, (0.0, ABSENT), (late, OURS))
-    assert (found.kind, found.by) == ("found", "E2")
+    assert (found.state, found.by) == (State.SETTLED, "E2")
     assert found.result["setl_id"] == "S1"
     assert asked[-1] >= late
 
 
 async def test_a_failed_question_is_no_negative_and_breaks_the_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = await evidence(monkeypatch, (0.0, ABSENT), (QUIET + 10, BROKEN), (QUIET + 100, ABSENT))
-    assert found.kind == "absent"
+    assert found.state is State.NOT_APPLIED
     good = [at for at in asked if at >= QUIET + 100]
     assert len(good) == 2
     assert good[1] >= good[0] + 30.0
@@ -122,11 +132,12 @@ async def test_a_slower_centre_is_given_its_time(monkeypatch: pytest.MonkeyPatch
     slow = {"late_commit_s": 1800.0, "query_lag_s": 300.0, "second_negative_s": 60.0}
     found, asked = await evidence(monkeypatch, (0.0, ABSENT), **slow)
     late = [at for at in asked if at >= 5.0 + 1800.0 + 300.0]
-    assert (found.kind, len(late)) == ("absent", 2)
+    assert (found.state, len(late)) == (State.NOT_APPLIED, 2)
     assert late[1] >= late[0] + 60.0
 
 
 @pytest.mark.parametrize("query", ["none", "by_setl_id_only"])
 async def test_who_can_not_be_asked_is_not_asked(monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    monkeypatch.setattr(Resolver, "_can_reverse", lambda *_: False)
     found, asked = await evidence(monkeypatch, (0.0, ABSENT), query_after_unknown=query)
-    assert (found.kind, asked) == ("none", [])
+    assert (found.state, asked) == (State.FROZEN, [])

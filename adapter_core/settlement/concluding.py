@@ -1,0 +1,90 @@
+"""What follows from what is known of a money call: the bill closed, the case moved, the HIS told, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from adapter_core.province.messages import Operation
+from adapter_core.settlement import answers
+from adapter_core.settlement.amounts import amounts
+from adapter_core.settlement.calls import Called, Caller, Context
+from adapter_core.settlement.decisions import after_money, move, settled
+from adapter_core.settlement.ports import Ledger
+from adapter_core.settlement.records import CallRecord, Case, Change
+from adapter_core.settlement.resolver import Evidence
+from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.telling import MONEY, Teller
+from adapter_core.values.content import Content
+
+
+class Concluding:
+    def __init__(self, ledger: Ledger, caller: Caller, teller: Teller) -> None:
+        self._ledger = ledger
+        self._caller = caller
+        self._teller = teller
+
+    async def conclude(self, context: Context, called: Called, operation: Operation | None) -> None:
+        """J6 and, where the answer is known, J7 in the same transaction."""
+        assert context.case is not None
+        case = await self._ledger.case(context.case.case_id)  # the HIS may have cancelled while the call was under way
+        assert case is not None
+        if case.state is not State.SENDING:
+            return  # another replica took the case over: it resolves what became of the call
+        context = replace(context, case=case)
+        record, event = self._caller.outcome(context, called)
+        change = Change(case.org, events=(event,), calls=(record,))
+        concluded = after_money(case, called.verdict, self._teller.now())
+        if concluded.state in (State.SETTLED, State.VOIDED):
+            await self._stands(context, concluded, called.verdict.content, change, operation)
+        elif concluded.state is State.RESOLVING:
+            data = {**case.data, "why": called.verdict.code, "text": called.verdict.text}
+            await self._teller.commit(replace(change, cases=(replace(concluded, data=data),)))
+        else:
+            await self._teller.tell(context, concluded, answers.ended(concluded, called.verdict), change)
+
+    async def _stands(
+        self, context: Context, concluded: Case, content: Content, change: Change, operation: Operation | None
+    ) -> None:
+        """A settlement, or a refund, that stands at the centre: close the bill and tell it, in one transaction."""
+        bill = context.bill
+        if concluded.purpose == "settle":
+            bill = replace(
+                bill,
+                is_open=False,
+                version=bill.version + 1,
+                content={**bill.content, MONEY: content["result"], "funds": content.get("funds", [])},
+            )
+            change = replace(change, bills=(bill,))
+            quoted = concluded.data.get("quoted")
+            if quoted and {name: int(value) for name, value in quoted.items()} != amounts(content["result"]).as_fen():
+                concluded = replace(concluded, data={**concluded.data, "changed_from_quote": True})
+        else:
+            target = await self._ledger.case(concluded.target_case_id)
+            assert target is not None
+            voided = move(
+                target, State.VOIDED, self._teller.now(), data={**target.data, "refund_setl_id": concluded.setl_id}
+            )
+            change = replace(change, cases=(replace(voided, told={}),))
+        told = self._teller.told_content(replace(context, bill=bill), content["result"], content.get("funds"))
+        await self._teller.tell_amounts(context, concluded, str(concluded.state), told, operation, change)
+
+    async def close(self, context: Context, evidence: Evidence, record: CallRecord, change: Change) -> None:
+        """A doubt ended by evidence, or handed to a person."""
+        case = context.case
+        assert case is not None
+        now = self._teller.now()
+        if evidence.state is State.FROZEN:
+            frozen = move(case, State.FROZEN, now, data={**case.data, "frozen_because": evidence.why}, told={})
+            await self._teller.tell(context, frozen, answers.standing_outcome(frozen), change)
+            return
+        data = {**case.data, "closed_by": evidence.by}
+        stands = evidence.state in (State.SETTLED, State.VOIDED)
+        outcome = Result.APPLIED if stands else Result.REJECTED
+        change = replace(change, calls=(replace(record, result=outcome, version=record.version + 1),))
+        if stands:
+            concluded = settled(case, evidence.result, now, data=data)
+            content: Content = {"result": evidence.result, "funds": evidence.funds}
+            await self._stands(context, concluded, content, change, None)
+            return
+        ended = move(case, evidence.state, now, data=data, told={})
+        await self._teller.tell(context, ended, answers.standing_outcome(ended), change)

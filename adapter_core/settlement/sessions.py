@@ -1,0 +1,60 @@
+"""Sessions with a centre: today's ``sign_no`` of an operator, where the gateway wants one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from adapter_core.settlement.calls import Caller, Context
+from adapter_core.settlement.chain import StepStopped
+from adapter_core.settlement.ports import Clock, Ledger
+from adapter_core.settlement.records import Alias, Change
+from adapter_core.settlement.standing import view
+from adapter_core.settlement.states import Result
+from adapter_core.values.moments import national_date
+
+
+class Sessions:
+    def __init__(self, ledger: Ledger, caller: Caller, clock: Clock) -> None:
+        self._ledger = ledger
+        self._caller = caller
+        self._clock = clock
+
+    async def signed_in(self, context: Context) -> Context:
+        """The context with today's ``sign_no`` of its operator, where the gateway wants one."""
+        place = context.place
+        if place.gateway.capabilities.sign_in != "operator_day":
+            return context
+        known = await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context))
+        if known is not None:
+            return self._with_sign_no(context, known.note)
+        step = place.gateway.route.steps["sign"]
+        content = view(context.encounter, context.bill)
+        signer = content.get("env", {})
+        content["env"] = {"opter_no": signer.get("opter", ""), **signer}
+        called = await self._caller.read(step, context, content)
+        if called.verdict.result is not Result.APPLIED:
+            raise StepStopped(step, called.verdict)
+        environment = called.verdict.content.get("env", {})
+        await self.remember(context, environment)
+        return self._with_sign_no(context, str(environment.get("sign_no", "")))
+
+    async def remember(self, context: Context, environment: Mapping[str, Any]) -> None:
+        place = context.place
+        sign_no = str(environment.get("sign_no", ""))
+        if (
+            sign_no
+            and await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context)) is None
+        ):
+            alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note=sign_no)
+            await self._ledger.commit(Change(place.org, aliases=(alias,)))
+
+    def _session(self, context: Context) -> str:
+        operator = context.encounter.content.get("env", {}).get("opter", "")
+        return f"{operator}/{national_date(self._clock.wall())}"
+
+    def _with_sign_no(self, context: Context, sign_no: str) -> Context:
+        content = dict(context.encounter.content)
+        content["env"] = {**content.get("env", {}), "sign_no": sign_no}
+        return replace(context, encounter=replace(context.encounter, content=content))
