@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import string
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from adapter_core.config import Config
 from adapter_core.province.dialect import Dialect
@@ -19,14 +20,18 @@ from adapter_core.province.host import Plugins, load_plugins
 from adapter_core.province.province import CONTRACT, Province
 from adapter_core.settlement.place import Place, Timers
 from adapter_core.settlement.records import Change, Event
-from adapter_core.values.errors import AdapterError, ConfigError, TranslationError
+from adapter_core.values.errors import AdapterError, ConfigError, LedgerDamaged, TranslationError
 from adapter_core.values.moments import iso
 
 if TYPE_CHECKING:
     from adapter_core.centre.client import Endpoint
+    from adapter_core.ledger.postgres import PostgresLedger
     from adapter_core.ledger.sqlite import SqliteLedger
+    from adapter_core.ledger.witness import Witness
     from adapter_core.settlement.pipeline import Pipeline
-    from adapter_core.settlement.ports import Wire
+    from adapter_core.settlement.ports import Ledger, Wire
+
+OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
 
 GATEWAY = "gateway"
 """The wire's name for the one configured address."""
@@ -111,8 +116,12 @@ class Adapter:
     config: Config
     plugins: Plugins
     place: Place
-    ledger: SqliteLedger
+    ledger: OpenLedger
     pipeline: Pipeline
+
+    def places(self, org: str) -> Place | None:
+        """The place of an institution, None for one that isn't served here."""
+        return self.place if org == self.place.org else None
 
     def dialect(self, name: str) -> Dialect:
         return site_dialect(self.config, self.plugins, name)
@@ -172,8 +181,12 @@ def site_place(config: Config, loaded: Plugins) -> Place:
             query_step_last=timers.query_step_last,
             quote_ttl=timers.quote_ttl,
             requote_after=timers.requote_after,
+            reversal_retry=timers.reversal_retry,
+            lease=timers.lease,
         ),
         defaults={**PLAIN_DEFAULTS, **settings.institution.defaults},
+        on_unknown=settings.on_unknown,
+        four_eyes_fen=settings.four_eyes_yuan * 100,
     )
 
 
@@ -197,9 +210,18 @@ def gateway_endpoint(config: Config) -> Endpoint:
 
 
 def assembled(
-    config: Config, loaded: Plugins, place: Place, ledger: SqliteLedger, wire: Wire, clock: SystemClock
+    config: Config,
+    loaded: Plugins,
+    place: Place,
+    ledger: OpenLedger,
+    wire: Wire,
+    clock: SystemClock,
+    kept: Ledger | None = None,
 ) -> Adapter:
-    """An adapter on a given ledger and wire.  Nothing goes on before its pipeline's `resume`."""
+    """An adapter on a given ledger and wire.  Nothing goes on before its pipeline's `resume`.
+
+    kept: the ledger as the pipeline writes it, where something stands in between (a witness).
+    """
     from adapter_core.settlement.pipeline import Pipeline
 
     def dialect(name: str) -> Dialect | None:
@@ -208,8 +230,58 @@ def assembled(
     def observe(event: Mapping[str, str]) -> None:
         loaded.tell(event)
 
-    pipeline = Pipeline(ledger, wire, clock, SystemIds(), dialect, observe)
+    pipeline = Pipeline(
+        kept or ledger,
+        wire,
+        clock,
+        SystemIds(),
+        dialect,
+        observe,
+        exclusive=not config.is_shared,
+        lease_s=config.settings.timers.lease,
+    )
     return Adapter(config, loaded, place, ledger, pipeline)
+
+
+async def opened_ledger(
+    config: Config, clock: SystemClock, parts: AsyncExitStack, read_only: bool = False
+) -> OpenLedger:
+    """The configured ledger, open until ``parts`` are closed.  A new SQLite ledger gets a key of its own; an existing one
+    never does."""
+    from adapter_core.ledger.sealing import create_master_key, read_master_key
+
+    settings = config.settings
+    if not config.is_shared and not config.ledger_path.exists() and not config.master_key_path.exists():
+        config.master_key_path.parent.mkdir(parents=True, exist_ok=True)
+        create_master_key(config.master_key_path)
+    keys = read_master_key(config.master_key_path)
+    if config.is_shared:
+        from adapter_core.ledger.postgres import PostgresLedger
+
+        shared = await PostgresLedger.open(
+            settings.ledger.url, keys, environment=settings.environment, clock=clock, read_only=read_only
+        )
+        parts.push_async_callback(shared.close)
+        return shared
+    from adapter_core.ledger.sqlite import SqliteLedger
+
+    own = SqliteLedger.open(
+        config.ledger_path, keys, environment=settings.environment, clock=clock, read_only=read_only
+    )
+    parts.callback(own.close)
+    return own
+
+
+async def _refuse_if_behind(ledger: OpenLedger, witness: Witness) -> None:
+    """Nothing may leave the house on a ledger that lost its tail.  Raises: LedgerDamaged."""
+    from adapter_core.ledger.witness import behind
+
+    lost = await behind(ledger, witness.read())
+    if lost:
+        raise LedgerDamaged(
+            f"the ledger lacks {len(lost)} entries that its witness has, first of case {lost[0].case_id}: it lost its tail",
+            message_zh="账本比见证文件旧（可能恢复了旧备份），已停止一切收发，请先与医保中心对账",
+        )
 
 
 @asynccontextmanager
@@ -220,27 +292,30 @@ async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adap
     """
     from adapter_core.centre.client import Centre
     from adapter_core.centre.guarded import GuardedWire
-    from adapter_core.ledger.sealing import create_master_key, read_master_key
-    from adapter_core.ledger.sqlite import SqliteLedger
 
     loaded = plugins(config.settings.plugins)
     place = site_place(config, loaded)
-    if not config.ledger_path.exists() and not config.master_key_path.exists():
-        config.master_key_path.parent.mkdir(parents=True, exist_ok=True)
-        create_master_key(config.master_key_path)  # a new ledger gets a key of its own; an existing one never does
-    master = read_master_key(config.master_key_path)
-    endpoint = gateway_endpoint(config)
     clock = SystemClock()
-    ledger = SqliteLedger.open(
-        config.ledger_path, master, environment=config.settings.environment, clock=clock, read_only=read_only
-    )
-    centre = Centre([endpoint])
-    running = assembled(config, loaded, place, ledger, GuardedWire(centre, clock), clock)
-    try:
+    async with AsyncExitStack() as parts:
+        ledger = await opened_ledger(config, clock, parts, read_only)
+        centre = Centre([gateway_endpoint(config)])
+        parts.push_async_callback(centre.aclose)
+        kept: Ledger = ledger
+        witness_file = config.settings.ledger.witness_file
+        if witness_file is not None and not read_only:
+            from adapter_core.ledger.witness import Witness
+            from adapter_core.ledger.witnessed import Witnessed
+
+            witness = parts.enter_context(Witness(config.path(witness_file)))
+            await _refuse_if_behind(ledger, witness)
+            kept = cast("Ledger", Witnessed(ledger, witness))
+        running = assembled(config, loaded, place, ledger, GuardedWire(centre, clock), clock, kept)
+        parts.push_async_callback(running.pipeline.close)
         if not read_only:
-            await running.pipeline.resume(lambda org: place if org == place.org else None)
+            await running.pipeline.resume(running.places)
+            if config.is_shared:
+                scan = asyncio.create_task(
+                    running.pipeline.keep_scanning(running.places, config.settings.timers.lease / 3)
+                )
+                parts.callback(scan.cancel)
         yield running
-    finally:
-        await running.pipeline.close()
-        await centre.aclose()
-        ledger.close()

@@ -31,6 +31,7 @@ class Institution(_Section):
 
 class LedgerSettings(_Section):
     url: str = "sqlite:///ledger.db"
+    witness_file: Path | None = None
     master_key_file: Path = Path("keys/master.key")
 
 
@@ -113,6 +114,8 @@ class Settings(BaseSettings):
     timers: TimerSettings = TimerSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()
     clients: list[ClientSettings] = Field(default_factory=list)
+    on_unknown: Literal["adopt", "reverse"] = "adopt"
+    four_eyes_yuan: int = Field(5000, ge=0)
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
 
@@ -140,10 +143,16 @@ class Config:
 
     @cached_property
     def ledger_path(self) -> Path:
+        """Where the SQLite ledger lies.  Raises: ConfigError for a URL of another kind."""
         url = self.settings.ledger.url
         if not url.startswith("sqlite:///"):
-            raise ConfigError(f"ledger.url: {url.split(':', 1)[0]} is not built yet, only sqlite:///")
+            raise ConfigError("ledger.url must be sqlite:///path or postgresql://…")
         return self.path(Path(url.removeprefix("sqlite:///")))
+
+    @property
+    def is_shared(self) -> bool:
+        """A PostgreSQL ledger, which several replicas may share."""
+        return self.settings.ledger.url.startswith("postgresql://")
 
     @cached_property
     def master_key_path(self) -> Path:

@@ -42,7 +42,6 @@ _LOCK_HEAD = "SELECT seq, hash, seal FROM heads WHERE org = %s FOR UPDATE"
 _FIRST_HEAD = (
     "INSERT INTO heads (org, seq, hash, seal, used_sequence) VALUES (%s, %s, %s, %s, 0) ON CONFLICT (org) DO NOTHING"
 )
-_TOUCH_HEAD = "UPDATE heads SET used_sequence = used_sequence WHERE org = %s"
 _END_BACKENDS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE pid = ANY(%s) AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')"
@@ -146,8 +145,8 @@ class Committer:
         if effort.is_careful:
             for plan in effort.unanswered:
                 if await _has_landed(connection, change, plan):
-                    # Landed here, perhaps not on the standby yet: a commit waits for all of the log before it.
-                    await connection.execute(_TOUCH_HEAD, (change.org,))
+                    # Landed here, perhaps not on the standby yet: the lock makes this a commit too, and one waits for
+                    # all of the log before it.
                     await _end(connection)
                     return plan.head.seq
             facts = StoredFacts(await _answers(connection, questions_of(change)))

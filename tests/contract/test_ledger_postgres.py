@@ -124,17 +124,22 @@ async def test_a_server_that_may_forget_is_refused(url: str, setting: str) -> No
         await open_ledger(url)
 
 
-async def test_a_setting_changed_later_doesnt_loosen_open_connections(url: str, ledger: PostgresLedger) -> None:
-    name = execute(url, "SELECT current_database()")[0][0]
-    execute(url, f"ALTER DATABASE {name} SET synchronous_commit = off")
-    async with ledger._database.connection() as connection:
-        limits = [
-            "synchronous_commit",
-            "lock_timeout",
-            "statement_timeout",
-            "idle_in_transaction_session_timeout",
-        ]
-        found = [(await (await connection.execute(f"SHOW {name}")).fetchone() or ("",))[0] for name in limits]
+async def test_the_sessions_have_limits_and_a_later_setting_doesnt_loosen_them(
+    server: TestServer, ledger: PostgresLedger
+) -> None:
+    server.owned()
+    names = ["synchronous_commit", "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"]
+    await ledger.commit(one_case("c1", "v1"))
+    try:
+        server.execute("ALTER SYSTEM SET synchronous_commit = off")
+        server.execute("SELECT pg_reload_conf()")
+        await until(server.url, "SELECT 1 WHERE current_setting('synchronous_commit') = 'off'")
+        async with ledger._database.connection() as connection:
+            found = [(await (await connection.execute(f"SHOW {name}")).fetchone() or ("",))[0] for name in names]
+    finally:
+        server.execute("ALTER SYSTEM RESET synchronous_commit")
+        server.execute("SELECT pg_reload_conf()")
+    await until(server.url, "SELECT 1 WHERE current_setting('synchronous_commit') = 'on'")
     assert found == ["on", "5s", "10s", "10s"]
 
 
@@ -515,7 +520,10 @@ async def test_a_lost_commit_nobody_can_ask_about_is_told_as_undecided(url: str,
         assert found.owner == "r1"
 
 
-async def test_a_commit_the_standby_didnt_confirm_is_not_acknowledged(server: TestServer, url: str) -> None:
+@pytest.mark.parametrize("ended_by", ["deadline", "administrator"])
+async def test_a_commit_the_standby_didnt_confirm_is_not_acknowledged(
+    server: TestServer, url: str, ended_by: str
+) -> None:
     server.owned()
     async with await open_ledger(url, patience_s=0.2) as ledger:
         await ledger.commit(one_case("c1", "v1"))
@@ -523,8 +531,16 @@ async def test_a_commit_the_standby_didnt_confirm_is_not_acknowledged(server: Te
             server.execute("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
             server.execute("SELECT pg_reload_conf()")
             await until(url, "SELECT 1 WHERE current_setting('synchronous_standby_names') = 'absent'")
+            waiting = asyncio.ensure_future(ledger.commit(one_case("c2", "v2")))
+            if ended_by == "administrator":
+                # The server says COMMIT then, as if all were well, and only warns.
+                cancel = (
+                    "SELECT 1 FROM pg_stat_activity "
+                    "WHERE CASE WHEN wait_event = 'SyncRep' THEN pg_cancel_backend(pid) ELSE false END"
+                )
+                await until(url, cancel)
             with pytest.raises(LedgerUnavailable) as waited:
-                await ledger.commit(one_case("c2", "v2"))
+                await waiting
             assert waited.value.code == "LEDGER_UNDECIDED"
         finally:
             server.execute("ALTER SYSTEM RESET synchronous_standby_names")

@@ -103,9 +103,7 @@ def test_replaying_the_fired_faults_is_the_same_day() -> None:
 
 # -- what the core must not use, or the simulation would not be the core
 
-FORBIDDEN_MODULES = frozenset(
-    {"time", "random", "secrets", "uuid", "threading", "socket", "os", "concurrent", "gc"}
-)
+FORBIDDEN_MODULES = frozenset({"time", "random", "secrets", "uuid", "threading", "socket", "os", "concurrent", "gc"})
 FORBIDDEN_CALLS = frozenset(
     {"now", "today", "utcnow", "to_thread", "run_in_executor", "as_completed", "suppress", "id", "hash"}
 )

@@ -10,20 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import Any
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.place import Place
-from adapter_core.testing.simtest.centre import Centre
+from adapter_core.settlement.records import Case
+from adapter_core.settlement.verdicts import OperatorDecision
+from adapter_core.testing.simtest.centre import Answer, Asked, Centre
 from adapter_core.testing.simtest.checker import Checker
 from adapter_core.testing.simtest.disk import Store
 from adapter_core.testing.simtest.faults import Address, Faults
 from adapter_core.testing.simtest.his import GONE, Cashier
-from adapter_core.testing.simtest.lanes import LANES, SITE, policy_of
+from adapter_core.testing.simtest.lanes import LANES, SITE, policy_of, shown_result
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.network import Network
-from adapter_core.testing.simtest.plan import Plan, plan_of
-from adapter_core.testing.simtest.replica import EXPECTED, SCAN_S, SHARED, Replica
+from adapter_core.testing.simtest.plan import MORNING, Plan, plan_of
+from adapter_core.testing.simtest.replica import EXPECTED, SCAN_S, Replica
 from adapter_core.testing.simtest.world import Violation, World
 
 TICK_S = 15.0
@@ -85,7 +86,7 @@ class Day:
 
     def __init__(self, plan: Plan, only: frozenset[Address] | None, traced: bool) -> None:
         self.plan = plan
-        self.exclusive = plan.replicas == 1 or not SHARED
+        self.exclusive = plan.replicas == 1
         self.random = Random(plan.seed ^ 0xDA4)
         self.faults = Faults(plan.seed, plan.rates, only)
         self.world = World(plan.seed, self.faults, plan.began, traced=traced)
@@ -93,6 +94,7 @@ class Day:
         self.checker = Checker(self.world)
         self.store = Store(exclusive=self.exclusive)
         self.store.on_landing = self.checker.landed
+        self.checker.may_freeze = self._may_freeze
         self.centre = self._centre()
         lane = LANES[plan.lane]
         self.network = Network(
@@ -105,9 +107,8 @@ class Day:
             repeats=plan.capabilities.may_repeat,
         )
         policy = policy_of(plan.temperament)
-        further: dict[str, Any] = {"on_unknown": plan.on_unknown} if SHARED else {}
-        place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers, **further)
-        self.replicas = [self._replica(number, place) for number in range(plan.replicas if SHARED else 1)]
+        place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers, on_unknown=plan.on_unknown)
+        self.replicas = [self._replica(number, place) for number in range(plan.replicas)]
         self.cashiers = [self._cashier(number) for number in range(plan.visits)]
 
     def _centre(self) -> Centre:
@@ -134,6 +135,17 @@ class Day:
         seed = self.plan.seed * 7 + number
         amount = Decimal(100 + seed % 900) + Decimal(seed % 100) / 100
         return Cashier(self.world, self, Random(seed), self.plan.habits, f"V{number}", f"E{number}", psn_no, amount)
+
+    def _may_freeze(self, case: Case) -> bool:
+        """Whether evidence may be out of reach here: nothing to ask and nothing that proves, or another day by some clock."""
+        can = self.plan.capabilities
+        if self.plan.began != MORNING or any(point == "clock.jump" for point, _ in self.faults.fired):
+            return True
+        if can.query_after_unknown == "by_visit":
+            return False
+        if case.purpose == "void":
+            return can.query_after_unknown == "none"
+        return can.reverse_ok == "nothing"
 
     # -- running
 
@@ -167,6 +179,8 @@ class Day:
             self.checker.none_stuck(healed, self._bound())
             if world.now > healed + HIS_ENDS_S:
                 world.violate("I25", "the HIS never came to an end")
+        self.checker.at_rest()
+        await self._a_person_decides(healed)
         await self._answers_again()
         self.checker.at_rest()
         world.loop.stop()
@@ -223,6 +237,32 @@ class Day:
         await self.world.pause(5.0)
         for cashier in self.cashiers:
             await cashier.last_answers()
+
+    async def _a_person_decides(self, healed: float) -> None:
+        """E5: an operator with the centre's own word decides every frozen case; some ask for another look first."""
+        replica = next((one for one in self.replicas if one.ready and not one.node.dead), None)
+        frozen = [case for case in self.checker.cases.values() if str(case.state) == "FROZEN"]
+        if replica is None or not frozen:
+            return
+        for case in frozen:
+            if any(one.burnt and one.standing for one in self.checker.by_case.get(case.case_id, [])):
+                continue  # never adopted (I11): it is refunded at the agency's counter, outside every system
+            decision = self._true_decision(case)
+            task = self.world.loop.create_task(replica.decide(case, decision), context=replica.node.context)
+            while not task.done():
+                await self.world.pause(1.0)
+        while not self._at_rest():
+            await self.world.pause(TICK_S)
+            self.checker.none_stuck(healed, self._bound())
+
+    def _true_decision(self, case: Case) -> OperatorDecision:
+        standing = next((one.standing for one in self.checker.by_case.get(case.case_id, []) if one.standing), None)
+        if self.random.random() < 0.3:
+            return OperatorDecision("recheck", "测试甲", "再核", "0" * 64)
+        if standing is None:
+            return OperatorDecision("not_applied", "测试甲", "中心书面答复：无此结算", "0" * 64, "测试乙")
+        result = shown_result(Asked("5203", ""), Answer("ok", shown=standing, sign=-1 if case.purpose == "void" else 1))
+        return OperatorDecision("settled", "测试甲", "中心书面答复：结算有效", "0" * 64, "测试乙", result)
 
     # -- asking
 

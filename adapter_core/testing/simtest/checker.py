@@ -6,7 +6,6 @@ It sees what the core can't: which messages are under way, and what truly stands
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,8 @@ EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
 
 @dataclass(slots=True)
 class Message:
-    """One money msgid.  under_way: it left and no copy of it has arrived; standing: what it made, while that stands."""
+    """One money msgid.  under_way: it left and no copy of it has arrived; standing: what it made, while that stands;
+    too_late: the centre takes no reversal of it any more."""
 
     call: CallRecord
     visit_key: str
@@ -41,6 +41,7 @@ class Message:
     under_way: bool = False
     standing: Settlement | None = None
     burnt: bool = False
+    too_late: bool = False
 
     @property
     def may_stand(self) -> bool:
@@ -58,7 +59,7 @@ class Checker:
         self._bodies: dict[tuple[str, str], str] = {}
         self._open_since: dict[str, float] = {}
         self._landings = 0
-        self.frozen_why: Counter[str] = Counter()
+        self.may_freeze: Callable[[Case], bool] = lambda case: True
 
     # -- the ledger
 
@@ -129,8 +130,9 @@ class Checker:
             self._closing(new, state)
         if was in IN_DOUBT and state not in IN_DOUBT and state != "FROZEN":
             self._evidenced(new, events)
-        if state == "FROZEN":
-            self.frozen_why[str(new.data.get("frozen_because", ""))] += 1
+        if state == "FROZEN" and not self.may_freeze(new):
+            why = new.data.get("frozen_because", "")
+            self._world.violate("I25", f"{new.purpose} {new.key} is left to a person without need: {why}")
         if state == "SETTLED":
             self._standing(new, "settlement")
         elif state == "VOIDED" and new.purpose == "void":
@@ -242,6 +244,11 @@ class Checker:
         if message is not None:
             message.under_way = False
 
+    def too_late(self, msgid: str) -> None:
+        """The centre's day for reversing it is over: without a query only a person or the files can help."""
+        if msgid in self.messages:
+            self.messages[msgid].too_late = True
+
     # -- the centre
 
     def effective(self, made: Settlement, kind: str) -> None:
@@ -315,7 +322,9 @@ class Checker:
         for case in self.cases.values():
             since = max(healed, self._open_since.get(case.case_id, 0.0))
             if str(case.state) in OPEN and self._world.now > since + bound and not self._waits_for_a_person(case):
-                self._world.violate("I25", f"{case.purpose} {case.key} is {case.state} for {self._world.now - since:.0f} s")
+                self._world.violate(
+                    "I25", f"{case.purpose} {case.key} is {case.state} for {self._world.now - since:.0f} s"
+                )
 
     def at_rest(self) -> None:
         """Quiescence: I1, I2."""
@@ -334,7 +343,9 @@ class Checker:
                 self._world.violate("I2", f"{case.key} is SETTLED at the end, nothing of it stands")
 
     def _waits_for_a_person(self, case: Case) -> bool:
-        """A settlement whose refund is frozen waits with it."""
+        """A settlement whose refund is frozen waits with it; so does what can be reversed no more."""
+        if any(message.too_late for message in self.by_case.get(case.case_id, [])):
+            return True
         refunds = [one for one in self.cases.values() if one.target_case_id == case.case_id]
         return str(case.state) == "VOIDING" and any(str(one.state) == "FROZEN" for one in refunds)
 

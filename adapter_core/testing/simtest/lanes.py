@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -56,8 +55,7 @@ def policy_of(temperament: Temperament) -> Policy:
     named: dict[str, Any] = {"absent_texts": (NOTHING_FOUND,)} if temperament.empty_query_refuses else {}
     if temperament.reverse_missing == "error":
         named["reverse_missing_texts"] = (NO_ORIGINAL,)
-    known = {field.name for field in fields(Policy)}
-    return Policy(**{name: texts for name, texts in named.items() if name in known})
+    return Policy(**named)
 
 
 def shown_result(asked: Asked, answer: Answer) -> dict[str, Any]:

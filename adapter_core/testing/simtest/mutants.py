@@ -15,15 +15,16 @@ from adapter_core.ledger import conflicts
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.province.policy import Policy
 from adapter_core.settlement import concluding, judge, reception, resolution
-from adapter_core.settlement.calls import CallRecord, Caller, Context
+from adapter_core.settlement.calls import Caller, CallRecord, Context
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.ports import Conflict
-from adapter_core.settlement.records import Case, Change
+from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.states import Result, State
-from adapter_core.testing.simtest.case import Day, Result as DayResult, run_case
+from adapter_core.testing.simtest.case import Day, run_case
+from adapter_core.testing.simtest.case import Result as DayResult
 from adapter_core.testing.simtest.centre import ALREADY, UNLISTED
 from adapter_core.testing.simtest.disk import SimLedger, label_of
 from adapter_core.testing.simtest.lanes import CheapGateway

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from adapter_core.testing.simtest.centre import CHANGING, DEFINITE, MONEY, Answer, Asked, Centre
+from adapter_core.testing.simtest.centre import CHANGING, DEFINITE, MONEY, OUT_OF_WINDOW, Answer, Asked, Centre
 from adapter_core.testing.simtest.checker import Checker
 from adapter_core.testing.simtest.lanes import Lane
 from adapter_core.testing.simtest.loop import Node
@@ -44,6 +44,8 @@ class Network:
             self.checker.arrived(asked.msgid)
         answer = self.centre.answer(asked)
         self.world.note(lambda: f"centre {asked.infno} {asked.msgid[-6:]} -> {answer.kind} {answer.text}")
+        if answer.text == OUT_OF_WINDOW:
+            self.checker.too_late(asked.omsgid)
         if reply is not None:
             reply(self.lane.write(asked, answer))
 

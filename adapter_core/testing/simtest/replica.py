@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
@@ -13,6 +12,8 @@ from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.national_dialect import NationalDialect
 from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.place import Place
+from adapter_core.settlement.records import Case
+from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.testing.simtest.checker import Checker, words_of
 from adapter_core.testing.simtest.disk import SimLedger, Store
 from adapter_core.testing.simtest.his import GONE
@@ -20,9 +21,6 @@ from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.network import Network, SimWire
 from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import AdapterError, LedgerUnavailable
-
-SHARED = "instance" in inspect.signature(Pipeline.__init__).parameters
-"""Whether this core knows several replicas on one ledger."""
 
 SCAN_S = 10.0
 EXPECTED = (AdapterError,)
@@ -102,15 +100,23 @@ class Replica:
         wire = SimWire(self._network, node)
         national = self._network.lane.name == "national"
         dialects = (lambda name: self.dialect) if national else (lambda name: None)
-        named: dict[str, Any] = {"instance": node.name, "exclusive": self.exclusive, "lease_s": self.lease_s} if SHARED else {}
         random = SimRandom(self._seed * 1009 + self.number * 31 + self._incarnation)
-        pipeline = Pipeline(ledger, wire, self.clock, random, dialects, **named)
+        pipeline = Pipeline(
+            ledger,
+            wire,
+            self.clock,
+            random,
+            dialects,
+            instance=node.name,
+            exclusive=self.exclusive,
+            lease_s=self.lease_s,
+        )
         await pipeline.resume(lambda org: self.place)
         self.pipeline = pipeline
         self.ready = True
         self.world.note(lambda: f"{node.name} ready")
-        while SHARED and not self.exclusive:
-            await self.world.pause(float(getattr(self.place.timers, "scan", SCAN_S)))
+        while not self.exclusive:
+            await self.world.pause(SCAN_S)
             await self._scanned(pipeline)
 
     async def _scanned(self, pipeline: Pipeline) -> None:
@@ -144,6 +150,15 @@ class Replica:
             return GONE
         self._told(operation, outcome, asked_at)
         return outcome.state
+
+    async def decide(self, case: Case, decision: OperatorDecision) -> None:
+        """An operator's decision, carried out on this node."""
+        assert self.pipeline is not None
+        try:
+            await self.pipeline.decide(self.place, case, decision)
+        except EXPECTED as error:
+            self.world.count(f"decision refused {error.code}")
+            self.world.violate("E5", f"{decision.outcome} for {case.key} was refused: {error}")
 
     def _told(self, operation: Operation, outcome: Outcome, asked_at: int) -> None:
         void = operation.keys.get("void")

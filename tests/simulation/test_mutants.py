@@ -1,0 +1,36 @@
+"""Faults put into the core on purpose must be caught: the proof that the simulation has teeth (`simulation.md` §8).
+
+Every mutant gets a share of its limit here; SIMTEST_MUTANTS=full gives each its whole one.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from adapter_core.testing.simtest.case import run_case
+from adapter_core.testing.simtest.mutants import MUTANTS, Mutant, alive, hunt
+
+SHARE = 600
+FULL = os.environ.get("SIMTEST_MUTANTS") == "full"
+SLOW = "takes more days than a test run has"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_dies(mutant: Mutant) -> None:
+    if mutant.limit > SHARE and not FULL:
+        pytest.skip(SLOW)
+    days, result = hunt(mutant)
+    assert result is not None, f"{mutant.name} lived through {days} days"
+    assert result.violation is not None
+    assert result.violation.invariant in mutant.dies_by, f"after {days} days by {result.violation}"
+
+
+def test_the_core_is_whole_again_after_a_mutant() -> None:
+    mutant = next(one for one in MUTANTS if one.name == "timeout = NOT_SENT")
+    days, result = hunt(mutant)
+    assert result is not None
+    with alive(mutant):
+        assert run_case(days).violation is not None
+    assert run_case(days).violation is None
