@@ -22,6 +22,7 @@ PAGE = ROOT / "docs" / "reference" / "third-party.md"
 OURSELVES = "his-adapter (pyproject.toml)"
 
 REASONS = {
+    "alembic": "migrations of the ledger's schema",
     "cryptography": "SM3, SM4, sealing of personal data in the ledger, TLS",
     "httptools": "strict HTTP/1.1 parsing of what a centre answers, on our own transport",
     "httpx": "HTTP client towards the centres",
@@ -29,10 +30,8 @@ REASONS = {
     "msgspec": "JSON of national messages with exact decimals",
     "pluggy": "hooks through which province plugins register",
     "pydantic-settings": "configuration from TOML and environment",
-    "python-stdnum": "checks of identity numbers; used unmodified, as its licence asks",
     "rich": "tables and progress in the terminal",
     "sqlalchemy": "the ledger's SQL for SQLite and PostgreSQL",
-    "structlog": "structured logs",
     "tenacity": "bounded repeats of reading calls",
     "typer": "the command line",
     "tzdata": "China's time zone on Windows",
@@ -40,7 +39,7 @@ REASONS = {
 }
 
 # Read in the package's own licence file: its metadata is silent, vague, or only installed on another platform.
-LICENCES_READ = {"colorama": "BSD-3-Clause", "isodate": "BSD-3-Clause", "python-stdnum": "LGPL-2.1-or-later"}
+LICENCES_READ = {"colorama": "BSD-3-Clause", "isodate": "BSD-3-Clause"}
 
 SPDX = {
     "Apache 2.0": "Apache-2.0",
