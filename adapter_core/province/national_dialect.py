@@ -25,7 +25,7 @@ INTENTS = {
     "identify": "读取人员信息",
     "query": "查询",
 }
-KEYS = {"encounter_key": "encounter", "visit_key": "visit", "settle_key": "settle", "void_key": "void"}
+KEYS = {"encounter_key": "encounter", "visit_key": "visit", "settle_key": "settle", "void_key": "void", "supersedes": "supersedes"}
 RECORDS = ("person", "visit", "settle")
 LISTS = {"diagnoses": "diagnoses", "fees": "fees"}
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt", "balc")
@@ -88,6 +88,7 @@ class NationalDialect:
 
     def encode_reply(self, asked: Operation, outcome: Outcome) -> Frame:
         result = outcome.content.get("result", {})
+        about = outcome.content.get("case", {})
         answer: dict[str, Any] = {
             "settle_key": asked.keys.get("settle", ""),
             "visit_key": asked.keys.get("visit", ""),
@@ -99,6 +100,9 @@ class NationalDialect:
             "setl_id": result.get("setl_id", ""),
             "mdtrt_id": outcome.content.get("visit", {}).get("mdtrt_id", ""),
             "psn_no": outcome.content.get("person", {}).get("psn_no", ""),
+            "case_id": about.get("case_id", ""),
+            "closed_by": about.get("closed_by") or None,
+            "changed_from_quote": about.get("changed_from_quote", False),
             "amounts": {name: _money(result[name]) for name in AMOUNTS if name in result},
             "setlinfo": result,
             "setldetail": outcome.content.get("funds", []),

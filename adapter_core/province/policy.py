@@ -73,6 +73,7 @@ class Policy:
     absent_texts: words by which this centre's 5203 refuses because there is no such settlement; without them only an empty OK
     reply says so.
     reverse_missing_texts: words by which 2601 says that there is no such original (used only with ``reverse_missing: error``).
+    sign_in_texts: words by which a call is refused before it is processed because its ``sign_no`` is not valid: definite.
     reversible: call numbers 2601 may name (`reliability.md` §2; A-variants are not on the default list).
     """
 
@@ -81,6 +82,7 @@ class Policy:
     narrowed: frozenset[str] = frozenset()
     absent_texts: tuple[str, ...] = ()
     reverse_missing_texts: tuple[str, ...] = ()
+    sign_in_texts: tuple[str, ...] = ("签到编号无效", "未签到")
     reversible: frozenset[str] = frozenset({"2102", "2103", "2207", "2208", "2304", "2305", "2401"})
 
     def __post_init__(self) -> None:

@@ -98,6 +98,16 @@ def plain(state: str, code: str, message_zh: str, content: Content | None = None
     return Outcome(state, code, message_zh, content or {}, {}, NEXT.get(state, ()))
 
 
+def case_facts(case: Case) -> dict[str, Any]:
+    """What an answer says of the case itself: its id, the evidence that closed a doubt, whether the split moved since the quote."""
+    return {
+        "case_id": case.case_id,
+        "work_order": work_order(case),
+        "closed_by": case.data.get("closed_by", ""),
+        "changed_from_quote": bool(case.data.get("changed_from_quote")),
+    }
+
+
 def standing_outcome(case: Case) -> Outcome:
     """What a case is told as it stands: the stored answer, or the waiting one for a case that is not decided."""
     state = told_state(case)
@@ -118,7 +128,7 @@ def standing_outcome(case: Case) -> Outcome:
         "REVERSED": "已冲正：医保中心已没有这笔结算，可重新结算或改自费",
         "NOT_SENT": "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试",
     }.get(state, f"当前状态 {state}，工单号 {order}")
-    return Outcome(state, state, text, {}, {}, NEXT.get(state, ()))
+    return Outcome(state, state, text, {"case": case_facts(case)}, {}, NEXT.get(state, ()))
 
 
 def in_their_form(dialect: Dialect, asked: Operation, outcome: Outcome) -> Frame:

@@ -13,6 +13,9 @@ from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
 from adapter_core.values.frames import Frame
 
+SIGN_IN_INVALID = "SIGN_IN_INVALID"
+"""A call refused before it was processed: sign in again, a new msgid, the same case, once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -51,6 +54,8 @@ def _judged(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
 def _refused(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
     reason = gateway.policy.reason_of(reply.text)
     verdict = Verdict(Result.REJECTED, reply.code, reply.text, reason)
+    if any(text in reply.text for text in gateway.policy.sign_in_texts) and call.kind_class != "session":
+        return Verdict(Result.REJECTED, SIGN_IN_INVALID, reply.text, reason)
     unknown = Verdict(Result.UNKNOWN, reply.code, reply.text, reason)
     if call.kind_class == "N":
         stage = "refund" if call.step.endswith("void") else "settle"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter_core.province.dialect import Dialect
@@ -14,7 +14,7 @@ from adapter_core.settlement.calls import Called, Caller, Context, call_from, fr
 from adapter_core.settlement.chain import Chain, StepStopped
 from adapter_core.settlement.concluding import Concluding
 from adapter_core.settlement.decisions import move
-from adapter_core.settlement.judge import Verdict, judge
+from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict, judge
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.place import Place
@@ -57,7 +57,7 @@ class Paying:
         self._sessions = sessions
         self._ownership = ownership
         self._concluding = Concluding(ledger, caller, teller)
-        self._resolver = Resolver(ledger, caller, clock, random, ownership)
+        self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions)
         self._lanes = Lanes()
         """One bill of an encounter prepares at a time: they share its registration."""
 
@@ -121,8 +121,7 @@ class Paying:
         assert goal is not None
         try:
             async with self._lanes.lane(case.encounter_id):
-                context = await self._sessions.signed_in(await self._context(context.place, case))
-                context = await self._chain.run(context, route.path(case.kind, goal), goal)
+                context = await self._chained(context.place, case, route.path(case.kind, goal), goal)
         except StepStopped as stopped:
             await self._stop(context, stopped)
             return
@@ -156,6 +155,17 @@ class Paying:
         )
         event = self._teller.event("PREPARED", context, {"quoted": quoted.as_fen()})
         await self._teller.commit(Change(case.org, events=(event,), cases=(ready,), search=self._search(context)))
+
+    async def _chained(self, place: Place, case: Case, steps: Sequence[Step], goal: Step) -> Context:
+        """The chain up to the trial; a session the centre no longer knows is renewed once."""
+        context = await self._sessions.signed_in(await self._context(place, case))
+        try:
+            return await self._chain.run(context, steps, goal)
+        except StepStopped as stopped:
+            if stopped.verdict.code != SIGN_IN_INVALID:
+                raise
+            await self._sessions.forget(context)
+        return await self._chain.run(await self._sessions.signed_in(await self._context(place, case)), steps, goal)
 
     async def _quote_changed(self, context: Context, operation: Operation, before: Mapping[str, int]) -> None:
         """An old quote was tried again and the centre splits it otherwise: the patient decides anew."""
@@ -256,20 +266,27 @@ class Paying:
                 context, move(case, State.QUOTED, self._teller.now()), "QUOTED", content, operation
             )
             return
-        try:
-            context = await self._sessions.signed_in(context)  # of today: a quote or a settlement may be older
-        except StepStopped as stopped:
-            await self._stop(context, stopped)
-            return
-        step = self._money_step(context)
-        sending = move(case, State.SENDING, self._teller.now())
-        try:
-            called = await self._caller.send(
-                step, context, view(context.encounter, context.bill), Change(case.org, cases=(sending,))
-            )
-        except TranslationError as error:  # nothing was journalled and nothing sent
-            await self._refuse(context, error.code, error.message_zh)
-            return
+        for sign_again in (True, False):
+            try:
+                context = await self._sessions.signed_in(context)  # of today: a quote or a settlement may be older
+            except StepStopped as stopped:
+                await self._stop(context, stopped)
+                return
+            sending = move(case, State.SENDING, self._teller.now())
+            step = self._money_step(context)
+            content = view(context.encounter, context.bill)
+            try:
+                called = await self._caller.send(step, context, content, Change(case.org, cases=(sending,)))
+            except TranslationError as error:  # nothing was journalled and nothing sent
+                await self._refuse(context, error.code, error.message_zh)
+                return
+            if called.verdict.code != SIGN_IN_INVALID or not sign_again:
+                break
+            # refused before it was processed: a new session and a new msgid, the same case, once
+            record, event = self._caller.outcome(context, called)
+            case = move(sending, State.READY, self._teller.now())
+            await self._teller.commit(Change(case.org, events=(event,), calls=(record,), cases=(case,)))
+            await self._sessions.forget(context)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
 
     def _money_step(self, context: Context) -> Step:

@@ -63,8 +63,8 @@ class Pipeline:
         self._caller = Caller(ledger, wire, clock, random)
         self._chain = Chain(ledger, self._caller)
         self._ownership = Ownership(ledger, clock, instance or random.token(), lease_s, exclusive)
-        self._reception = Reception(ledger, clock, random, self._ownership.instance)
         self._teller = Teller(ledger, clock, dialects, observer)
+        self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit)
         self._sessions = Sessions(ledger, self._caller, clock)
         self._paying = Paying(
             ledger,
@@ -180,7 +180,7 @@ class Pipeline:
             context, change = self._reception.admitted(place, dialect, operation, found)
             steps = place.gateway.route.path(operation.kind, goal)
             refuse_faults(operation, context.bill, plan_faults(context, steps))
-            await self._ledger.commit(change)
+            await self._teller.commit(change)
             try:
                 context = await self._chain.run(await self._sessions.signed_in(context), steps, goal)
             except StepStopped as stopped:
@@ -210,7 +210,7 @@ class Pipeline:
     async def _cancel(self, case: Case) -> Outcome:
         outcome, change = self._reception.cancelled(case)
         if change is not None:
-            await self._ledger.commit(change)
+            await self._teller.commit(change)
         return outcome
 
     def _run(self, place: Place, case: Case, operation: Operation) -> asyncio.Task[None]:

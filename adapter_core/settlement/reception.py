@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,8 +35,13 @@ class Found:
 
 
 class Reception:
-    def __init__(self, ledger: Ledger, clock: Clock, random: Random, owner: str) -> None:
+    """owner: this process's own name; commit: writes a change and tells the observers."""
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, random: Random, owner: str, commit: Callable[[Change], Awaitable[None]]
+    ) -> None:
         self._owner = owner
+        self._commit = commit
         self._ledger = ledger
         self._clock = clock
         self._random = random
@@ -223,9 +229,7 @@ class Reception:
         _, bill = undo_step(goal, encounter, bill)
         again = move(case, State.PREPARING, iso(self._clock.wall()), owner=self._owner, epoch=case.epoch + 1)
         bills = (replace(bill, version=bill.version + 1),)
-        await self._ledger.commit(
-            Change(place.org, cases=(again,), bills=bills, events=(self._event("RETRIED", again),))
-        )
+        await self._commit(Change(place.org, cases=(again,), bills=bills, events=(self._event("RETRIED", again),)))
         return again
 
     async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
@@ -240,7 +244,7 @@ class Reception:
         if age_s > place.timers.quote_ttl:
             _, change = self.cancelled(case)
             assert change is not None
-            await self._ledger.commit(change)
+            await self._commit(change)
             raise Refused(
                 f"quoted {age_s:.0f} s ago",
                 code="QUOTE_EXPIRED",
@@ -251,7 +255,7 @@ class Reception:
         if operation.verb == "quote" and operation.key_repeats:
             _, change = self.cancelled(case)
             assert change is not None
-            await self._ledger.commit(change)
+            await self._commit(change)
             return await self.open_case(place, dialect, operation)
         if operation.verb == "quote" or not unchanged:
             raise Refused(
@@ -274,7 +278,7 @@ class Reception:
             aliases=self._case_aliases(place, operation, wanted),
             events=(self._event("SETTLE_ASKED", wanted, {"keys": dict(operation.keys)}),),
         )
-        await self._ledger.commit(change)
+        await self._commit(change)
         return wanted
 
     def _case_aliases(self, place: Place, operation: Operation, case: Case) -> tuple[Alias, ...]:
@@ -314,7 +318,7 @@ class Reception:
             data={"intent": operation.verb, "asked": asked_hash(operation), "message": operation.message},
         )
         accepted = self._event("ACCEPTED", case, {"operation": operation_data(operation)})
-        await self._ledger.commit(replace(change, cases=(*change.cases, case), events=(accepted,)))
+        await self._commit(replace(change, cases=(*change.cases, case), events=(accepted,)))
         return case
 
     async def _unheld(self, place: Place, operation: Operation, found: Found) -> Found:
@@ -327,10 +331,11 @@ class Reception:
             return found
         replaced = operation.verb == "quote" and not operation.keys.get("visit")
         expired = self._age_s(holder) > place.timers.quote_ttl
-        if holder.state is State.QUOTED and (replaced or expired):
+        named = operation.keys.get("supersedes") == holder.key
+        if holder.state is State.QUOTED and (replaced or expired or named):
             outcome, change = self.cancelled(holder)
             assert change is not None and outcome.state == "CANCELLED"
-            await self._ledger.commit(change)
+            await self._commit(change)
             return found
         raise _visit_held(holder)
 
@@ -394,7 +399,7 @@ class Reception:
             if value == operation.keys.get("void")
         )
         change = Change(place.org, events=(accepted,), cases=(void, move(target, State.VOIDING, at)), aliases=aliases)
-        await self._ledger.commit(change)
+        await self._commit(change)
         return void
 
     async def _void_key(self, place: Place, operation: Operation, target: Case) -> tuple[str, Case | None]:
@@ -416,7 +421,7 @@ class Reception:
         at = iso(self._clock.wall())
         again = move(void, State.READY, at, owner=self._owner, epoch=void.epoch + 1)
         events = (self._event("RETRIED", again),)
-        await self._ledger.commit(Change(void.org, events=events, cases=(again, move(target, State.VOIDING, at))))
+        await self._commit(Change(void.org, events=events, cases=(again, move(target, State.VOIDING, at))))
         return again
 
     async def _void_of(self, target: Case) -> Case:

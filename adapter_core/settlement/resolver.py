@@ -10,11 +10,14 @@ from typing import Any
 
 from adapter_core.province.messages import Call
 from adapter_core.settlement.calls import Caller, Context
+from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.decisions import Finding, finding, move
+from adapter_core.settlement.judge import SIGN_IN_INVALID
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import CallRecord, Case, Change, Event
 from adapter_core.settlement.resolution import Doubt, Reversal, asked, next_move, pause_after, reversed_once
+from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
 from adapter_core.values.content import Content
@@ -38,12 +41,21 @@ class Resolver:
     """Restarting only makes it wait longer, never shorter: quiet periods run on this process's own monotonic clock from the
     moment it first had the doubt, which is never before the intent's gate opened."""
 
-    def __init__(self, ledger: Ledger, caller: Caller, clock: Clock, random: Random, ownership: Ownership) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        caller: Caller,
+        clock: Clock,
+        random: Random,
+        ownership: Ownership,
+        sessions: Sessions,
+    ) -> None:
         self._ledger = ledger
         self._caller = caller
         self._clock = clock
         self._random = random
         self._ownership = ownership
+        self._sessions = sessions
         self._first_read: dict[str, float] = {}
 
     async def evidence(
@@ -161,14 +173,23 @@ class Resolver:
         return True
 
     async def _ask(self, context: Context, call: Call) -> Finding:
-        route = context.place.gateway.route
-        ask = route.steps[route.steps[call.step].ask]
-        called = await self._caller.read(
-            ask, context, {**view(context.encounter, context.bill), **call.content}, resolving=True
-        )
         gateway = context.place.gateway
+        ask = gateway.route.steps[gateway.route.steps[call.step].ask]
+        content = await self._of_today(context, call)
+        called = await self._caller.read(ask, context, content, resolving=True)
+        if called.verdict.code == SIGN_IN_INVALID:
+            await self._sessions.forget(context)
         outside = gateway.capabilities.shared_account_outside
         return finding(_case(context), call.msgid, call.content, called.verdict, gateway.policy, outside)
+
+    async def _of_today(self, context: Context, call: Call) -> Content:
+        """The doubted call's content under today's session: a doubt may outlive the day it began in."""
+        content = {**view(context.encounter, context.bill), **call.content}
+        try:
+            signed = await self._sessions.signed_in(context)
+        except StepStopped:
+            return content  # the centre takes no sign-in now: ask all the same
+        return {**content, "env": {**content.get("env", {}), **signed.encounter.content.get("env", {})}}
 
     async def _reverse(self, context: Context, call: Call, record: CallRecord) -> Reversal | None:
         """One 2601.  Its intent burns the msgid and moves the case to REVERSING in the same transaction."""
@@ -181,7 +202,8 @@ class Resolver:
         )
         burnt = () if record.burnt else (replace(record, burnt=True, version=record.version + 1),)
         reversing = move(case, State.REVERSING, now)
-        content = {**call.content, "original": {"omsgid": call.msgid, "oinfno": call.message}}
+        today = await self._of_today(context, call)
+        content = {**today, "original": {"omsgid": call.msgid, "oinfno": call.message}}
         change = Change(case.org, events=(intent,), calls=burnt, cases=(reversing,))
         sent_at = self._clock.mono()
         try:

@@ -27,7 +27,7 @@ class Sessions:
         if place.gateway.capabilities.sign_in != "operator_day":
             return context
         known = await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context))
-        if known is not None:
+        if known is not None and known.note:
             return self._with_sign_no(context, known.note)
         step = place.gateway.route.steps["sign"]
         content = view(context.encounter, context.bill)
@@ -43,12 +43,16 @@ class Sessions:
     async def remember(self, context: Context, environment: Mapping[str, Any]) -> None:
         place = context.place
         sign_no = str(environment.get("sign_no", ""))
-        if (
-            sign_no
-            and await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context)) is None
-        ):
+        known = await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context))
+        if sign_no and (known is None or not known.note):
             alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note=sign_no)
             await self._ledger.commit(Change(place.org, aliases=(alias,)))
+
+    async def forget(self, context: Context) -> None:
+        """The centre no longer knows today's ``sign_no``: the next call signs in anew."""
+        place = context.place
+        alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note="")
+        await self._ledger.commit(Change(place.org, aliases=(alias,)))
 
     def _session(self, context: Context) -> str:
         operator = context.encounter.content.get("env", {}).get("opter", "")

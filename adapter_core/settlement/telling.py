@@ -56,6 +56,7 @@ class Teller:
     async def tell(self, context: Context, case: Case, outcome: Outcome, change: Change | None = None) -> None:
         """J7: what the HIS is about to be answered is durable before it is answered."""
         base = change or Change(case.org)
+        outcome = replace(outcome, content={**outcome.content, "case": answers.case_facts(case)})
         told = replace(case, told=answers.outcome_data(outcome))
         event = self.event(
             "TOLD", context, {"state": outcome.state, "code": outcome.code, "message_zh": outcome.message_zh}

@@ -19,6 +19,7 @@ from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.place import Place, Timers
 from adapter_core.settlement.records import Bill, CallRecord, Case, Encounter
 from adapter_core.settlement.resolver import Evidence, Resolver
+from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.states import Result, State
 from adapter_core.values.moments import iso
 
@@ -87,7 +88,8 @@ async def evidence(
     )  # fmt: skip
     centre = Centre(clock, *script)
     ownership = Ownership(None, clock, "me", 45.0, exclusive=True)  # type: ignore[arg-type]
-    resolver = Resolver(None, centre, clock, Middle(), ownership)  # type: ignore[arg-type]
+    sessions = Sessions(None, centre, clock)  # type: ignore[arg-type]
+    resolver = Resolver(None, centre, clock, Middle(), ownership, sessions)  # type: ignore[arg-type]
     record = CallRecord("r", "H", "MSG1", "pay", "2207", "N", not_after=iso(clock.wall()))
 
     async def refresh() -> tuple[Context, CallRecord]:

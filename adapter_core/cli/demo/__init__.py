@@ -154,7 +154,10 @@ def _row(shown: Shown) -> tuple[str, ...]:
     result = outcome.content.get("result")
     told = amounts(result) if result else None
     figures = (told.total, told.fund, told.account, told.cash) if told else ("-",) * 4
-    return (shown.title, shown.dialect, *map(str, figures), STATE_ZH.get(outcome.state, outcome.state))
+    state = STATE_ZH.get(outcome.state, outcome.state)
+    if outcome.content.get("case", {}).get("closed_by"):
+        state += "（应答丢失，查询后认领，未重复）"
+    return (shown.title, shown.dialect, *map(str, figures), state)
 
 
 def _report(shown: list[Shown], skipped: list[str], folder: Path, as_json: bool) -> None:
