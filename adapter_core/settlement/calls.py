@@ -15,7 +15,8 @@ from adapter_core.province.messages import Call
 from adapter_core.province.plan import Step
 from adapter_core.settlement.judge import Verdict, judge
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.ports import Clock, Ledger, MsgidTaken, Random, Wire
+from adapter_core.settlement.poison import NothingInHand, noted
+from adapter_core.settlement.ports import Clock, InHand, Ledger, MsgidTaken, Random, Wire
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Event
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
@@ -51,7 +52,10 @@ class Called:
 class Caller:
     """Makes calls.  It is the one place that draws a msgid, journals and sends."""
 
-    def __init__(self, ledger: Ledger, wire: Wire, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, ledger: Ledger, wire: Wire, clock: Clock, random: Random, in_hand: InHand | None = None
+    ) -> None:
+        self._in_hand = in_hand or NothingInHand()
         self._ledger = ledger
         self._wire = wire
         self._clock = clock
@@ -89,7 +93,7 @@ class Caller:
         record, call, frame = self._prepare(step, context, content)
         deadline = context.place.gateway.capabilities.read_deadline_s
         reply, failure = await self._exchange(context.place, frame, step.kind_class, deadline, resolving=resolving)
-        verdict = failure if reply is None else judge(context.place.gateway, call, reply)
+        verdict = failure if reply is None else self.judge(context, call, reply)
         assert verdict is not None
         events = [
             self._event("CALL", context, call_data(call), frame_bytes(frame)),
@@ -136,7 +140,7 @@ class Caller:
         record = replace(record, replied=True, version=record.version + 1)
         reply_event = self._event("REPLY", context, {"msgid": call.msgid, **frame_data(reply)}, frame_bytes(reply))
         await self._ledger.commit(Change(context.place.org, events=(reply_event,), calls=(record,)))
-        return Called(record, call, judge(context.place.gateway, call, reply))
+        return Called(record, call, self.judge(context, call, reply))
 
     async def _intent(
         self, step: Step, context: Context, content: Content, with_intent: Change | None
@@ -160,7 +164,7 @@ class Caller:
         moment = self._clock.wall()
         msgid = place.gateway.msgid(moment, self._ledger.sequence(place.org))
         call = Call(step.name, step.call, step.kind_class, {**content, **context.extra}, msgid)
-        frame = place.gateway.encode(call, moment)
+        frame = noted(self._in_hand, _case_id(context), lambda: place.gateway.encode(call, moment))
         record = CallRecord(
             call_id=self._random.token(),
             org=place.org,
@@ -168,7 +172,7 @@ class Caller:
             step=step.name,
             message=step.call,
             kind_class=step.kind_class,
-            case_id=context.case.case_id if context.case else "",
+            case_id=_case_id(context),
             encounter_id=context.encounter.encounter_id,
             bill_id=context.bill.bill_id,
             body_hash=hashlib.sha256(frame_bytes(frame)).hexdigest(),
@@ -203,6 +207,10 @@ class Caller:
             return None, Verdict(Result.UNKNOWN, error.code, str(error))
         return reply, None
 
+    def judge(self, context: Context, call: Call, reply: Frame) -> Verdict:
+        """The verdict on a reply that just came, or that the journal kept."""
+        return noted(self._in_hand, _case_id(context), lambda: judge(context.place.gateway, call, reply))
+
     def outcome(self, context: Context, called: Called, **facts: Any) -> tuple[CallRecord, Event]:
         """J6: the record and the event to commit together with what follows from them."""
         record = replace(called.record, result=called.verdict.result, version=called.record.version + 1)
@@ -223,8 +231,11 @@ class Caller:
         return self._event("OUTCOME", context, data)
 
     def _event(self, kind: str, context: Context, data: Mapping[str, Any], raw: bytes = b"") -> Event:
-        case_id = context.case.case_id if context.case else ""
-        return Event(kind, iso(self._clock.wall()), case_id, context.encounter.encounter_id, data, raw)
+        return Event(kind, iso(self._clock.wall()), _case_id(context), context.encounter.encounter_id, data, raw)
+
+
+def _case_id(context: Context) -> str:
+    return context.case.case_id if context.case else ""
 
 
 def call_data(call: Call) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.decisions import after_money, move, settled
+from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence
@@ -18,17 +19,18 @@ from adapter_core.values.content import Content
 
 
 class Concluding:
-    def __init__(self, ledger: Ledger, caller: Caller, teller: Teller) -> None:
+    def __init__(self, ledger: Ledger, caller: Caller, teller: Teller, ownership: Ownership) -> None:
         self._ledger = ledger
         self._caller = caller
         self._teller = teller
+        self._ownership = ownership
 
     async def conclude(self, context: Context, called: Called, operation: Operation | None) -> None:
         """J6 and, where the answer is known, J7 in the same transaction."""
         assert context.case is not None
         case = await self._ledger.case(context.case.case_id)  # the HIS may have cancelled while the call was under way
         assert case is not None
-        if case.state is not State.SENDING:
+        if case.state is not State.SENDING or not self._ownership.is_mine(case):
             return  # another replica took the case over: it resolves what became of the call
         context = replace(context, case=case)
         record, event = self._caller.outcome(context, called)

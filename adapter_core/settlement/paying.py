@@ -56,7 +56,7 @@ class Paying:
         self._teller = teller
         self._sessions = sessions
         self._ownership = ownership
-        self._concluding = Concluding(ledger, caller, teller)
+        self._concluding = Concluding(ledger, caller, teller, ownership)
         self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions)
         self._lanes = Lanes()
         """One bill of an encounter prepares at a time: they share its registration."""
@@ -366,13 +366,13 @@ class Paying:
 
     async def decide(self, place: Place, case: Case, decision: OperatorDecision) -> Case:
         """Carry out an operator's decision about a frozen case (E5).  Raises: as `check_decision`, ledger conflicts."""
-        check_decision(place, case, decision)
         context = await self._context(place, case)
+        _, _, record = await self._money_call(context)
+        check_decision(place, case, decision, record.burnt)
         state, change = decided(case, decision, self._teller.now())
         if state is State.RESOLVING:
             await self._teller.commit(rechecked(case, change, self._ownership.instance, self._teller.now()))
         else:
-            _, _, record = await self._money_call(context)
             evidence = Evidence(state, "E5", dict(decision.result))
             await self._concluding.close(context, evidence, record, change)
         return await self._fresh(context)

@@ -11,7 +11,7 @@ from adapter_core.values.errors import AdapterError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import Clock
 
-__all__ = ["Clock", "Conflict", "KeyTaken", "Ledger", "MsgidTaken", "Random", "VersionMoved", "VisitHeld", "Wire"]
+__all__ = ["Clock", "Conflict", "InHand", "KeyTaken", "Ledger", "MsgidTaken", "Random", "VersionMoved", "VisitHeld", "Wire"]
 
 
 class Conflict(AdapterError):
@@ -102,6 +102,19 @@ class Wire(Protocol):
 
     def may_retry(self, endpoint: str) -> bool:
         """Whether a read may be repeated now: repeats are at most a tenth of an endpoint's traffic.  Asking spends one."""
+
+
+class InHand(Protocol):
+    """The case whose bytes a plugin has in hand, noted where the note outlives the process."""
+
+    def take(self, case_id: str) -> None:
+        """Right before a plugin is called for the case."""
+
+    def lay_down(self) -> None:
+        """Right after."""
+
+    def left_behind(self) -> str:
+        """At start: the case that the process before had in hand when it ended; "" for none, and once one was laid down."""
 
 
 class Random(Protocol):

@@ -18,11 +18,13 @@ REVERSAL_LATER_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """One 2601: when it was sent (monotonic, this process) and what became of it."""
+    """One 2601 and what became of it.  sent_at: not later than it was sent; answered_at: not before the centre took it.
+    Both monotonic, this process."""
 
     sent_at: float
     result: Result
     missing: bool = False
+    answered_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
         due.append(Move("ask", until=doubt.next_ask))
     if may_reverse and capabilities.reverse_ok != "nothing":
         due.append(Move("reverse", until=_reversal_due(doubt, timers, capabilities)))
-    elif may_reverse and not doubt.reversals:
-        due.append(Move("reverse", until=now))
+    elif may_reverse and (doubt.can_ask or not doubt.reversals):
+        due.append(Move("reverse", until=doubt.next_reversal))  # until a query finds nothing more
     if not due:
         return Move("freeze", why="a reversal's OK proves nothing here, and nothing can be asked")
     first = min(due, key=lambda move: move.until)
@@ -111,7 +113,7 @@ def _is_effective(reversal: Reversal, now: float, capabilities: Capabilities) ->
         case "effective":
             return True
         case "effective_after":
-            return now >= reversal.sent_at + capabilities.reverse_ok_after_s
+            return now >= reversal.answered_at + capabilities.reverse_ok_after_s
         case _:
             return False
 
@@ -123,7 +125,7 @@ def _reversal_due(doubt: Doubt, timers: Timers, capabilities: Capabilities) -> f
     if not proving:
         return min(doubt.next_reversal, quiet) if doubt.next_reversal <= quiet else quiet
     if proving[-1].result is Result.APPLIED and capabilities.reverse_ok == "effective_after":
-        return proving[-1].sent_at + capabilities.reverse_ok_after_s
+        return proving[-1].answered_at + capabilities.reverse_ok_after_s
     return doubt.next_reversal
 
 

@@ -119,7 +119,9 @@ class Resolver:
         today = china(self._clock.wall()).date()
         window = context.place.gateway.capabilities.reverse_window
         in_window = window != "same_day" or sent == today
-        keep = case.wanted and (context.place.on_unknown == "adopt" or not in_window)
+        # a refund is never reversed, so one that is found stands
+        adopts = context.place.on_unknown == "adopt" or not in_window or case.purpose == "void"
+        keep = case.wanted and adopts
         return {
             "keep": keep,
             "burnt": record.burnt,
@@ -210,11 +212,12 @@ class Resolver:
             called = await self._caller.send(step, replace(context, case=reversing), content, change, resolving=True)
         except Conflict:
             return None
+        answered_at = self._clock.mono()
         outcome, event = self._caller.outcome(context, called)
         await self._ledger.commit(Change(case.org, events=(event,), calls=(outcome,)))
         texts = context.place.gateway.policy.reverse_missing_texts
         missing = called.verdict.result is Result.REJECTED and any(text in called.verdict.text for text in texts)
-        return Reversal(sent_at, called.verdict.result, missing)
+        return Reversal(sent_at, called.verdict.result, missing, answered_at)
 
 
 def _case(context: Context) -> Case:

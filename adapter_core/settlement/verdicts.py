@@ -37,8 +37,11 @@ class OperatorDecision:
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_decision(place: Place, case: Case, decision: OperatorDecision) -> None:
-    """Raises: TranslationError with every fault; Refused NOT_FROZEN, FOUR_EYES."""
+def check_decision(place: Place, case: Case, decision: OperatorDecision, burnt: bool) -> None:
+    """burnt: a reversal of the money call is in the journal.
+
+    Raises: TranslationError with every fault; Refused NOT_FROZEN, FOUR_EYES, BURNT.
+    """
     faults = [
         Fault(name, "a text", "nothing")
         for name in ("operator", "reason", "proof")
@@ -53,6 +56,13 @@ def check_decision(place: Place, case: Case, decision: OperatorDecision) -> None
         raise TranslationError(faults, message_zh="裁定材料不全，未受理")
     if case.state is not State.FROZEN:
         raise Refused(f"state {case.state}", code="NOT_FROZEN", message_zh="只有待人工核定的业务可以裁定")
+    if decision.outcome == "settled" and burnt:
+        # a reversal may still take effect after the HIS was told that it paid
+        raise Refused(
+            "a reversal of it was sent",
+            code="BURNT",
+            message_zh="该笔已发过冲正，不能裁定为结算成立，可裁定已冲正或重新核实",
+        )
     total = int(case.data.get("quoted", {}).get("total_fen", 0))
     second = decision.second_operator.strip()
     if total > place.four_eyes_fen and (not second or second == decision.operator.strip()):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from adapter_core.settlement.verdicts import OperatorDecision
+from adapter_core.values.errors import Refused, TranslationError
 from tests.flow.conftest import Opening
 from tests.flow.hospital import Hospital, message
 
@@ -247,3 +251,42 @@ async def test_a_poll_asks_nobody(hospital: Hospital) -> None:
     for _ in range(3):
         await hospital.say({"intent": "query", "settle_key": "K1"})
     assert len(hospital.calls) == asked
+
+
+@pytest.mark.parametrize("outcome", ["not_applied", "settled"])
+async def test_a_person_decides_what_nothing_proves(hospital: Hospital, outcome: str) -> None:
+    hospital.running.place.gateway.policy = replace(hospital.running.place.gateway.policy, reversible=frozenset())
+    hospital.can(query_after_unknown="none")
+    hospital.rule("2207", *(["drop"] if outcome == "not_applied" else ["commit", "drop"]))
+    assert (await hospital.say(message())).state == "FROZEN"
+    result = {}
+    for stands in hospital.truth["settlements"]:  # what the centre's counter reads out
+        amounts = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "psn_cash_pay")
+        result = {"setl_id": stands["setl_id"], **{name: Decimal(stands["amounts"][name]) for name in amounts}}
+    decision = OperatorDecision(outcome, "测试主任", "中心书面答复", "reply.pdf sha256:00", result=result)
+    told = await hospital.running.pipeline.decide(hospital.running.place, await hospital.case(), decision)
+    assert told.state == outcome.upper()
+    assert told.content["case"]["closed_by"] == "E5"
+    assert "DECIDED" in await hospital.kinds()
+    with pytest.raises(Refused, match="state"):
+        await hospital.running.pipeline.decide(hospital.running.place, await hospital.case(), decision)
+
+
+async def test_a_decision_needs_its_papers_and_above_a_sum_four_eyes(hospital: Hospital) -> None:
+    hospital.running.place.gateway.policy = replace(hospital.running.place.gateway.policy, reversible=frozenset())
+    hospital.running.place = replace(hospital.running.place, four_eyes_fen=100)
+    hospital.can(query_after_unknown="none")
+    hospital.rule("2207", "drop")
+    await hospital.say(message())
+    case = await hospital.case()
+    decide = hospital.running.pipeline.decide
+    with pytest.raises(TranslationError) as refused:
+        await decide(hospital.running.place, case, OperatorDecision("maybe", "", "", ""))
+    assert {fault.path for fault in refused.value.faults} == {"operator", "reason", "proof", "outcome"}
+    signed = OperatorDecision("not_applied", "测试甲", "书面答复", "reply.pdf")
+    for second in ("", "测试甲"):
+        with pytest.raises(Refused) as alone:
+            await decide(hospital.running.place, case, replace(signed, second_operator=second))
+        assert alone.value.code == "FOUR_EYES"
+    told = await decide(hospital.running.place, case, replace(signed, second_operator="测试乙"))
+    assert told.state == "NOT_APPLIED"

@@ -70,9 +70,9 @@ def test_a_reversal_just_before_the_quiet_period_ends_is_followed_by_one_just_af
 
 def test_an_ok_that_takes_effect_later_is_waited_for() -> None:
     later = replace(CAN, reverse_ok="effective_after", reverse_ok_after_s=100.0)
-    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, OK), TIMERS)
-    assert next_move(doubt, QUIET_REVERSAL + 99, TIMERS, later).kind == "wait"
-    assert next_move(doubt, QUIET_REVERSAL + 100, TIMERS, later).evidence == "E6"
+    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, OK, answered_at=QUIET_REVERSAL + 20), TIMERS)
+    assert next_move(doubt, QUIET_REVERSAL + 119, TIMERS, later).kind == "wait"
+    assert next_move(doubt, QUIET_REVERSAL + 120, TIMERS, later).evidence == "E6"
 
 
 def test_where_an_ok_means_nothing_a_person_decides() -> None:

@@ -91,6 +91,7 @@ class Day:
         self.faults = Faults(plan.seed, plan.rates, only)
         self.world = World(plan.seed, self.faults, plan.began, traced=traced)
         self.world.on_death = self._died
+        self.world.pause_max = plan.pause_max_s
         self.checker = Checker(self.world)
         self.store = Store(exclusive=self.exclusive)
         self.store.on_landing = self.checker.landed

@@ -50,10 +50,9 @@ class Network:
             reply(self.lane.write(asked, answer))
 
     def deliver_copy(self, asked: Asked, reply: Callable[[Frame], None]) -> None:
-        """A second copy, made by a gateway on the way.  One that is declared to repeat hands back the second answer."""
-        if not self.repeats:
-            self.deliver(asked, None)
-        elif asked.msgid in self.centre.answered and asked.infno[:4] in MONEY:
+        """A second copy, made by a gateway on the way, whose answer may be the one that comes back.  What it says of a message
+        that was taken already is never a definite refusal, unless the gateway is declared to repeat."""
+        if self.repeats and asked.msgid in self.centre.answered and asked.infno[:4] in MONEY:
             reply(self.lane.write(asked, Answer("refused", DEFINITE)))
         else:
             self.deliver(asked, reply)
@@ -156,7 +155,7 @@ class SimWire:
                 told = replace(frame, body=b"<html><h1>502 Bad Gateway</h1></html>", status=502)
             elif faults.hit(f"net.{word}.reply.status"):
                 told = replace(frame, status=500)
-            slow = faults.draw(f"net.{word}.reply.slow", 0.5, 40.0) if faults.hit(f"net.{word}.reply.slow") else 0.0
+            slow = faults.draw(f"net.{word}.reply.slow", 0.5, 100.0) if faults.hit(f"net.{word}.reply.slow") else 0.0
             world.later(world.random.uniform(0.002, 0.05) + slow, _hand_over, done, told)
 
         return reply

@@ -34,6 +34,7 @@ WEATHER: tuple[tuple[str, float, dict[str, float]], ...] = (
 ALWAYS = {
     "net.settle.lost": 0.12, "net.settle.late": 0.15, "net.settle.reply.lost": 0.15, "net.refund.reply.lost": 0.1,
     "net.reverse.lost": 0.1, "net.reverse.late": 0.1, "net.reverse.reply.lost": 0.1, "net.other.": 0.01,
+    "net.settle.reply.slow": 0.08, "pause.after.INTENT.": 0.03,
     "centre.reversal_ignored": 0.4,
     "crash.any": 0.15, "his.answer.lost": 0.05, "his.unreachable": 0.02,
 }  # fmt: skip
@@ -56,6 +57,7 @@ class Plan:
     rates: dict[str, float] = field(default_factory=dict)
     late_s: float = 0.0
     copies: bool = False
+    pause_max_s: float = 60.0
     on_unknown: str = "adopt"
     lease_s: float = 45.0
     stops_at: float = 300.0
@@ -84,6 +86,7 @@ def plan_of(seed: int) -> Plan:
         rates=rates,
         late_s=late,
         copies=random.random() < 0.2,
+        pause_max_s=random.choice((20.0, 90.0, 400.0)),
         on_unknown=random.choices(("adopt", "reverse"), weights=(3, 1))[0],
         lease_s=random.choice((10.0, 45.0)),
         stops_at=random.choice((60.0, 240.0, 900.0)),
