@@ -53,7 +53,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")  # `doctor` shows the warnings
+    logging.basicConfig(
+        level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s"
+    )  # `doctor` shows the warnings
     try:
         app()
     except AdapterError as error:
@@ -199,6 +201,23 @@ def simulate(
     from adapter_core.simulator.server import main as serve
 
     serve(["--port", str(port), "--seed", str(seed)])
+
+
+@app.command()
+def simtest(
+    seed: Annotated[int, typer.Option(help="第一个种子 / first seed")] = 1,
+    cases: Annotated[int, typer.Option(help="模拟天数 / simulated days")] = 2000,
+    shrink: Annotated[bool, typer.Option(help="缩小失败的故障清单 / shrink the faults of a failure")] = False,
+    workers: Annotated[int, typer.Option(help="进程数 / processes")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """确定性模拟：同一套结算内核在虚拟时间里经历随机故障，逐步检查不变量；失败时打印种子。
+
+    例 / example: his-adapter simtest --seed 1 --cases 10000
+    """
+    from adapter_core.testing.simtest.run import main as simulate_days
+
+    sys.exit(simulate_days(seed, cases, shrink, as_json, workers))
 
 
 @app.command()

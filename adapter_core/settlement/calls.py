@@ -52,9 +52,7 @@ class Called:
 class Caller:
     """Makes calls.  It is the one place that draws a msgid, journals and sends."""
 
-    def __init__(
-        self, ledger: Ledger, wire: Wire, clock: Clock, random: Random, in_hand: InHand | None = None
-    ) -> None:
+    def __init__(self, ledger: Ledger, wire: Wire, clock: Clock, random: Random, in_hand: InHand | None = None) -> None:
         self._in_hand = in_hand or NothingInHand()
         self._ledger = ledger
         self._wire = wire

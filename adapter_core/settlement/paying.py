@@ -14,7 +14,7 @@ from adapter_core.settlement.calls import Called, Caller, Context, call_from, fr
 from adapter_core.settlement.chain import Chain, StepStopped
 from adapter_core.settlement.concluding import Concluding
 from adapter_core.settlement.decisions import move
-from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict, judge
+from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.place import Place
@@ -304,7 +304,7 @@ class Paying:
         UNKNOWN.  The call itself is never sent again."""
         call, reply, record = await self._money_call(context)
         if reply is not None:
-            verdict = judge(context.place.gateway, call, reply)
+            verdict = self._caller.judge(context, call, reply)
         else:
             verdict = Verdict(Result.UNKNOWN, "RESTARTED", "stopped between intent and reply")
         await self._concluding.conclude(context, Called(record, call, verdict), None)
@@ -352,11 +352,21 @@ class Paying:
         assert case is not None
         if reply is None or record.burnt or not case.wanted:
             return None
-        verdict = judge(context.place.gateway, call, reply)
+        verdict = self._caller.judge(context, call, reply)
         if verdict.result is not Result.APPLIED:
             return None
         state = State.VOIDED if case.purpose == "void" else State.SETTLED
         return Evidence(state, "E1", verdict.content["result"], list(verdict.content.get("funds", [])))
+
+    async def park(self, place: Place, case: Case, why: str) -> None:
+        """A case in doubt that the worker keeps dying on waits for a person; its journalled reply is kept, and not read."""
+        context = await self._context(place, case)
+        call, _, record = await self._money_call(context)
+        if case.state is State.SENDING:
+            unread = Verdict(Result.UNKNOWN, "WORKER_DIED", why)
+            await self._concluding.conclude(context, Called(record, call, unread), None)
+            context, record = await self._refreshed(context, call)
+        await self._concluding.close(context, Evidence(State.FROZEN, why=why), record, Change(case.org))
 
     async def _refreshed(self, context: Context, call: Call) -> tuple[Context, CallRecord]:
         case = await self._fresh(context)

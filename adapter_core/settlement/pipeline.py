@@ -21,7 +21,8 @@ from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random, VisitHeld, Wire
+from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison, deaths
+from adapter_core.settlement.ports import Clock, Conflict, InHand, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.sessions import Sessions
@@ -43,6 +44,7 @@ class Pipeline:
 
     instance: this process's own name, new at every start.  exclusive: no other process writes this ledger (SQLite); otherwise
     several replicas share it, each case is driven by one of them, and a lease not renewed for ``lease_s`` may be taken over.
+    in_hand: where it is noted which case a plugin works on.
     """
 
     def __init__(
@@ -57,10 +59,13 @@ class Pipeline:
         instance: str = "",
         exclusive: bool = True,
         lease_s: float = 45.0,
+        in_hand: InHand | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._caller = Caller(ledger, wire, clock, random)
+        in_hand = in_hand or NothingInHand()
+        self._caller = Caller(ledger, wire, clock, random, in_hand)
+        self._poison = Poison(ledger, clock, in_hand)
         self._chain = Chain(ledger, self._caller)
         self._ownership = Ownership(ledger, clock, instance or random.token(), lease_s, exclusive)
         self._teller = Teller(ledger, clock, dialects, observer)
@@ -268,25 +273,34 @@ class Pipeline:
         """At start, before any money is sent, and with replicas every now and then: every unfinished case whose owner is gone
         goes on by what the journal proves.  A money call is never sent again; its outcome is resolved.
 
+        Cases that a worker died on come last, and those that too many died on wait for a person.
         Returns the ids of the cases that are being resolved here.
         """
+        await self._poison.note_death()
         resolving = []
-        for case in await self._ledger.cases_in(sorted(OWNED)):
+        cases = await self._ledger.cases_in(sorted(OWNED))
+        for case in sorted(cases, key=deaths):
             place = places(case.org)
-            running = self._running.get(case.case_id)
-            if place is None or (running is not None and not running.done()):
+            if place is None or self._is_driven(case) or not self._ownership.may_claim(case):
                 continue
-            if not self._ownership.may_claim(case):
+            if self._poison.waits(case, any(map(self._is_driven, cases))):
                 continue
             claimed = await self._ownership.claim(case)
             if claimed is None:
                 continue
             if claimed.state in (State.PREPARING, State.READY):
                 await self._paying.never_sent(claimed)
+            elif self._poison.is_poison(claimed):
+                _log.error("case %s waits for a person: the worker died on it", claimed.case_id)
+                await self._paying.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
             else:
                 self._run(place, claimed, Operation("query", "", claimed.dialect))
                 resolving.append(claimed.case_id)
         return resolving
+
+    def _is_driven(self, case: Case) -> bool:
+        running = self._running.get(case.case_id)
+        return running is not None and not running.done()
 
     async def keep_scanning(self, places: Callable[[str], Place | None], every_s: float) -> None:
         """With replicas: look again and again for cases whose owner is gone."""

@@ -11,7 +11,18 @@ from adapter_core.values.errors import AdapterError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import Clock
 
-__all__ = ["Clock", "Conflict", "InHand", "KeyTaken", "Ledger", "MsgidTaken", "Random", "VersionMoved", "VisitHeld", "Wire"]
+__all__ = [
+    "Clock",
+    "Conflict",
+    "InHand",
+    "KeyTaken",
+    "Ledger",
+    "MsgidTaken",
+    "Random",
+    "VersionMoved",
+    "VisitHeld",
+    "Wire",
+]
 
 
 class Conflict(AdapterError):
@@ -39,7 +50,8 @@ class MsgidTaken(Conflict):
 
 
 class Ledger(Protocol):
-    """The journal and its projections.  `commit` returns after the bytes are synced, or raises and stored nothing.
+    """The journal and its projections.  `commit` returns after the bytes are synced, or raises and stored nothing; but a
+    LedgerUnavailable with code LEDGER_UNDECIDED may have stored it: the next versioned write decides.
 
     Raises of `commit`: VersionMoved, VisitHeld, KeyTaken, MsgidTaken, LedgerUnavailable.
     """

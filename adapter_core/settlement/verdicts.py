@@ -8,6 +8,7 @@ from typing import Any
 
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.place import Place
+from adapter_core.settlement.poison import pardoned
 from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import Fault, Refused, TranslationError
@@ -91,5 +92,5 @@ def decided(case: Case, decision: OperatorDecision, at: str) -> tuple[State, Cha
 
 def rechecked(case: Case, change: Change, owner: str, at: str) -> Change:
     """Back to asking the centre."""
-    again = replace(move(case, State.RESOLVING, at), owner=owner, epoch=case.epoch + 1, told={})
+    again = replace(pardoned(move(case, State.RESOLVING, at)), owner=owner, epoch=case.epoch + 1, told={})
     return replace(change, cases=(again,))

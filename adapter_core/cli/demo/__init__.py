@@ -74,7 +74,9 @@ async def demo(folder: Path, as_json: bool) -> int:
     script = tomllib.loads((DATA / "visits.toml").read_text("utf-8"))
     loaded = loaded_plugins()
     known = {*loaded.dialect_names(), *loaded.gateway_names()}
-    visits = [visit for visit in script["visit"] if {visit["dialect"], script["place"][visit["place"]]["gateway"]} <= known]
+    visits = [
+        visit for visit in script["visit"] if {visit["dialect"], script["place"][visit["place"]]["gateway"]} <= known
+    ]
     skipped = [visit["title"] for visit in script["visit"] if visit not in visits]
     _clear(folder)
     shown = []
