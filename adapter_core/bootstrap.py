@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from adapter_core.province.host import Plugins, load_plugins
 from adapter_core.province.province import CONTRACT, Province
 from adapter_core.settlement.place import Place, Timers
 from adapter_core.settlement.records import Change, Event
+from adapter_core.supervisor import heartbeat
 from adapter_core.values.errors import AdapterError, ConfigError, LedgerDamaged, TranslationError
 from adapter_core.values.moments import iso
 
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from adapter_core.ledger.sqlite import SqliteLedger
     from adapter_core.ledger.witness import Witness
     from adapter_core.settlement.pipeline import Pipeline
-    from adapter_core.settlement.ports import Ledger, Wire
+    from adapter_core.settlement.ports import InHand, Ledger, Wire
 
 OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
+Observer: TypeAlias = Callable[[Mapping[str, str]], None]
 
 GATEWAY = "gateway"
 """The wire's name for the one configured address."""
@@ -217,10 +219,13 @@ def assembled(
     wire: Wire,
     clock: SystemClock,
     kept: Ledger | None = None,
+    in_hand: InHand | None = None,
+    observer: Observer = lambda event: None,
 ) -> Adapter:
     """An adapter on a given ledger and wire.  Nothing goes on before its pipeline's `resume`.
 
-    kept: the ledger as the pipeline writes it, where something stands in between (a witness).
+    kept: the ledger as the pipeline writes it, where something stands in between (a witness).  observer: told every change of a
+    case, before the plugins' own are.
     """
     from adapter_core.settlement.pipeline import Pipeline
 
@@ -228,6 +233,7 @@ def assembled(
         return site_dialect(config, loaded, name) if name in loaded.dialect_names() else None
 
     def observe(event: Mapping[str, str]) -> None:
+        observer(event)
         loaded.tell(event)
 
     pipeline = Pipeline(
@@ -239,6 +245,7 @@ def assembled(
         observe,
         exclusive=not config.is_shared,
         lease_s=config.settings.timers.lease,
+        in_hand=in_hand,
     )
     return Adapter(config, loaded, place, ledger, pipeline)
 
@@ -272,6 +279,19 @@ async def opened_ledger(
     return own
 
 
+def _noted_in_hand(config: Config, parts: AsyncExitStack) -> InHand | None:
+    """The note of the case in hand; None where another process that shares the ledger keeps it already."""
+    from adapter_core.ledger.in_hand import InHandFile
+
+    ledger = config.folder / "ledger" if config.is_shared else config.ledger_path
+    try:
+        note = InHandFile(ledger.with_name(ledger.name + ".in-hand"))
+    except ConfigError:
+        return None
+    parts.callback(note.close)
+    return note
+
+
 async def _refuse_if_behind(ledger: OpenLedger, witness: Witness) -> None:
     """Nothing may leave the house on a ledger that lost its tail.  Raises: LedgerDamaged."""
     from adapter_core.ledger.witness import behind
@@ -285,10 +305,12 @@ async def _refuse_if_behind(ledger: OpenLedger, witness: Witness) -> None:
 
 
 @asynccontextmanager
-async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adapter]:
+async def adapter(
+    config: Config, read_only: bool = False, observer: Observer = lambda event: None
+) -> AsyncIterator[Adapter]:
     """A running adapter: recovery has scanned before it is handed out; nothing is lost when it stops.
 
-    read_only: only looks, also beside a running service: no case goes on.
+    read_only: only looks, also beside a running service: no case goes on.  observer: told every change of a case.
     """
     from adapter_core.centre.client import Centre
     from adapter_core.centre.guarded import GuardedWire
@@ -309,7 +331,11 @@ async def adapter(config: Config, read_only: bool = False) -> AsyncIterator[Adap
             witness = parts.enter_context(Witness(config.path(witness_file)))
             await _refuse_if_behind(ledger, witness)
             kept = cast("Ledger", Witnessed(ledger, witness))
-        running = assembled(config, loaded, place, ledger, GuardedWire(centre, clock), clock, kept)
+        wire = GuardedWire(centre, clock)
+        in_hand = None if read_only else _noted_in_hand(config, parts)
+        running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer)
+        if not read_only:
+            await parts.enter_async_context(heartbeat())
         parts.push_async_callback(running.pipeline.close)
         if not read_only:
             await running.pipeline.resume(running.places)

@@ -86,6 +86,7 @@ class TimerSettings(_Section):
     lease: float = Field(45.0, gt=0)
     quote_ttl: float = Field(1800.0, gt=0)
     requote_after: float = Field(300.0, gt=0)
+    heartbeat: float = Field(10.0, gt=0)
 
 
 class HttpSettings(_Section):

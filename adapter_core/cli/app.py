@@ -167,6 +167,24 @@ def cases(
 
 
 @app.command()
+def resolve(
+    forever: Annotated[
+        bool,
+        typer.Option("--forever/--until-done", help="一直核实下去，或到没有未决业务为止 / for ever, or until none is left"),
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """持续核实结果未知的业务，每有变化显示一行；接口程序卡死时自动重启工作进程。
+
+    例 / example: his-adapter resolve --forever --config his-adapter.toml
+    """
+    from adapter_core.cli.resolving import resolve_cases
+
+    run(resolve_cases(config, forever, as_json))
+
+
+@app.command()
 def decide(
     key: Annotated[str, typer.Argument(help="settle_key、void_key 或 case_id")],
     outcome: Annotated[str, typer.Option("--as", help="settled | not_applied | reversed | recheck")],

@@ -59,11 +59,20 @@ async def play_message(
         operation = dialect.decode_request(frame)
         outcome = await running.pipeline.handle(running.place, dialect, operation, wait_s)
     except (TranslationError, Refused, NotSupported) as error:
-        refused = Outcome("REFUSED", error.code, error.message_zh or str(error))
+        refused = Outcome("REFUSED", error.code, _refusal_text(error))
         answer = _answer(dialect, operation or Operation("query", "", dialect.name), refused)
         await running.note_refusal(dialect.name, error)
         return Played(name, None, answer, error)
     return Played(name, outcome, in_their_form(dialect, operation, outcome), None)
+
+
+def _refusal_text(error: AdapterError) -> str:
+    """What the HIS shows: our line, and the first fault of how many."""
+    text = error.message_zh or str(error)
+    if isinstance(error, TranslationError) and error.faults:
+        first = error.faults[0]
+        text += f"（共 {len(error.faults)} 处，第一处 {first.path}{first.title}：应为{first.expected}）"
+    return text
 
 
 def _answer(dialect: Dialect, operation: Operation, outcome: Outcome) -> Frame | None:

@@ -72,7 +72,7 @@ def rejected(verdict: Verdict) -> Outcome:
     elif reason:
         text = f"{reason.cashier_zh}（中心原文：{verdict.text}）"
     else:
-        text = f"医保中心拒绝，未结算：{verdict.text or '无说明'}"
+        text = f"医保中心拒绝，未结算：{verdict.text or '无说明'}。请按提示核对后重新结算，或自费并告知患者可手工报销"
     return Outcome("REJECTED", code, text, {}, {}, reason.next if reason else NEXT["REJECTED"])
 
 

@@ -21,7 +21,7 @@ from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison, deaths
+from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison
 from adapter_core.settlement.ports import Clock, Conflict, InHand, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
@@ -273,13 +273,13 @@ class Pipeline:
         """At start, before any money is sent, and with replicas every now and then: every unfinished case whose owner is gone
         goes on by what the journal proves.  A money call is never sent again; its outcome is resolved.
 
-        Cases that a worker died on come last, and those that too many died on wait for a person.
+        Cases that a worker died on come last; those that too many died on wait for a person.
         Returns the ids of the cases that are being resolved here.
         """
         await self._poison.note_death()
         resolving = []
         cases = await self._ledger.cases_in(sorted(OWNED))
-        for case in sorted(cases, key=deaths):
+        for case in sorted(cases, key=self._poison.turn):
             place = places(case.org)
             if place is None or self._is_driven(case) or not self._ownership.may_claim(case):
                 continue

@@ -93,6 +93,10 @@ class Poison:
     def is_poison(self, case: Case) -> bool:
         return deaths(case) >= DEATHS_MAX
 
+    def turn(self, case: Case) -> int:
+        """In which order cases are taken up: those to be parked before the next one can kill this worker too, suspects last."""
+        return -1 if self.is_poison(case) else deaths(case)
+
     def waits(self, case: Case, others_run: bool) -> bool:
         """Whether a case that a worker died on still lets the others go first.  One to be parked runs no plugin, and does not."""
         if not 0 < deaths(case) < DEATHS_MAX:

@@ -108,6 +108,9 @@ class Checker:
             original = event.data.get("content", {}).get("original", {}).get("omsgid", "")
             if original in self.messages:
                 self.messages[original].burnt = True
+        if event.kind == "REPLY" and str(event.data.get("msgid", "")) in self.messages:
+            case = self.cases.get(event.case_id)
+            self._world.count(f"money reply read while {case.state if case else '?'}")
         evidence = str(event.data.get("evidence", ""))
         if evidence:
             self._world.count(f"evidence {evidence}")

@@ -19,6 +19,7 @@ from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import LedgerUnavailable
 
+MONEY_STEPS = {"pay": "settle", "stay_pay": "settle", "void": "refund", "stay_void": "refund"}
 Read = TypeVar("Read")
 STEPPED = frozenset({"INTENT", "REPLY", "OUTCOME"})
 """Events whose crash points are told apart by the step they belong to: a lost intent of money is not one of an upload."""
@@ -209,5 +210,5 @@ def label_of(change: Change) -> str:
     event = change.events[-1]
     if event.kind in STEPPED:
         step = event.data.get("step")
-        return f"{event.kind}.{step}" if step else event.kind
+        return f"{event.kind}.{MONEY_STEPS.get(step, step)}" if step else event.kind
     return event.kind
