@@ -59,7 +59,7 @@ class Caller:
         self._clock = clock
         self._random = random
 
-    def now(self) -> str:
+    def national_moment(self) -> str:
         """Now, in the standard's form."""
         return national_time(self._clock.wall())
 

@@ -134,7 +134,7 @@ class Chain:
             return None
         ask = context.place.gateway.route.steps[step.ask]
         content = view(context.encounter, context.bill)
-        until = {**content.get("env", {}), "endtime": self._caller.now()}
+        until = {**content.get("env", {}), "endtime": self._caller.national_moment()}
         called = await self._caller.read(ask, context, {**content, "env": until})
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))

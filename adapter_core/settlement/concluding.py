@@ -35,7 +35,7 @@ class Concluding:
         context = replace(context, case=case)
         record, event = self._caller.outcome(context, called)
         change = Change(case.org, events=(event,), calls=(record,))
-        concluded = after_money(case, called.verdict, self._teller.now())
+        concluded = after_money(case, called.verdict, self._teller.stamp())
         if concluded.state in (State.SETTLED, State.VOIDED):
             await self._stands(context, concluded, called.verdict.content, change, operation)
         elif concluded.state is State.RESOLVING:
@@ -64,7 +64,7 @@ class Concluding:
             target = await self._ledger.case(concluded.target_case_id)
             assert target is not None
             voided = move(
-                target, State.VOIDED, self._teller.now(), data={**target.data, "refund_setl_id": concluded.setl_id}
+                target, State.VOIDED, self._teller.stamp(), data={**target.data, "refund_setl_id": concluded.setl_id}
             )
             change = replace(change, cases=(replace(voided, told={}),))
         told = self._teller.told_content(replace(context, bill=bill), content["result"], content.get("funds"))
@@ -74,7 +74,7 @@ class Concluding:
         """A doubt ended by evidence, or handed to a person."""
         case = context.case
         assert case is not None
-        now = self._teller.now()
+        now = self._teller.stamp()
         if evidence.state is State.FROZEN:
             frozen = move(case, State.FROZEN, now, data={**case.data, "frozen_because": evidence.why}, told={})
             await self._teller.tell(context, frozen, answers.standing_outcome(frozen), change)

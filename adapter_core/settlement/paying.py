@@ -149,7 +149,7 @@ class Paying:
         ready = move(
             case,
             State.READY,
-            self._teller.now(),
+            self._teller.stamp(),
             insuplc_admdvs=str(context.encounter.content["person"].get("insuplc_admdvs", "")),
             data={**case.data, "quoted": quoted.as_fen()},
         )
@@ -173,7 +173,7 @@ class Paying:
         assert case is not None
         now = amounts(context.bill.content["trial"])
         data = {**case.data, "quoted": now.as_fen(), "intent": "quote"}
-        quoted = move(replace(case, data=data), State.QUOTED, self._teller.now())
+        quoted = move(replace(case, data=data), State.QUOTED, self._teller.stamp())
         content = self._teller.told_content(context, context.bill.content["trial"])
         text = f"预结算金额有变化，未结算：原现金 {from_fen(before['cash_fen'])} 元，现为 {answers.in_words(now)}。请患者确认后再结算"
         await self._teller.tell(
@@ -187,11 +187,11 @@ class Paying:
             return
         verdict = stopped.verdict
         if verdict.result is Result.REJECTED:
-            rejected = move(case, State.REJECTED, self._teller.now())
+            rejected = move(case, State.REJECTED, self._teller.stamp())
             await self._teller.tell(context, rejected, answers.ended(rejected, verdict))
             return
         # an upload or a registration in doubt is taken up again, by asking first, at the next try
-        unsent = move(case, State.NOT_SENT, self._teller.now())
+        unsent = move(case, State.NOT_SENT, self._teller.stamp())
         await self._teller.tell(context, unsent, answers.ended(unsent, verdict))
 
     async def _refuse(self, context: Context, code: str, message_zh: str) -> None:
@@ -199,11 +199,11 @@ class Paying:
         if case.state not in (State.PREPARING, State.READY):
             return
         outcome = answers.plain("CANCELLED", code, message_zh)
-        await self._teller.tell(context, move(case, State.CANCELLED, self._teller.now(), wanted=False), outcome)
+        await self._teller.tell(context, move(case, State.CANCELLED, self._teller.stamp(), wanted=False), outcome)
 
     async def never_sent(self, case: Case) -> None:
         """At start: a case that never reached its intent.  The journal proves that no money call left."""
-        now = self._teller.now()
+        now = self._teller.stamp()
         state = move(case, State.READY, now) if case.state is State.PREPARING else case
         ended = replace(move(state, State.NOT_SENT, now), version=case.version + 1)
         if case.purpose == "void":
@@ -217,11 +217,11 @@ class Paying:
     async def _void_ended(self, void: Case) -> None:
         target = await self._ledger.case(void.target_case_id)
         assert target is not None
-        back = move(target, State.SETTLED, self._teller.now()) if target.state is State.VOIDING else None
+        back = move(target, State.SETTLED, self._teller.stamp()) if target.state is State.VOIDING else None
         outcome = answers.ended(void, Verdict(Result.NOT_SENT, "RESTARTED"))
         told = replace(void, told=answers.outcome_data(outcome))
         event = Event(
-            "TOLD", self._teller.now(), void.case_id, void.encounter_id, {"state": "NOT_SENT", "code": "RESTARTED"}
+            "TOLD", self._teller.stamp(), void.case_id, void.encounter_id, {"state": "NOT_SENT", "code": "RESTARTED"}
         )
         await self._teller.commit(Change(void.org, events=(event,), cases=(told, *((back,) if back else ()))))
 
@@ -263,7 +263,7 @@ class Paying:
         if case.data.get("intent") == "quote":
             content = self._teller.told_content(context, context.bill.content["trial"])
             await self._teller.tell_amounts(
-                context, move(case, State.QUOTED, self._teller.now()), "QUOTED", content, operation
+                context, move(case, State.QUOTED, self._teller.stamp()), "QUOTED", content, operation
             )
             return
         for sign_again in (True, False):
@@ -272,7 +272,7 @@ class Paying:
             except StepStopped as stopped:
                 await self._stop(context, stopped)
                 return
-            sending = move(case, State.SENDING, self._teller.now())
+            sending = move(case, State.SENDING, self._teller.stamp())
             step = self._money_step(context)
             content = view(context.encounter, context.bill)
             try:
@@ -284,7 +284,7 @@ class Paying:
                 break
             # refused before it was processed: a new session and a new msgid, the same case, once
             record, event = self._caller.outcome(context, called)
-            case = move(sending, State.READY, self._teller.now())
+            case = move(sending, State.READY, self._teller.stamp())
             await self._teller.commit(Change(case.org, events=(event,), calls=(record,), cases=(case,)))
             await self._sessions.forget(context)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
@@ -379,9 +379,9 @@ class Paying:
         context = await self._context(place, case)
         _, _, record = await self._money_call(context)
         check_decision(place, case, decision, record.burnt)
-        state, change = decided(case, decision, self._teller.now())
+        state, change = decided(case, decision, self._teller.stamp())
         if state is State.RESOLVING:
-            await self._teller.commit(rechecked(case, change, self._ownership.instance, self._teller.now()))
+            await self._teller.commit(rechecked(case, change, self._ownership.instance, self._teller.stamp()))
         else:
             evidence = Evidence(state, "E5", dict(decision.result))
             await self._concluding.close(context, evidence, record, change)

@@ -65,7 +65,7 @@ class Teller:
         if case.purpose == "void" and case.state in RELEASED and case.state is not State.VOIDED:
             target = await self._ledger.case(case.target_case_id)
             assert target is not None
-            cases = (*cases, move(target, State.SETTLED, self.now()))
+            cases = (*cases, move(target, State.SETTLED, self.stamp()))
         await self.commit(replace(base, events=(*base.events, event), cases=cases))
 
     async def minted(self, place: Place, dialect: Dialect, verb: str, context: Context | None) -> dict[str, str]:
@@ -108,7 +108,8 @@ class Teller:
 
     def event(self, kind: str, context: Context, data: Mapping[str, Any]) -> Event:
         assert context.case is not None
-        return Event(kind, self.now(), context.case.case_id, context.encounter.encounter_id, data)
+        return Event(kind, self.stamp(), context.case.case_id, context.encounter.encounter_id, data)
 
-    def now(self) -> str:
+    def stamp(self) -> str:
+        """Now, as the journal writes it."""
         return iso(self._clock.wall())

@@ -71,7 +71,7 @@ class Diary:
 class MortalLedger:
     """A ledger whose process may die right before or right after any of its commits."""
 
-    def __init__(self, ledger: SqliteLedger, diary: Diary) -> None:
+    def __init__(self, ledger: Any, diary: Diary) -> None:
         self._ledger = ledger
         self._diary = diary
         self._numbers: dict[str, str] = {}
@@ -104,7 +104,7 @@ class MortalLedger:
 class MortalWire:
     """A wire whose process may die in the send gate, or when the bytes are out and no reply is in."""
 
-    def __init__(self, wire: Centre, diary: Diary) -> None:
+    def __init__(self, wire: GuardedWire, diary: Diary) -> None:
         self._wire = wire
         self._diary = diary
 

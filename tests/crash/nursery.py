@@ -13,7 +13,7 @@ import os
 import socketserver
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -23,25 +23,30 @@ from adapter_core.province.national import national
 from adapter_core.standard.codec import codec
 
 from .mortal import Life, live
+from .rig.replica import Shift, work
 
 ROOT = Path(__file__).parents[2]
+KINDS = {"Life": (Life, live), "Shift": (Shift, work)}
+"""What a life is born to, by the name of its description.  Both return the exit status of a life that ended by itself."""
 
 
 class _Attendant(socketserver.StreamRequestHandler):
-    """Starts one life, waits for its end, tells how it ended: the exit status, or minus the signal."""
+    """Starts one life, tells its process id, waits for its end, tells how it ended: the exit status, or minus the signal."""
 
     def handle(self) -> None:
-        life = Life(**json.loads(self.rfile.readline()))
+        kind, described = json.loads(self.rfile.readline())
+        description, run = KINDS[kind]
         child = os.fork()
         if not child:
-            os._exit(live(life))
+            os._exit(run(description(**described)))
+        self.wfile.write(b"%d\n" % child)
         _, status = os.waitpid(child, 0)
         self.wfile.write(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
-    max_children = 64
+    max_children = 128
 
 
 def serve() -> None:
@@ -58,6 +63,14 @@ def _warm_up() -> None:
     plugins()
     for step in national(Site("", "", "")).route.steps.values():
         codec(step.call)
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A life under way.  ended: its exit status, or minus the signal that ended it."""
+
+    pid: int
+    ended: asyncio.Task[int]
 
 
 class Nursery:
@@ -81,12 +94,21 @@ class Nursery:
 
     async def live(self, life: Life) -> int:
         """Lives it; how it ended."""
+        return await (await self.begin(life)).ended
+
+    async def begin(self, life: Life | Shift) -> Born:
+        """Begins it, and leaves it to itself."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            writer.write(json.dumps(asdict(life)).encode() + b"\n")
-            return int(await reader.readline())
-        finally:
-            writer.close()
+        writer.write(json.dumps([type(life).__name__, asdict(life)]).encode() + b"\n")
+        pid = int(await reader.readline())
+
+        async def ended() -> int:
+            try:
+                return int(await reader.readline())
+            finally:
+                writer.close()
+
+        return Born(pid, asyncio.create_task(ended()))
 
 
 if __name__ == "__main__":

@@ -99,11 +99,18 @@ class Cashier:
         return state
 
     async def _first(self, key: str) -> str:
+        if self._chance(self.habits.cancels * 0.4):
+            self.world.spawn(self._cancels_soon(key))
         if not self._chance(self.habits.twice_at_once):
             return await self._ask("settle", key)
         twin = self.world.spawn(self._ask("settle", key))
         state = await self._ask("settle", key)
         return state if state != GONE else str(await twin)
+
+    async def _cancels_soon(self, key: str) -> None:
+        """The patient walks away while the settlement is under way."""
+        await self._pause(0.0, 0.4)
+        await self._ask("cancel", key)
 
     async def _in_doubt(self, key: str) -> str:
         """PENDING, or no answer at all: what hospitals do then, sensible or not."""

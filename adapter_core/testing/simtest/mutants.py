@@ -14,7 +14,7 @@ from typing import Any
 from adapter_core.ledger import conflicts
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.province.policy import Policy
-from adapter_core.settlement import concluding, judge, reception, resolution
+from adapter_core.settlement import concluding, decisions, judge, reception, resolution
 from adapter_core.settlement.calls import Caller, CallRecord, Context
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
@@ -22,6 +22,7 @@ from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import CallRecord, Case, Change
+from adapter_core.settlement.resolver import Evidence, Resolver
 from adapter_core.settlement.states import Result, State
 from adapter_core.testing.simtest.case import Day, run_case
 from adapter_core.testing.simtest.case import Result as DayResult
@@ -121,7 +122,7 @@ def _journals_late() -> list[Patch]:
             def __getattr__(self, name: str) -> Any:
                 return getattr(ledger, name)
 
-        self._ledger = Late()  # type: ignore[assignment]
+        self._ledger = Late()
         try:
             return await original(self, *rest)
         finally:
@@ -209,13 +210,17 @@ def _reversal_works_at_once() -> list[Patch]:
     return [(resolution, "_is_effective", lambda reversal, now, capabilities: True)]
 
 
-def _forgets_reversals() -> list[Patch]:
+def _adopts_burnt() -> list[Patch]:
     original = Paying._record
 
     async def unburnt(self: Paying, *rest: Any) -> CallRecord:
         return replace(await original(self, *rest), burnt=False)
 
-    return [(Paying, "_record", unburnt)]
+    def adopted(self: Resolver, context: Context, doubt: Any, found: Any) -> Evidence | None:
+        return Evidence(State.SETTLED, "E2", found.result, found.funds) if found.kind == "found" else None
+
+    moves = {**decisions.MOVES, State.REVERSING: decisions.MOVES[State.REVERSING] | {State.SETTLED}}
+    return [(Paying, "_record", unburnt), (Resolver, "_found", adopted), (decisions, "MOVES", moves)]
 
 
 def _recovery_sends() -> list[Patch]:
@@ -322,7 +327,7 @@ def _row(
 
 
 MUTANTS: tuple[Mutant, ...] = (
-    _row("retry settle on timeout", "I4", 100, _sends_twice),
+    _row("retry settle on timeout", "I4 I2", 100, _sends_twice),
     _row("timeout = NOT_SENT", "I2 I20", 100, _timeout_is_not_sent),
     _row("no send gate", "I12 I20 I2 I11", 600, _no_gate),
     _row("journal after send", "I3", 100, _journals_late),
@@ -338,7 +343,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("query_lag_s ignored", "I2", 5600, _no_lag),
     _row("early 2601 OK closes", "I2", 300, _early_reversal),
     _row("reverse_ok_after_s ignored", "I2", 600, _reversal_works_at_once),
-    _row("burnt msgid adopted", "I11 I2", 600, _forgets_reversals),
+    _row("burnt msgid adopted", "I11 I2", 600, _adopts_burnt),
     _row("recovery sends again", "I2 I20 I4", 200, _recovery_sends),
     _row("direct reply ignores a cancel", "I6", 200, _ignores_cancels),
     _row("cancelled key can reopen", "I6", 300, _reopens),

@@ -128,10 +128,12 @@ class SimWire:
             if watched:
                 self._world.later(0.05, checker.arrived, asked.msgid)
             return
-        self._world.later(delay, network.deliver, asked, self._replying(word, done))
+        first_is_heard = True
         if network.copies and faults.hit(f"net.{word}.copy"):
             again = faults.draw(f"net.{word}.copy", 0.0, network.late_s)
             self._world.later(again, network.deliver_copy, asked, self._replying(word, done))
+            first_is_heard = not faults.hit(f"net.{word}.copy.first_unheard")
+        self._world.later(delay, network.deliver, asked, self._replying(word, done) if first_is_heard else None)
         if faults.hit(f"net.{word}.reset"):
             self._world.later(delay, _break_off, done)
 

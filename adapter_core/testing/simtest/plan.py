@@ -34,7 +34,7 @@ WEATHER: tuple[tuple[str, float, dict[str, float]], ...] = (
 ALWAYS = {
     "net.settle.lost": 0.12, "net.settle.late": 0.15, "net.settle.reply.lost": 0.15, "net.refund.reply.lost": 0.1,
     "net.reverse.lost": 0.1, "net.reverse.late": 0.1, "net.reverse.reply.lost": 0.1, "net.other.": 0.01,
-    "net.settle.reply.slow": 0.08, "pause.after.INTENT.": 0.03,
+    "net.settle.reply.slow": 0.08, "net.settle.copy": 0.15, "net.settle.copy.first_unheard": 0.5, "pause.after.INTENT.": 0.03,
     "centre.reversal_ignored": 0.4,
     "crash.any": 0.15, "his.answer.lost": 0.05, "his.unreachable": 0.02,
 }  # fmt: skip
@@ -85,7 +85,7 @@ def plan_of(seed: int) -> Plan:
         habits=_habits(random),
         rates=rates,
         late_s=late,
-        copies=random.random() < 0.2,
+        copies=random.random() < 0.35,
         pause_max_s=random.choice((20.0, 90.0, 400.0)),
         on_unknown=random.choices(("adopt", "reverse"), weights=(3, 1))[0],
         lease_s=random.choice((10.0, 45.0)),
@@ -166,7 +166,7 @@ def _timers(random: Random) -> Timers:
 
 def _habits(random: Random) -> Habits:
     return Habits(
-        kind=random.choices(("outpatient", "inpatient"), weights=(1, 3))[0],
+        kind=random.choices(("outpatient", "inpatient"), weights=(2, 3))[0],
         quotes_first=random.random() < 0.25,
         twice_at_once=random.choice((0.0, 0.5)),
         repeats=random.choice((0.1, 0.5)),
