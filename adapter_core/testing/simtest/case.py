@@ -96,6 +96,7 @@ class Day:
         self.store = Store(exclusive=self.exclusive)
         self.store.on_landing = self.checker.landed
         self.checker.may_freeze = self._may_freeze
+        self.checker.unaskable = self._unaskable
         self.centre = self._centre()
         lane = LANES[plan.lane]
         self.network = Network(
@@ -132,10 +133,18 @@ class Day:
 
     def _cashier(self, number: int) -> Cashier:
         national = self.plan.lane == "national"
-        psn_no = "" if national else f"P{number}"
         seed = self.plan.seed * 7 + number
+        encounter = "E0" if self.plan.one_encounter else f"E{number}"
+        person = "" if national else f"P{0 if self.plan.one_encounter else number}"
         amount = Decimal(100 + seed % 900) + Decimal(seed % 100) / 100
-        return Cashier(self.world, self, Random(seed), self.plan.habits, f"V{number}", f"E{number}", psn_no, amount)
+        return Cashier(self.world, self, Random(seed), self.plan.habits, f"V{number}", encounter, person, amount)
+
+    def _unaskable(self, case: Case) -> bool:
+        """5203 has room for one settlement of an encounter: while another bill's stands, it says nothing of this one."""
+        if not self.plan.one_encounter or str(case.state) not in ("RESOLVING", "REVERSING"):
+            return False
+        standing = [one for one in self.checker.messages.values() if one.standing is not None]
+        return any(one.visit_key != case.visit_key for one in standing)
 
     def _may_freeze(self, case: Case) -> bool:
         """Whether evidence may be out of reach here: nothing to ask and nothing that proves, or another day by some clock."""

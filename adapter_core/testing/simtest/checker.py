@@ -60,6 +60,7 @@ class Checker:
         self._open_since: dict[str, float] = {}
         self._landings = 0
         self.may_freeze: Callable[[Case], bool] = lambda case: True
+        self.unaskable: Callable[[Case], bool] = lambda case: False
 
     # -- the ledger
 
@@ -334,7 +335,7 @@ class Checker:
         for message in self.messages.values():
             case = self.cases.get(message.call.case_id)
             state = str(case.state) if case else "?"
-            if state == "FROZEN":
+            if state == "FROZEN" or (case is not None and state in OPEN and self._waits_for_a_person(case)):
                 continue
             says = state == ("VOIDED" if case is not None and case.purpose == "void" else "SETTLED")
             says = says or (state == "VOIDING" and message.standing is not None)
@@ -347,7 +348,7 @@ class Checker:
 
     def _waits_for_a_person(self, case: Case) -> bool:
         """A settlement whose refund is frozen waits with it; so does what can be reversed no more."""
-        if any(message.too_late for message in self.by_case.get(case.case_id, [])):
+        if self.unaskable(case) or any(message.too_late for message in self.by_case.get(case.case_id, [])):
             return True
         refunds = [one for one in self.cases.values() if one.target_case_id == case.case_id]
         return str(case.state) == "VOIDING" and any(str(one.state) == "FROZEN" for one in refunds)

@@ -25,15 +25,16 @@ GROUPS: tuple[tuple[str, str], ...] = (
 """Title and counter prefix of what the report shows."""
 
 STATES = (
-    "PREPARING", "READY", "QUOTED", "SENDING", "RESOLVING", "SETTLED", "VOIDING", "VOIDED", "REJECTED", "NOT_SENT",
+    "PREPARING", "READY", "QUOTED", "SENDING", "RESOLVING", "REVERSING", "REVERSED", "SETTLED", "VOIDING", "VOIDED", "REJECTED", "NOT_SENT",
     "NOT_APPLIED", "CANCELLED", "FROZEN",
 )  # fmt: skip
 VOID_STATES = ("READY", "SENDING", "RESOLVING", "VOIDED", "NOT_APPLIED", "NOT_SENT", "FROZEN")
 TOLD = (
-    "PENDING", "QUOTED", "SETTLED", "REJECTED", "NOT_SENT", "NOT_APPLIED", "CANCELLED", "FROZEN", "VOIDED", "VOIDING",
+    "PENDING", "QUOTED", "SETTLED", "REJECTED", "NOT_SENT", "NOT_APPLIED", "REVERSED", "CANCELLED", "FROZEN", "VOIDED", "VOIDING",
 )  # fmt: skip
 CRASHES = (
-    "ACCEPTED", "PREPARED", "INTENT.stay_pay", "INTENT.pay", "REPLY", "OUTCOME.stay_pay", "TOLD", "RETRIED",
+    "ACCEPTED", "PREPARED", "INTENT.settle", "INTENT.reverse", "REPLY", "OUTCOME.settle", "OUTCOME.find", "TOLD", "CLAIMED",
+    "RETRIED", "CANCEL_ASKED",
 )  # fmt: skip
 WIRE = (
     "lost", "late", "crossed", "reset", "unsent", "connect", "reply.lost", "reply.cut", "reply.garbage", "reply.status",
@@ -45,6 +46,13 @@ OTHERS = (
     "node paused",
     "lane national",
     "lane cheap",
+    "replicas 1",
+    "replicas 2",
+    "event CLAIMED",
+    "event REVERSE_INTENT",
+    "event CANCEL_ASKED",
+    "event DECIDED",
+    "conflict MsgidTaken",
     "conflict VersionMoved",
     "conflict VisitHeld",
     "ambiguous commit landed late",
@@ -70,11 +78,12 @@ def required() -> Iterable[str]:
     yield from (f"state settle {state}" for state in STATES)
     yield from (f"state void {state}" for state in VOID_STATES)
     yield from (f"told settle {state}" for state in TOLD)
-    yield from (f"evidence {name}" for name in ("E2", "E3"))
+    yield from (f"evidence {name}" for name in ("E2", "E3", "E5", "E6"))
     yield from (f"fault crash.{when}.{event}" for when in ("before", "after") for event in CRASHES)
-    yield from (f"fault pause.after.{event}" for event in ("INTENT.stay_pay", "TOLD", "REPLY"))
+    yield from (f"fault pause.after.{event}" for event in ("INTENT.settle", "INTENT.reverse", "TOLD", "REPLY"))
     yield from (f"fault net.settle.{what}" for what in WIRE)
-    yield from (f"fault db.{what}.INTENT.stay_pay" for what in ("slow", "refused", "lost", "ambiguous"))
+    yield from (f"fault net.reverse.{what}" for what in ("lost", "late", "unsent", "reply.lost"))
+    yield from (f"fault db.{what}.INTENT.settle" for what in ("slow", "refused", "lost", "ambiguous"))
     yield from OTHERS
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from adapter_core.ledger import conflicts
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.province.policy import Policy
-from adapter_core.settlement import concluding, decisions, judge, reception, resolution
-from adapter_core.settlement.calls import Caller, CallRecord, Context
+from adapter_core.settlement import concluding, decisions, judge, reception, resolution, states
+from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import Ownership
@@ -219,7 +219,7 @@ def _adopts_burnt() -> list[Patch]:
     def adopted(self: Resolver, context: Context, doubt: Any, found: Any) -> Evidence | None:
         return Evidence(State.SETTLED, "E2", found.result, found.funds) if found.kind == "found" else None
 
-    moves = {**decisions.MOVES, State.REVERSING: decisions.MOVES[State.REVERSING] | {State.SETTLED}}
+    moves = {**states.MOVES, State.REVERSING: states.MOVES[State.REVERSING] | {State.SETTLED}}
     return [(Paying, "_record", unburnt), (Resolver, "_found", adopted), (decisions, "MOVES", moves)]
 
 

@@ -36,6 +36,8 @@ ALWAYS = {
     "net.reverse.lost": 0.1, "net.reverse.late": 0.1, "net.reverse.reply.lost": 0.1, "net.other.": 0.01,
     "net.settle.reply.slow": 0.08, "net.settle.copy": 0.15, "net.settle.copy.first_unheard": 0.5, "pause.after.INTENT.": 0.03,
     "centre.reversal_ignored": 0.4,
+    "crash.before.OUTCOME.settle": 0.02, "crash.before.CANCEL_ASKED": 0.05, "crash.after.CANCEL_ASKED": 0.05,
+    "db.lost.INTENT.settle": 0.02, "db.ambiguous.INTENT.settle": 0.02, "db.refused.INTENT.settle": 0.01,
     "crash.any": 0.15, "his.answer.lost": 0.05, "his.unreachable": 0.02,
 }  # fmt: skip
 """Where the money is decided, faults are frequent in every weather but calm; before it they only keep a day from beginning."""
@@ -43,7 +45,8 @@ ALWAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """stops_at: virtual seconds after which no new fault comes.  late_s: the longest a request truly takes."""
+    """stops_at: virtual seconds after which no new fault comes.  late_s: the longest a request truly takes.
+    one_encounter: two visits are two bills of one encounter."""
 
     seed: int
     weather: str
@@ -58,6 +61,7 @@ class Plan:
     late_s: float = 0.0
     copies: bool = False
     pause_max_s: float = 60.0
+    one_encounter: bool = False
     on_unknown: str = "adopt"
     lease_s: float = 45.0
     stops_at: float = 300.0
@@ -86,6 +90,7 @@ def plan_of(seed: int) -> Plan:
         rates=rates,
         late_s=late,
         copies=random.random() < 0.35,
+        one_encounter=random.random() < 0.4,
         pause_max_s=random.choice((20.0, 90.0, 400.0)),
         on_unknown=random.choices(("adopt", "reverse"), weights=(3, 1))[0],
         lease_s=random.choice((10.0, 45.0)),

@@ -55,6 +55,14 @@ async def _whole(reader: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
         return None
 
 
+async def _written(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Raises: ConnectionError when the peer is gone."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
+    await writer.drain()
+
+
 class Server:
     """Something that listens on a port of its own."""
 
@@ -99,12 +107,10 @@ class Relay(Server):
             if not reply:
                 return
             half = len(reply) // 2
-            writer.write(reply[:half])
-            await writer.drain()
+            await _written(writer, reply[:half])
             if await self._meet("mid-reply", sent):
                 return
-            writer.write(reply[half:])
-            await writer.drain()
+            await _written(writer, reply[half:])
             if await self._meet("after reply", sent):
                 return
 

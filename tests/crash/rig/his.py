@@ -1,0 +1,191 @@
+"""The HIS of the rig: it plays visits, and repeats every message under the same key until it is decided."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+FINAL = frozenset({"SETTLED", "VOIDED", "REJECTED", "NOT_APPLIED", "REVERSED", "CANCELLED", "FROZEN"})
+KINDS = ("settle", "quote", "void", "again", "cancel")
+"""settle; quote, then settle; settle, then refund; and settle once more after it; settle, then cancel while in doubt."""
+AGAIN = ("NOT_APPLIED", "REVERSED", "REJECTED", "CANCELLED")
+WAIT_S, PAUSE_S = 1.0, 0.1
+"""How long one message waits for its answer, and the HIS before it repeats what was not even begun."""
+STALLED_AFTER = 3
+SETTLEMENTS_MAX = 8
+REFUSALS_MAX = 60
+PASSING = frozenset({"LEDGER_UNAVAILABLE", "LEDGER_UNDECIDED", "VISIT_HELD", "CONFLICT"})
+"""Refusals that pass: the ledger comes back, the other request ends."""
+LONG_AGO = "2025-01-06 09:00:00"
+
+Ask = Callable[[str, float], Awaitable[dict[str, Any]]]
+"""A message and how long to wait, to whichever replica lives; its reply."""
+
+
+class GaveUp(AssertionError):
+    """A visit that came to no end."""
+
+
+@dataclass
+class Told:
+    """All that the HIS heard of one key: the answers that may never change, in order."""
+
+    states: list[str] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+
+    def heard(self, state: str, answer: str, void_asked: bool) -> str:
+        """What is wrong with it; "" when nothing is."""
+        if state not in FINAL:
+            return "" if not self.states or (void_asked and state == "VOIDING") else f"{self.states[-1]} -> {state}"
+        last = self.states[-1] if self.states else state
+        if last not in (state, "FROZEN") and not (void_asked and (last, state) == ("SETTLED", "VOIDED")):
+            return f"{last} -> {state}"
+        if self.answers.setdefault(state, answer) != answer:
+            return f"{state} in other words: {self.answers[state]} -> {answer}"
+        if not self.states or last != state:
+            self.states.append(state)
+        return ""
+
+
+class Visit:
+    """One bill of one patient, who has no other.  changed: answers that were not what they had been."""
+
+    def __init__(self, number: int, name: str, kind: str, ask: Ask) -> None:
+        self.name = name
+        self.kind = kind
+        self.psn_no = f"T{name}"
+        self.certno = f"22010219991333{number:03}1"  # no such month, so no such number
+        self.stalled = asyncio.Event()
+        self.told: dict[str, Told] = {}
+        self.messages: dict[str, str] = {}
+        self.changed: list[str] = []
+        self._ask = ask
+        self._void_asked = False
+        self._last = ""
+
+    @property
+    def person(self) -> dict[str, Any]:
+        return {
+            "psn_no": self.psn_no, "psn_name": "测试甲", "certno": self.certno, "card_no": f"K{self.psn_no}", "ectoken": "",
+            "gend": "1", "brdy": "1990-01-01",
+            "insurance": [{"insutype": "310", "psn_type": "11", "insuplc_admdvs": "320100", "balc": "120.00"}],
+            "filing": [{"kind": "temporary", "region": "31", "begndate": "2020-01-01"}],
+        }  # fmt: skip
+
+    async def play(self) -> None:
+        """To its end.  Raises: GaveUp."""
+        key = await self._settle("")
+        if key and self.kind in ("void", "again"):
+            await self._void(key)
+            if self.kind == "again":
+                await self._settle(key)
+
+    async def repeat(self) -> None:
+        """Every message that was decided, once more."""
+        for name, message in list(self.messages.items()):
+            await self._decided(name, message)
+
+    async def _settle(self, supersedes: str) -> str:
+        """The key that settled; "" when none did, by cancelling or because a person decides now."""
+        for _ in range(SETTLEMENTS_MAX):
+            key = f"{self.name}-S{sum(name.startswith('settle') for name in self.messages) + 1}"
+            if self.kind == "quote":
+                state = await self._decided(f"quote {key}", self._message("quote", key, supersedes))
+                if state != "QUOTED":
+                    supersedes = key
+                    continue
+            asked = self._message("settle", key, supersedes)
+            state = await (
+                self._cancelled(key, asked) if self.kind == "cancel" else self._decided(f"settle {key}", asked)
+            )
+            if state == "SETTLED":
+                return key
+            if state == "FROZEN" or self.kind == "cancel":
+                return ""
+            supersedes = key
+        raise GaveUp(f"{self.name} ({self.kind}): not settled under {SETTLEMENTS_MAX} keys: {self._last}")
+
+    async def _cancelled(self, key: str, asked: str) -> str:
+        """The cashier waits a moment, cancels, and then asks what became of it."""
+        await self._heard(f"settle {key}", asked, WAIT_S / 5)
+        await self._decided(f"cancel {key}", self._message("cancel", key), until=("PENDING",))
+        return await self._decided(f"settle {key}", asked)
+
+    async def _void(self, key: str) -> None:
+        self._void_asked = True
+        for number in itertools.count(1):
+            name = f"{key}-R{number}"
+            state = await self._decided(f"void {name}", self._message("void", key, void_key=name))
+            if state in ("VOIDED", "FROZEN"):
+                return
+            if number == SETTLEMENTS_MAX:
+                raise GaveUp(f"{self.name}: not refunded under {number} keys: {state}")
+
+    async def _decided(self, name: str, message: str, until: tuple[str, ...] = ()) -> str:
+        """Repeated until it is; the state.  A cancel that comes too late is refused, and that decides it."""
+        refusals = 0
+        for number in itertools.count(1):
+            if number > STALLED_AFTER:
+                self.stalled.set()
+            state, code = await self._heard(name, message, WAIT_S)
+            if state in FINAL or state in until or (state == "QUOTED" and name.startswith("quote")):
+                if state != "QUOTED" and name.split()[0] in ("settle", "void"):
+                    self.messages[name] = message
+                return state
+            if state == "REFUSED":
+                if code == "USE_VOID" and name.startswith("cancel"):
+                    return code
+                refusals += code not in PASSING
+                if refusals > REFUSALS_MAX:
+                    raise GaveUp(f"{name}: refused again and again: {code}")
+            if state != "PENDING":
+                await asyncio.sleep(PAUSE_S)
+        raise AssertionError("unreachable")
+
+    async def _heard(self, name: str, message: str, wait_s: float) -> tuple[str, str]:
+        reply = await self._ask(message, wait_s)
+        if "answer" not in reply:
+            return "REFUSED", str(reply.get("refused", "FAULT"))
+        answer = json.loads(reply["answer"])
+        state = str(answer["state"])
+        self._last = f"{state} {answer['code']} {answer['message_zh']}"
+        if name.split()[0] in ("settle", "void"):
+            wrong = self.told.setdefault(name, Told()).heard(state, reply["answer"], self._void_asked)
+            if wrong:
+                self.changed.append(f"{name}: {wrong}")
+        return state, str(answer["code"])
+
+    def _message(self, intent: str, key: str, supersedes: str = "", void_key: str = "") -> str:
+        message: dict[str, Any] = {
+            "intent": intent,
+            "settle_key": key,
+            "visit_key": self.name,
+            "operator": {"opter": "T001", "opter_name": "测试操作员"},
+        }
+        if void_key:
+            message["void_key"] = void_key
+        if supersedes:
+            message["supersedes"] = supersedes
+        if intent in ("settle", "quote"):
+            message |= self._bill()
+        return json.dumps(message, ensure_ascii=False)
+
+    def _bill(self) -> dict[str, Any]:
+        fees = [
+            {
+                "feedetl_sn": f"{self.name}F{n}", "fee_ocur_time": LONG_AGO, "med_list_codg": "XA00000001",
+                "medins_list_codg": "Y001", "pric": "93.25", "cnt": "1", "det_item_fee_sumamt": "93.25",
+                "bilg_dept_codg": "K01", "bilg_dept_name": "测试科", "bilg_dr_codg": "D001", "bilg_dr_name": "测试医师",
+            }
+            for n in (1, 2)
+        ]  # fmt: skip
+        diagnosis = {
+            "diag_type": "1", "maindiag_flag": "1", "diag_srt_no": 1, "diag_code": "J00", "diag_name": "测试诊断",
+            "diag_dept": "K01", "dise_dor_no": "D001", "dise_dor_name": "测试医师", "diag_time": LONG_AGO,
+        }  # fmt: skip
+        person = {"mdtrt_cert_type": "02", "mdtrt_cert_no": self.certno, "certno": self.certno, "psn_name": "测试甲"}
+        return {"person": person, "diagnoses": [diagnosis], "fees": fees, "settle": {"med_type": "11"}}
