@@ -16,7 +16,7 @@ from adapter_core.province.plan import Step
 from adapter_core.settlement.judge import Verdict, judge
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import NothingInHand, noted
-from adapter_core.settlement.ports import Clock, InHand, Ledger, MsgidTaken, Random, Wire
+from adapter_core.settlement.ports import Clock, InHand, Ledger, MsgidTaken, Random, VersionMoved, Wire
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Event
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
@@ -135,10 +135,21 @@ class Caller:
         if reply is None:
             assert failure is not None
             return Called(record, call, failure)
-        record = replace(record, replied=True, version=record.version + 1)
-        reply_event = self._event("REPLY", context, {"msgid": call.msgid, **frame_data(reply)}, frame_bytes(reply))
-        await self._ledger.commit(Change(context.place.org, events=(reply_event,), calls=(record,)))
+        record = await self._replied(context, call, record, reply)
         return Called(record, call, self.judge(context, call, reply))
+
+    async def _replied(self, context: Context, call: Call, record: CallRecord, reply: Frame) -> CallRecord:
+        """J5.  A late reply is evidence even when another replica has taken the case over meanwhile, so it is never dropped."""
+        event = self._event("REPLY", context, {"msgid": call.msgid, **frame_data(reply)}, frame_bytes(reply))
+        while True:
+            record = replace(record, replied=True, version=record.version + 1)
+            try:
+                await self._ledger.commit(Change(context.place.org, events=(event,), calls=(record,)))
+            except VersionMoved:
+                records = await self._ledger.calls_of_case(record.case_id)
+                record = next(one for one in records if one.msgid == call.msgid)
+                continue
+            return record
 
     async def _intent(
         self, step: Step, context: Context, content: Content, with_intent: Change | None

@@ -66,6 +66,7 @@ class Visit:
         self._ask = ask
         self._void_asked = False
         self._last = ""
+        self._bill_mark = ""
 
     @property
     def person(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ class Visit:
         if key and self.kind in ("void", "again"):
             await self._void(key)
             if self.kind == "again":
+                self._bill_mark = "B"  # the refunded lines keep their numbers at the centre
                 await self._settle(key)
 
     async def repeat(self) -> None:
@@ -177,7 +179,7 @@ class Visit:
     def _bill(self) -> dict[str, Any]:
         fees = [
             {
-                "feedetl_sn": f"{self.name}F{n}", "fee_ocur_time": LONG_AGO, "med_list_codg": "XA00000001",
+                "feedetl_sn": f"{self.name}F{n}{self._bill_mark}", "fee_ocur_time": LONG_AGO, "med_list_codg": "XA00000001",
                 "medins_list_codg": "Y001", "pric": "93.25", "cnt": "1", "det_item_fee_sumamt": "93.25",
                 "bilg_dept_codg": "K01", "bilg_dept_name": "测试科", "bilg_dr_codg": "D001", "bilg_dr_name": "测试医师",
             }
