@@ -50,7 +50,8 @@ def after_money(case: Case, verdict: Verdict, at: str) -> Case:
 class Finding:
     """What a query after an unknown outcome says of the money call.
 
-    kind: ``found`` (result: the centre's amounts), ``absent``, ``contradiction`` (text says which), ``silent`` (no answer).
+    kind: ``found`` (result: the centre's amounts), ``absent``, ``contradiction`` (text says which), ``other``
+    (another settlement's row, which says nothing about this one), ``silent`` (no answer).
     """
 
     kind: str
@@ -73,7 +74,10 @@ def finding(
         return _void_finding(msgid, asked.get("settled", {}).get("setl_id"), result, verdict)
     if result.get("medins_setl_id") != msgid:
         # the reply has room for one settlement of the visit: another one's row says nothing about ours
-        return Finding("silent", {}, [], "another settlement's msgid")
+        named = bool(result.get("medins_setl_id"))
+        return Finding(
+            "other" if named else "silent", {}, [], "another settlement's msgid" if named else "a row without msgid"
+        )
     if str(result.get("refd_setl_flag", "0")) == "1":
         return Finding("contradiction", result, [], "found, but refunded")
     differing = [

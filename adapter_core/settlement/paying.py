@@ -373,7 +373,10 @@ class Paying:
             unread = Verdict(Result.UNKNOWN, "WORKER_DIED", why)
             await self._concluding.conclude(context, Called(record, call, unread), None)
             context, record = await self._refreshed(context, call)
-        await self._concluding.close(context, Evidence(State.FROZEN, why=why), record, Change(case.org))
+        try:
+            await self._concluding.close(context, Evidence(State.FROZEN, why=why), record, Change(case.org))
+        except Conflict:
+            return  # the HIS cancelled meanwhile: the next scan parks it
 
     async def _refreshed(self, context: Context, call: Call) -> tuple[Context, CallRecord]:
         case = await self._fresh(context)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -30,7 +31,7 @@ from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision
-from adapter_core.values.errors import Refused
+from adapter_core.values.errors import AdapterError, Refused
 from adapter_core.values.moments import national_time
 
 CONFLICT_TRIES = 5
@@ -289,7 +290,8 @@ class Pipeline:
             if claimed is None:
                 continue
             if claimed.state in (State.PREPARING, State.READY):
-                await self._paying.never_sent(claimed)
+                with contextlib.suppress(Conflict):  # cancelled meanwhile, at another replica
+                    await self._paying.never_sent(claimed)
             elif self._poison.is_poison(claimed):
                 _log.error("case %s waits for a person: the worker died on it", claimed.case_id)
                 await self._paying.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
@@ -303,10 +305,13 @@ class Pipeline:
         return running is not None and not running.done()
 
     async def keep_scanning(self, places: Callable[[str], Place | None], every_s: float) -> None:
-        """With replicas: look again and again for cases whose owner is gone."""
+        """With replicas: look again and again for cases whose owner is gone.  A ledger that is away for a while ends no scan."""
         while True:
             await asyncio.sleep(every_s)
-            await self.resume(places)
+            try:
+                await self.resume(places)
+            except AdapterError as error:
+                _log.error("the scan for cases whose owner is gone failed: %s", error)
 
     async def settled_down(self) -> None:
         """Wait for every task of this process."""

@@ -33,7 +33,8 @@ class Doubt:
 
     first_read: when it first knew of the intent.  keep: the HIS still wants it and the site adopts what it finds.
     burnt: a reversal of it is in the journal: it is never adopted.  can_ask / can_reverse: a usable query, a reversal that this
-    route and policy allow.  in_window: the centre still takes reversals of it.  overdue: the end of day T+1 has passed.
+    route and policy allow.  blind: after the quiet period a query still shows another settlement's row of the visit, so it will
+    never say that ours is absent.  in_window: the centre still takes reversals of it.  overdue: the end of day T+1 has passed.
     """
 
     first_read: float
@@ -45,6 +46,7 @@ class Doubt:
     overdue: bool
     next_ask: float
     next_reversal: float
+    blind: bool = False
     asked: int = 0
     negatives: tuple[float, ...] = ()
     reversals: tuple[Reversal, ...] = ()
@@ -78,7 +80,9 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
         return closing
     if doubt.overdue:
         return Move("freeze", why="no evidence by the end of day T+1")
-    may_reverse = doubt.can_reverse and doubt.in_window and (doubt.burnt or not doubt.keep or not doubt.can_ask)
+    may_reverse = (
+        doubt.can_reverse and doubt.in_window and (doubt.burnt or doubt.blind or not doubt.keep or not doubt.can_ask)
+    )
     if not doubt.can_ask and not may_reverse:
         return Move("freeze", why="nothing can be asked, nothing may be reversed")
     due = []

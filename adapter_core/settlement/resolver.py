@@ -16,7 +16,15 @@ from adapter_core.settlement.judge import SIGN_IN_INVALID
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import CallRecord, Case, Change, Event
-from adapter_core.settlement.resolution import Doubt, Reversal, asked, next_move, pause_after, reversed_once
+from adapter_core.settlement.resolution import (
+    Doubt,
+    Reversal,
+    asked,
+    next_move,
+    pause_after,
+    quiet_for_query,
+    reversed_once,
+)
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
@@ -106,6 +114,8 @@ class Resolver:
                         return evidence
                     pause = self._jittered(pause_after(doubt.asked + 1, timers))
                     doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
+                    late = sent_at >= quiet_for_query(doubt, timers, capabilities)
+                    doubt = replace(doubt, blind=doubt.blind or (late and found.kind == "other"))
                 case "reverse":
                     reversal = await self._reverse(context, call, record)
                     if reversal is None:

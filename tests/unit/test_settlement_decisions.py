@@ -87,7 +87,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (ROW, "found"),
         (None, "absent"),
         (changed(setl_id=None), "absent"),
-        (changed(medins_setl_id="MSG2"), "silent"),
+        (changed(medins_setl_id="MSG2"), "other"),
         (changed(medins_setl_id=None), "silent"),
         (changed(psn_no="T2"), "contradiction"),
         (changed(mdtrt_id="M2"), "contradiction"),

@@ -48,6 +48,11 @@ def test_what_is_not_wanted_or_cannot_be_asked_is_reversed_at_once(change: dict[
     assert next_move(replace(DOUBT, **change), 0.0, TIMERS, CAN).kind == "reverse"
 
 
+def test_a_query_that_only_ever_shows_another_bill_is_no_usable_query() -> None:
+    doubt = replace(DOUBT, blind=True, next_reversal=QUIET_REVERSAL, next_ask=QUIET_REVERSAL + 300)
+    assert next_move(doubt, QUIET_REVERSAL, TIMERS, CAN).kind == "reverse"
+
+
 def test_nothing_is_reversed_outside_the_window() -> None:
     doubt = replace(DOUBT, keep=False, in_window=False)
     assert next_move(doubt, 2.0, TIMERS, CAN).kind == "ask"
