@@ -24,6 +24,7 @@ test: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/startup.py
+	@$(BIN)/python bench/hanging.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

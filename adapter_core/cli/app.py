@@ -170,7 +170,9 @@ def cases(
 def resolve(
     forever: Annotated[
         bool,
-        typer.Option("--forever/--until-done", help="一直核实下去，或到没有未决业务为止 / for ever, or until none is left"),
+        typer.Option(
+            "--forever/--until-done", help="一直核实下去，或到没有未决业务为止 / for ever, or until none is left"
+        ),
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,

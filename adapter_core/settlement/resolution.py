@@ -155,9 +155,11 @@ def asked(
     return replace(doubt, asked=doubt.asked + 1, negatives=negatives, next_ask=next_ask)
 
 
-def reversed_once(doubt: Doubt, reversal: Reversal, timers: Timers) -> Doubt:
-    """The doubt after one 2601 was sent."""
-    count = len(doubt.reversals) + 1
+def reversed_once(doubt: Doubt, reversal: Reversal, timers: Timers, capabilities: Capabilities) -> Doubt:
+    """The doubt after one 2601 was sent.  The quick tries are counted anew once an OK would prove something."""
+    quiet = quiet_for_reversal(doubt, timers, capabilities)
+    same_phase = [one for one in doubt.reversals if (one.sent_at >= quiet) is (reversal.sent_at >= quiet)]
+    count = len(same_phase) + 1
     pause = timers.reversal_retry if count < REVERSALS_EARLY else REVERSAL_LATER_S
     return replace(doubt, burnt=True, reversals=(*doubt.reversals, reversal), next_reversal=reversal.sent_at + pause)
 

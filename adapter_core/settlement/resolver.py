@@ -120,7 +120,7 @@ class Resolver:
                     reversal = await self._reverse(context, call, record)
                     if reversal is None:
                         return None
-                    doubt = reversed_once(doubt, reversal, timers)
+                    doubt = reversed_once(doubt, reversal, timers, capabilities)
 
     def _facts(self, context: Context, record: CallRecord) -> dict[str, Any]:
         """What may change while waiting: the HIS's wish, the calendar, the journal."""

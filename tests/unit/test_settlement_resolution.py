@@ -61,40 +61,42 @@ def test_nothing_is_reversed_outside_the_window() -> None:
 
 def test_an_early_ok_closes_nothing_and_the_one_after_the_quiet_period_does() -> None:
     doubt = replace(DOUBT, can_ask=False)
-    doubt = reversed_once(doubt, Reversal(0.0, OK), TIMERS)
+    doubt = reversed_once(doubt, Reversal(0.0, OK), TIMERS, CAN)
     assert next_move(doubt, 1.0, TIMERS, CAN).kind == "wait"
     assert next_move(doubt, QUIET_REVERSAL, TIMERS, CAN).kind == "reverse"
-    closed = next_move(reversed_once(doubt, Reversal(QUIET_REVERSAL, OK), TIMERS), QUIET_REVERSAL, TIMERS, CAN)
+    closed = next_move(reversed_once(doubt, Reversal(QUIET_REVERSAL, OK), TIMERS, CAN), QUIET_REVERSAL, TIMERS, CAN)
     assert (closed.kind, closed.state, closed.evidence) == ("close", State.REVERSED, "E6")
 
 
 def test_a_reversal_just_before_the_quiet_period_ends_is_followed_by_one_just_after() -> None:
-    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL - 0.1, OK), TIMERS)
+    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL - 0.1, OK), TIMERS, CAN)
     assert next_move(doubt, QUIET_REVERSAL - 0.05, TIMERS, CAN).until == QUIET_REVERSAL
 
 
 def test_an_ok_that_takes_effect_later_is_waited_for() -> None:
     later = replace(CAN, reverse_ok="effective_after", reverse_ok_after_s=100.0)
-    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, OK, answered_at=QUIET_REVERSAL + 20), TIMERS)
+    doubt = reversed_once(
+        replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, OK, answered_at=QUIET_REVERSAL + 20), TIMERS, CAN
+    )
     assert next_move(doubt, QUIET_REVERSAL + 119, TIMERS, later).kind == "wait"
     assert next_move(doubt, QUIET_REVERSAL + 120, TIMERS, later).evidence == "E6"
 
 
 def test_where_an_ok_means_nothing_a_person_decides() -> None:
     nothing = replace(CAN, reverse_ok="nothing")
-    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, OK), TIMERS)
+    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, OK), TIMERS, CAN)
     assert next_move(doubt, QUIET_REVERSAL + 1, TIMERS, nothing).kind == "freeze"
 
 
 @pytest.mark.parametrize("result", [Result.UNKNOWN, Result.NOT_SENT, Result.REJECTED])
 def test_a_reversal_without_an_ok_closes_nothing(result: Result) -> None:
-    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, result), TIMERS)
+    doubt = reversed_once(replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, result), TIMERS, CAN)
     assert next_move(doubt, QUIET_REVERSAL, TIMERS, CAN).kind == "wait"
 
 
 def test_no_such_original_closes_only_where_the_gateway_is_known_to_say_so() -> None:
     doubt = reversed_once(
-        replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, Result.REJECTED, missing=True), TIMERS
+        replace(DOUBT, can_ask=False), Reversal(QUIET_REVERSAL, Result.REJECTED, missing=True), TIMERS, CAN
     )
     assert next_move(doubt, QUIET_REVERSAL, TIMERS, CAN).kind == "wait"
     assert next_move(doubt, QUIET_REVERSAL, TIMERS, replace(CAN, reverse_missing="error")).evidence == "E6"
@@ -109,7 +111,7 @@ def test_absent_after_a_reversal_means_reversed() -> None:
 def test_five_reversals_in_the_first_hour_then_hourly() -> None:
     doubt = replace(DOUBT, can_ask=False)
     for count in range(1, 7):
-        doubt = reversed_once(doubt, Reversal(100.0 * count, Result.UNKNOWN), TIMERS)
+        doubt = reversed_once(doubt, Reversal(100.0 * count, Result.UNKNOWN), TIMERS, CAN)
         assert doubt.next_reversal - 100.0 * count == (60.0 if count < 5 else 3600.0)
 
 

@@ -78,7 +78,7 @@ def required() -> Iterable[str]:
     yield from (f"state settle {state}" for state in STATES)
     yield from (f"state void {state}" for state in VOID_STATES)
     yield from (f"told settle {state}" for state in TOLD)
-    yield from (f"evidence {name}" for name in ("E2", "E3", "E5", "E6"))
+    yield from (f"evidence {name}" for name in ("E1", "E2", "E3", "E5", "E6"))
     yield from (f"fault crash.{when}.{event}" for when in ("before", "after") for event in CRASHES)
     yield from (f"fault pause.after.{event}" for event in ("INTENT.settle", "INTENT.reverse", "TOLD", "REPLY"))
     yield from (f"fault net.settle.{what}" for what in WIRE)

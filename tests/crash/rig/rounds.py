@@ -13,7 +13,7 @@ from tests.contract.postgres_server import TestServer
 from ..nursery import Nursery
 from .audit import Findings
 from .season import Season
-from .troubles import Database, disk_trouble, small_disk
+from .troubles import Database, as_url, disk_trouble, small_disk
 
 SIDE_BY_SIDE = {"sqlite": 4, "postgresql": 2}
 KILLS_OF_A_SEASON = 20
@@ -71,7 +71,8 @@ async def _on_postgresql(season: MakeSeason, server: TestServer, seed: int, kill
         side_by_side = min(SIDE_BY_SIDE["postgresql"], -(-left // KILLS_OF_A_SEASON))
         database = Database(server, random.Random(f"{seed}/database/{number}"))
         its_kills = min(2 * KILLS_OF_A_SEASON, -(-left // side_by_side))
-        database.seasons = [season(number + n, its_kills, server.new_database()) for n in range(1, side_by_side + 1)]
+        for n in range(1, side_by_side + 1):
+            database.add(season(number + n, its_kills, as_url(server.new_database())))
         number += side_by_side
         for findings in await asyncio.gather(*(one.run(database.trouble) for one in database.seasons)):
             found.add(findings)

@@ -30,7 +30,7 @@ from .replica import LINE_MAX, Shift
 from .wire import HOOKED, PLACES, HookPost, Relay, Sent, Server
 
 LEASE_S = 2.0
-DESKS = 4
+DESKS = 5
 HOSPITAL_DECIDES_S = 90.0
 """A bound, not a promise: a season that is not decided by then has a visit that never will be."""
 HIS_PATIENCE_S = 1.5
@@ -79,6 +79,10 @@ POINTS = (
     "sent 5203",
 )
 """Points of a life at which it may end by itself; one that is never met lets a random moment end it."""
+
+
+async def _nothing_to_cut() -> None:
+    pass
 
 
 @dataclass
@@ -151,6 +155,8 @@ class Season:
         self.slots = [Slot(name, folder / name) for name in ("ab" if ledger else "a")]
         self.folder = folder
         self.small_disk = False
+        self.cut_connections = _nothing_to_cut
+        """Ends every connection to the ledger's database."""
         self.serving = asyncio.Event()
         """Cleared while the ledger's database, or its disk, can't serve: nobody is started then."""
         self.serving.set()
@@ -198,19 +204,17 @@ class Season:
             await asyncio.gather(*(self._desk(centre) for _ in range(DESKS)))
             if troubled is not None:
                 await troubled
-            self._calm = True
             await self._unpaused.wait()
-            for slot in self.slots:
-                self._kill(slot, "at the end")
+            await self._calm_down()
             for failure in await asyncio.gather(*self._playing, return_exceptions=True):
                 if failure is not None:
                     self.findings.faults["never decided"].append(repr(failure))
             await asyncio.gather(*(visit.repeat() for visit in self.visits))
             self._closing = True
-            for slot in self.slots:
-                await slot.up.wait()
-                assert slot.line is not None
-                slot.line.close()
+            last = self.slots[-1]
+            await last.up.wait()
+            assert last.line is not None
+            last.line.close()
             await asyncio.gather(*keepers)
             truth = truth_of(centre.world)
         books = await asyncio.to_thread(read_books, self.ledger_place, self._master_key)
@@ -246,6 +250,17 @@ class Season:
                 for slot in self.slots:
                     if slot.born is not None and not slot.born.ended.done():
                         os.kill(slot.born.pid, signal.SIGKILL)
+
+    async def _calm_down(self) -> None:
+        """From now on no faults.  Of two replicas one is left, which had its connections cut a last time: it must take over
+        whatever the other had."""
+        *others, last = self.slots
+        if others:
+            await last.up.wait()
+            await self.cut_connections()
+        self._calm = True
+        for slot in others or [last]:
+            self._kill(slot, "at the end")
 
     async def _troubled(self, trouble: Callable[[Season], AsyncIterator[None]]) -> None:
         async for _ in trouble(self):
@@ -342,7 +357,7 @@ class Season:
                 await self._live(slot, lifetime)
             status = await slot.born.ended
             self._counted(slot, status, dies_at, diary)
-            if self._closing:
+            if self._closing or (self._calm and slot is not self.slots[-1]):
                 return
 
     def _fate(self) -> tuple[str, float]:
@@ -354,8 +369,8 @@ class Season:
             dies_at = self._chance.choice(POINTS)
             if self._chance.random() < 0.3:
                 dies_at += " #2"
-        is_long = self._chance.random() < (0.35 if self.shared else 0.15)
-        lifetime = self._chance.uniform(2.5, 5.0) if is_long else self._chance.uniform(0.02, 1.2)
+        is_long = self._chance.random() < (0.5 if self.shared else 0.15)
+        lifetime = self._chance.uniform(2.5, 5.0) if is_long else self._chance.uniform(0.05, 1.5)
         return dies_at, lifetime
 
     async def _live(self, slot: Slot, lifetime: float) -> None:

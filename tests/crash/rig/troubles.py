@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.contract.postgres_server import TestServer
 
@@ -21,6 +22,14 @@ END_BACKENDS = (
 )
 DISK_BYTES = 24 * 1024 * 1024
 CHUNK = 64 * 1024
+
+
+def as_url(conninfo: str) -> str:
+    """A database's address in the form the configuration takes."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+    return f"postgresql:///{parts.pop('dbname')}?{urlencode(parts)}"
 
 
 class Database:
@@ -34,9 +43,6 @@ class Database:
 
     async def trouble(self, season: Season) -> AsyncIterator[None]:
         """Now and then every connection is ended by the server, more seldom the server itself."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        name = str(conninfo_to_dict(str(season.ledger_place))["dbname"])
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._chance.uniform(1.0, 4.0)):
@@ -48,9 +54,21 @@ class Database:
                     await self._restart()
                 season.findings.counts["database: immediate restart"] += 1
             else:
-                ended = await asyncio.to_thread(self._server.execute, END_BACKENDS.format(name=name))
-                season.findings.counts["database: connections killed"] += len(ended)
+                await season.cut_connections()
             yield
+
+    def add(self, season: Season) -> None:
+        from psycopg.conninfo import conninfo_to_dict
+
+        name = conninfo_to_dict(str(season.ledger_place))["dbname"]
+
+        async def cut() -> None:
+            async with self._turn:  # not while it restarts
+                ended = await asyncio.to_thread(self._server.execute, END_BACKENDS.format(name=name))
+            season.findings.counts["database: connections killed"] += len(ended)
+
+        season.cut_connections = cut
+        self.seasons.append(season)
 
     async def _restart(self) -> None:
         process = self._server.owned()
