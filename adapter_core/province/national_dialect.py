@@ -25,7 +25,13 @@ INTENTS = {
     "identify": "读取人员信息",
     "query": "查询",
 }
-KEYS = {"encounter_key": "encounter", "visit_key": "visit", "settle_key": "settle", "void_key": "void", "supersedes": "supersedes"}
+KEYS = {
+    "encounter_key": "encounter",
+    "visit_key": "visit",
+    "settle_key": "settle",
+    "void_key": "void",
+    "supersedes": "supersedes",
+}
 RECORDS = ("person", "visit", "settle")
 LISTS = {"diagnoses": "diagnoses", "fees": "fees"}
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt", "balc")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -290,8 +289,10 @@ class Pipeline:
             if claimed is None:
                 continue
             if claimed.state in (State.PREPARING, State.READY):
-                with contextlib.suppress(Conflict):  # cancelled meanwhile, at another replica
+                try:
                     await self._paying.never_sent(claimed)
+                except Conflict:
+                    continue  # cancelled meanwhile, at another replica
             elif self._poison.is_poison(claimed):
                 _log.error("case %s waits for a person: the worker died on it", claimed.case_id)
                 await self._paying.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
