@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: help demo test check bench lock
+.PHONY: help demo test check bench crash lock
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, floors, made pages"
 	@echo "make bench   measures what a person waits for and prints a table"
+	@echo "make crash   kills real processes at least 200 times per kind of ledger and counts what became of the money"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs a package index)"
 
 demo: $(READY)
@@ -25,6 +26,9 @@ test: $(READY)
 bench: $(READY)
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/hanging.py
+
+crash: $(READY)
+	@$(BIN)/python -m tests.crash.rig $(CRASH)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

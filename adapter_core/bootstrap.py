@@ -41,6 +41,8 @@ GATEWAY = "gateway"
 PLAIN_DEFAULTS = {
     "env.opter": "HIS",
     "env.opter_name": "HIS接口",
+    "env.mac": "00-00-00-00-00-00",
+    "env.ip": "127.0.0.1",
     "visit.caty": "0",
     "settle.psn_setlway": "01",
     "settle.acct_used_flag": "1",

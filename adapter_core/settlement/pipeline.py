@@ -127,14 +127,12 @@ class Pipeline:
     # -- reads and sessions
 
     async def _sign_in(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
-        context = await self._passing(place, operation)
-        step = place.gateway.route.steps["sign"]
-        called = await self._caller.read(step, context, view(context.encounter, context.bill))
-        if called.verdict.result is not Result.APPLIED:
-            return self._stopped(StepStopped(step, called.verdict))
-        await self._sessions.remember(context, called.verdict.content.get("env", {}))
+        try:
+            told = await self._sessions.sign_in(await self._passing(place, operation))
+        except StepStopped as stopped:
+            return self._stopped(stopped)
         refs = await self._teller.minted(place, dialect, "sign_in", None)
-        return Outcome("DONE", "OK", "签到成功", called.verdict.content, refs)
+        return Outcome("DONE", "OK", "签到成功", {"env": dict(told)}, refs)
 
     async def _identify(self, place: Place, operation: Operation) -> Outcome:
         context = await self._passing(place, operation)

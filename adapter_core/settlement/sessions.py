@@ -29,6 +29,14 @@ class Sessions:
         known = await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context))
         if known is not None and known.note:
             return self._with_sign_no(context, known.note)
+        return self._with_sign_no(context, str((await self.sign_in(context)).get("sign_no", "")))
+
+    async def sign_in(self, context: Context) -> Mapping[str, Any]:
+        """A new session (9001): what the centre told of it.  It serves every later call of this operator and day.
+
+        Raises: StepStopped.
+        """
+        place = context.place
         step = place.gateway.route.steps["sign"]
         content = view(context.encounter, context.bill)
         signer = content.get("env", {})
@@ -36,17 +44,11 @@ class Sessions:
         called = await self._caller.read(step, context, content)
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, called.verdict)
-        environment = called.verdict.content.get("env", {})
-        await self.remember(context, environment)
-        return self._with_sign_no(context, str(environment.get("sign_no", "")))
-
-    async def remember(self, context: Context, environment: Mapping[str, Any]) -> None:
-        place = context.place
-        sign_no = str(environment.get("sign_no", ""))
-        known = await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context))
-        if sign_no and (known is None or not known.note):
-            alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note=sign_no)
+        told: Mapping[str, Any] = called.verdict.content.get("env", {})
+        if told.get("sign_no"):
+            alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note=str(told["sign_no"]))
             await self._ledger.commit(Change(place.org, aliases=(alias,)))
+        return told
 
     async def forget(self, context: Context) -> None:
         """The centre no longer knows today's ``sign_no``: the next call signs in anew."""

@@ -38,7 +38,11 @@ class _Attendant(socketserver.StreamRequestHandler):
         description, run = KINDS[kind]
         child = os.fork()
         if not child:
-            os._exit(run(description(**described)))
+            status = 1
+            try:
+                status = run(description(**described))
+            finally:
+                os._exit(status)  # whatever happened, the nursery goes on elsewhere
         self.wfile.write(b"%d\n" % child)
         _, status = os.waitpid(child, 0)
         self.wfile.write(b"%d\n" % os.waitstatus_to_exitcode(status))

@@ -149,6 +149,8 @@ class Day:
     def _may_freeze(self, case: Case) -> bool:
         """Whether evidence may be out of reach here: nothing to ask and nothing that proves, or another day by some clock."""
         can = self.plan.capabilities
+        if "worker died" in str(case.data.get("frozen_because", "")):
+            return True  # a case that looks like the cause of death is parked
         if self.plan.began != MORNING or any(point == "clock.jump" for point, _ in self.faults.fired):
             return True
         if can.query_after_unknown == "by_visit":

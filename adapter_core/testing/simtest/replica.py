@@ -115,16 +115,8 @@ class Replica:
         self.pipeline = pipeline
         self.ready = True
         self.world.note(lambda: f"{node.name} ready")
-        while not self.exclusive:
-            await self.world.pause(SCAN_S)
-            await self._scanned(pipeline)
-
-    async def _scanned(self, pipeline: Pipeline) -> None:
-        """As the supervisor does: a scan that meets a refusing ledger is tried again."""
-        try:
-            await pipeline.resume(lambda org: self.place)
-        except LedgerUnavailable:
-            self.world.count("scan met a refusing ledger")
+        if not self.exclusive:
+            await pipeline.keep_scanning(lambda org: self.place, SCAN_S)
 
     def _ended(self, node: Node, done: Any) -> None:
         """The process ended by itself: a start-up that met a refusing ledger is tried again."""

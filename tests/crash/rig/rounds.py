@@ -17,7 +17,7 @@ from .troubles import Database, as_url, disk_trouble, small_disk
 
 SIDE_BY_SIDE = {"sqlite": 4, "postgresql": 2}
 KILLS_OF_A_SEASON = 20
-KILLS_WITH_A_FULL_DISK = 6
+KILLS_WITH_A_FULL_DISK = 12
 
 
 async def play(
@@ -46,7 +46,7 @@ MakeSeason = Callable[..., Season]
 
 async def _on_sqlite(season: MakeSeason, folder: Path, kills: int, found: Findings) -> None:
     number = 0
-    if kills >= 4 * KILLS_WITH_A_FULL_DISK:
+    if kills >= 2 * KILLS_WITH_A_FULL_DISK:
         number += 1
         with small_disk(folder / f"{number}") as why_not:
             if why_not:

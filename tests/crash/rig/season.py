@@ -152,7 +152,7 @@ class Season:
         self.visits: list[Visit] = []
         self.enough = asyncio.Event()
         self.shared = bool(ledger)
-        self.slots = [Slot(name, folder / name) for name in ("ab" if ledger else "a")]
+        self.slots = [Slot(name, folder.with_name(f"{folder.name}{name}")) for name in ("ab" if ledger else "a")]
         self.folder = folder
         self.small_disk = False
         self.cut_connections = _nothing_to_cut
@@ -228,6 +228,7 @@ class Season:
             self._hooks = HookPost(self._hooked)
             await house.enter_async_context(self._hooks)
             self._offices = {}
+            self.folder.mkdir(exist_ok=True)
             for slot in self.slots:
                 relay = Relay(centre.port, lambda slot=slot: slot.life, self._met)  # type: ignore[misc]
                 await house.enter_async_context(relay)
@@ -235,7 +236,7 @@ class Season:
                 office = Office(slot)
                 await house.enter_async_context(office)
                 self._offices[slot.name] = office
-                slot.folder.mkdir(parents=True)
+                slot.folder.mkdir()
                 config = CONFIG.format(
                     code=self._code, ledger=self._ledger or f"sqlite:///{self.folder / 'ledger.db'}",
                     master_key=self._master_key, port=relay.port, lease=LEASE_S,
@@ -364,6 +365,8 @@ class Season:
         """Where a life ends by itself, and how long at most it lasts; nothing of both when all is calm."""
         if self._calm:
             return "", 0.0
+        if self.small_disk:  # the disk is the trouble
+            return "", self._chance.uniform(3.0, 6.0)
         dies_at = ""
         if self._chance.random() < 0.5:
             dies_at = self._chance.choice(POINTS)
