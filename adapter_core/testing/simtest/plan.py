@@ -34,7 +34,7 @@ WEATHER: tuple[tuple[str, float, dict[str, float]], ...] = (
 ALWAYS = {
     "net.settle.lost": 0.12, "net.settle.late": 0.15, "net.settle.reply.lost": 0.15, "net.refund.reply.lost": 0.1,
     "net.reverse.lost": 0.1, "net.reverse.late": 0.1, "net.reverse.reply.lost": 0.1, "net.other.": 0.01,
-    "net.settle.reply.slow": 0.15, "net.settle.copy": 0.2, "net.settle.copy.first_unheard": 0.7, "pause.after.INTENT.": 0.03,
+    "net.settle.reply.slow": 0.15, "net.settle.copy": 0.2, "net.settle.copy.first_unheard": 0.7, "pause.after.INTENT.": 0.03, "pause.after.byte.settle": 0.06,
     "centre.reversal_ignored": 0.4,
     "crash.before.OUTCOME.settle": 0.02, "crash.before.CANCEL_ASKED": 0.05, "crash.after.CANCEL_ASKED": 0.05,
     "db.lost.INTENT.settle": 0.02, "db.ambiguous.INTENT.settle": 0.02, "db.refused.INTENT.settle": 0.01,
@@ -93,7 +93,7 @@ def plan_of(seed: int) -> Plan:
         one_encounter=random.random() < 0.4,
         pause_max_s=random.choice((20.0, 90.0, 400.0)),
         on_unknown=random.choices(("adopt", "reverse"), weights=(3, 1))[0],
-        lease_s=random.choice((10.0, 45.0)),
+        lease_s=random.choice((10.0, 10.0, 45.0)),
         stops_at=random.choice((60.0, 240.0, 900.0)),
         began=MORNING + timedelta(minutes=random.choice((0, 0, 240, 895))),
     )
