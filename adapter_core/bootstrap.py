@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +25,9 @@ from adapter_core.values.errors import AdapterError, ConfigError, LedgerDamaged,
 from adapter_core.values.moments import iso
 
 if TYPE_CHECKING:
+    from adapter_core.centre.breaker import Outage
     from adapter_core.centre.client import Endpoint
+    from adapter_core.centre.notices import Notice
     from adapter_core.ledger.postgres import PostgresLedger
     from adapter_core.ledger.sqlite import SqliteLedger
     from adapter_core.ledger.witness import Witness
@@ -122,6 +124,7 @@ class Adapter:
     place: Place
     ledger: OpenLedger
     pipeline: Pipeline
+    outages: Callable[[], Iterable[Outage]] = tuple
 
     def places(self, org: str) -> Place | None:
         """The place of an institution, None for one that isn't served here."""
@@ -130,12 +133,25 @@ class Adapter:
     def dialect(self, name: str) -> Dialect:
         return site_dialect(self.config, self.plugins, name)
 
+    def notices(self) -> list[Notice]:
+        """What cashiers should know now: planned downtime from the site's file, unplanned from the breaker."""
+        return current_notices(self.config, self.outages)
+
     async def note_refusal(self, dialect: str, error: AdapterError) -> None:
         """A message refused before anything was sent: the journal keeps that it was, and nothing of its content."""
         paths = [fault.path for fault in error.faults] if isinstance(error, TranslationError) else []
         data = {"dialect": dialect, "code": error.code, "paths": paths}
         event = Event("REFUSED", iso(SystemClock().wall()), data=data)
         await self.ledger.commit(Change(self.place.org, events=(event,)))
+
+
+def current_notices(config: Config, outages: Callable[[], Iterable[Outage]] = tuple) -> list[Notice]:
+    """The downtime notices that hold now.  Raises: ConfigError with every fault of the file."""
+    from adapter_core.centre.notices import Notices, load_planned
+
+    file = config.settings.notices_file
+    planned = load_planned(config.path(file)) if file else ()
+    return Notices(planned, outages).current(SystemClock().wall())
 
 
 def site_dialect(config: Config, loaded: Plugins, name: str) -> Dialect:
@@ -336,14 +352,12 @@ async def adapter(
         wire = GuardedWire(centre, clock)
         in_hand = None if read_only else _noted_in_hand(config, parts)
         running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer)
+        running.outages = wire.outages
         if not read_only:
             await parts.enter_async_context(heartbeat())
         parts.push_async_callback(running.pipeline.close)
         if not read_only:
             await running.pipeline.resume(running.places)
-            if config.is_shared:
-                scan = asyncio.create_task(
-                    running.pipeline.keep_scanning(running.places, config.settings.timers.lease / 3)
-                )
-                parts.callback(scan.cancel)
+            scan = asyncio.create_task(running.pipeline.keep_scanning(running.places, config.settings.timers.lease / 3))
+            parts.callback(scan.cancel)
         yield running

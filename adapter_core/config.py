@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     clients: list[ClientSettings] = Field(default_factory=list)
     on_unknown: Literal["adopt", "reverse"] = "adopt"
     four_eyes_yuan: int = Field(5000, ge=0)
+    notices_file: Path | None = None
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock, gateway_endpoint, plugins
+from adapter_core.bootstrap import SystemClock, current_notices, gateway_endpoint, plugins
 from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.formats.json import read_json
@@ -278,6 +278,11 @@ def _examine_site(config: Any, check: Any) -> None:
         "未设置时送占位值 0，请按当地要求设置",
         warn=True,
     )
+    try:
+        notices = "；".join(notice.text for notice in current_notices(config))
+        check("停机公告", not notices, notices or "无", warn=True)
+    except AdapterError as error:
+        check("停机公告", False, str(error))
     plain = settings.gateway.plain_http
     check("网关加密", not settings.gateway.url.startswith("http://"), f"明文 http，理由：{plain}", warn=True)
     late = settings.timers.late_commit

@@ -97,6 +97,7 @@ async def play(
     shown = []
     async with adapter(load_config(config)) as running:
         dialect = running.dialect(dialect_name)
+        _print_notices(running, as_json)
         for name, raw in messages:
             played = await play_message(running, dialect, name, raw, wait_s, beside)
             worst = worst or played.exit
@@ -112,6 +113,12 @@ async def play(
     if as_json:
         print_json(shown if len(shown) != 1 else shown[0])
     return worst
+
+
+def _print_notices(running: Adapter, as_json: bool) -> None:
+    """Downtime notices, on the error stream: they are no answer to any message."""
+    for notice in running.notices() if not as_json else ():
+        print(f"停机公告：{notice.text} {notice.advice}".rstrip(), file=sys.stderr)
 
 
 def _in_order(files: Iterable[Path]) -> list[Path]:

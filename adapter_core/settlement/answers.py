@@ -76,8 +76,15 @@ def rejected(verdict: Verdict) -> Outcome:
     return Outcome("REJECTED", code, text, {}, {}, reason.next if reason else NEXT["REJECTED"])
 
 
+NOT_SENT_ZH = {
+    "BREAKER_OPEN": "医保线路连续故障，暂停发送，没有产生结算。请稍后用同一笔业务重试，或按自费办理并告知可手工报销",
+    "QUEUE_FULL": "医保接口排队已满，没有送出，没有产生结算，请稍后用同一笔业务重试",
+}
+
+
 def not_sent(code: str) -> Outcome:
-    return Outcome("NOT_SENT", code, "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试", {}, {}, NEXT["NOT_SENT"])
+    text = NOT_SENT_ZH.get(code, "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试")
+    return Outcome("NOT_SENT", code, text, {}, {}, NEXT["NOT_SENT"])
 
 
 def ended(case: Case, verdict: Verdict) -> Outcome:

@@ -29,8 +29,11 @@ class Ownership:
         return case.owner == self.instance
 
     def may_claim(self, case: Case) -> bool:
-        """Released, or seen at the same version for a whole lease on this process's own clock."""
-        if case.owner in ("", self.instance) or self.exclusive:
+        """Released, or a dead process's, or seen at the same version for a whole lease on this process's own clock.
+
+        Its own case too: one that was opened a moment ago is only about to be driven.
+        """
+        if case.owner == "" or (self.exclusive and case.owner != self.instance):
             return True
         version, since = self._seen.get(case.case_id, (0, 0.0))
         if version != case.version:

@@ -281,7 +281,8 @@ class Pipeline:
             place = places(case.org)
             if place is None or self._is_driven(case) or not self._ownership.may_claim(case):
                 continue
-            if self._poison.waits(case, any(map(self._is_driven, cases))):
+            before_money = case.state in (State.PREPARING, State.READY)  # closing those runs no plugin
+            if not before_money and self._poison.waits(case, any(map(self._is_driven, cases))):
                 continue
             claimed = await self._ownership.claim(case)
             if claimed is None:
@@ -304,7 +305,7 @@ class Pipeline:
         return running is not None and not running.done()
 
     async def keep_scanning(self, places: Callable[[str], Place | None], every_s: float) -> None:
-        """With replicas: look again and again for cases whose owner is gone.  A ledger that is away for a while ends no scan."""
+        """Look again and again for cases that nobody drives: their owner is gone, or they waited.  A ledger that is away for a while ends no scan."""
         while True:
             await asyncio.sleep(every_s)
             try:

@@ -56,7 +56,7 @@ def test_every_invariant_holds(slice_of_days: Tally) -> None:
 
 def test_everything_listed_happened(slice_of_days: Tally) -> None:
     assert slice_of_days.cases == SLICE
-    assert missing(slice_of_days.counts) == []
+    assert missing(slice_of_days.counts, SLICE) == []
 
 
 def test_the_same_seed_is_the_same_day_under_every_hash_seed() -> None:

@@ -126,6 +126,7 @@ class Checker:
         self._world.note(lambda: f"{who} row {new.purpose} {new.key} {was} -> {state} {new.data.get('why', '')}")
         if state in OPEN and was not in OPEN:
             self._open_since[new.case_id] = self._world.now
+            self._open_since[new.target_case_id] = self._world.now  # a settlement waits for its refund
         if old is not None and was in UNDER_WAY and old.owner not in ("", who):
             self._world.violate("I20", f"{who} moves {new.key} from {was} to {state}; it belongs to {old.owner}")
         if state == "SETTLED" and was in UNDER_WAY and old is not None and not old.wanted:

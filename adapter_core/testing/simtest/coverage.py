@@ -11,6 +11,10 @@ from collections.abc import Iterable, Sequence
 ENOUGH_CASES = 2000
 """From so many days on a listed counter at 0 is a failure."""
 
+MANY_CASES = 20_000
+RARE = ("evidence E1", "money reply read while REVERSING")
+"""Asked for only from so many days on."""
+
 GROUPS: tuple[tuple[str, str], ...] = (
     ("days", "weather "),
     ("lanes", "lane "),
@@ -78,7 +82,7 @@ def required() -> Iterable[str]:
     yield from (f"state settle {state}" for state in STATES)
     yield from (f"state void {state}" for state in VOID_STATES)
     yield from (f"told settle {state}" for state in TOLD)
-    yield from (f"evidence {name}" for name in ("E1", "E2", "E3", "E5", "E6"))
+    yield from (f"evidence {name}" for name in ("E2", "E3", "E5", "E6"))
     yield from (f"fault crash.{when}.{event}" for when in ("before", "after") for event in CRASHES)
     yield from (f"fault pause.after.{event}" for event in ("INTENT.settle", "INTENT.reverse", "TOLD", "REPLY"))
     yield from (f"fault net.settle.{what}" for what in WIRE)
@@ -87,9 +91,10 @@ def required() -> Iterable[str]:
     yield from OTHERS
 
 
-def missing(counts: Counter[str]) -> list[str]:
-    """The required counters that are 0."""
-    return [name for name in required() if not counts[name]]
+def missing(counts: Counter[str], cases: int) -> list[str]:
+    """The counters that are 0 after so many days and must not be."""
+    rare = RARE if cases >= MANY_CASES else ()
+    return [name for name in (*required(), *rare) if cases >= ENOUGH_CASES and not counts[name]]
 
 
 def told_groups(counts: Counter[str]) -> list[tuple[str, Sequence[tuple[str, int]]]]:

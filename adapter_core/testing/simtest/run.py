@@ -17,7 +17,7 @@ from rich.table import Table
 
 from adapter_core.testing.simtest import shrinking
 from adapter_core.testing.simtest.case import Result, run_case, run_plan
-from adapter_core.testing.simtest.coverage import ENOUGH_CASES, missing, told_groups
+from adapter_core.testing.simtest.coverage import missing, told_groups
 from adapter_core.testing.simtest.faults import Address
 from adapter_core.testing.simtest.plan import plan_data, plan_of
 from adapter_core.testing.simtest.shrinking import fault_list
@@ -106,7 +106,7 @@ def main(
     console = Console(stderr=as_json, highlight=False)
     tally = _run_shown(seed, count, workers or os.cpu_count() or 1, console)
     tally.failures.sort(key=lambda one: one.seed)
-    uncovered = missing(tally.counts) if tally.cases >= ENOUGH_CASES else []
+    uncovered = missing(tally.counts, tally.cases)
     if as_json:
         json.dump(_report(tally, uncovered), sys.stdout, ensure_ascii=False, indent=1)
         sys.stdout.write("\n")

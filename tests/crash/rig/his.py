@@ -114,7 +114,8 @@ class Visit:
     async def _cancelled(self, key: str, asked: str) -> str:
         """The cashier waits a moment, cancels, and then asks what became of it."""
         await self._heard(f"settle {key}", asked, WAIT_S / 5)
-        await self._decided(f"cancel {key}", self._message("cancel", key), until=("PENDING",))
+        if await self._decided(f"cancel {key}", self._message("cancel", key), until=("PENDING",)) == "NO_SUCH_CASE":
+            return ""  # the settlement was never begun
         return await self._decided(f"settle {key}", asked)
 
     async def _void(self, key: str) -> None:
@@ -139,7 +140,7 @@ class Visit:
                     self.messages[name] = message
                 return state
             if state == "REFUSED":
-                if code == "USE_VOID" and name.startswith("cancel"):
+                if code in ("USE_VOID", "NO_SUCH_CASE") and name.startswith("cancel"):
                     return code
                 refusals += code not in PASSING
                 if refusals > REFUSALS_MAX:
