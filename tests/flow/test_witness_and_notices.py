@@ -53,7 +53,10 @@ async def test_with_its_witness_whole_a_ledger_goes_on(centre: Simulator, folder
 
 
 def test_planned_downtime_is_told_while_it_lasts(centre: Simulator, folder: Path) -> None:
-    rows = [("2000-01-01 00:00:00", "2999-01-01 00:00:00", "全省停机"), ("2000-01-01 00:00:00", "2000-01-02 00:00:00", "旧")]
+    rows = [
+        ("2000-01-01 00:00:00", "2999-01-01 00:00:00", "全省停机"),
+        ("2000-01-01 00:00:00", "2000-01-02 00:00:00", "旧"),
+    ]
     text = "".join(
         f'[[notices]]\nadmdvs = "36"\nfrom = "{start}"\nto = "{end}"\ntext = "{said}"\nsource = "测试公告"\n'
         for start, end, said in rows
