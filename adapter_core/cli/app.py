@@ -226,7 +226,7 @@ def simulate(
 @app.command()
 def simtest(
     seed: Annotated[int, typer.Option(help="第一个种子 / first seed")] = 1,
-    cases: Annotated[int, typer.Option(help="模拟天数 / simulated days")] = 2000,
+    cases: Annotated[int | None, typer.Option(help="模拟天数，缺省 3000 / simulated days, 3000 by default")] = None,
     shrink: Annotated[bool, typer.Option(help="缩小失败的故障清单 / shrink the faults of a failure")] = False,
     workers: Annotated[int, typer.Option(help="进程数 / processes")] = 2,
     as_json: JsonOption = False,

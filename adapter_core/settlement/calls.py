@@ -99,7 +99,10 @@ class Caller:
         ]
         if reply is not None:
             events.insert(
-                1, self._event("REPLY", context, {"msgid": call.msgid, **frame_data(reply)}, frame_bytes(reply))
+                1,
+                self._event(
+                    "REPLY", context, {"msgid": call.msgid, "step": call.step, **frame_data(reply)}, frame_bytes(reply)
+                ),
             )
         record = replace(record, result=verdict.result, replied=reply is not None, version=1)
         change = Change(context.place.org, events=tuple(events), calls=(record,))
@@ -140,14 +143,16 @@ class Caller:
 
     async def _replied(self, context: Context, call: Call, record: CallRecord, reply: Frame) -> CallRecord:
         """J5.  A late reply is evidence even when another replica has taken the case over meanwhile, so it is never dropped."""
-        event = self._event("REPLY", context, {"msgid": call.msgid, **frame_data(reply)}, frame_bytes(reply))
+        event = self._event(
+            "REPLY", context, {"msgid": call.msgid, "step": call.step, **frame_data(reply)}, frame_bytes(reply)
+        )
         while True:
             record = replace(record, replied=True, version=record.version + 1)
             try:
                 await self._ledger.commit(Change(context.place.org, events=(event,), calls=(record,)))
             except VersionMoved:
                 records = await self._ledger.calls_of_case(record.case_id)
-                record = next(one for one in records if one.msgid == call.msgid)
+                record = next(one for one in records if one.call_id == record.call_id)
                 continue
             return record
 

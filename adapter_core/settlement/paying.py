@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Call, Operation, Outcome
@@ -326,14 +327,14 @@ class Paying:
         for event in events:
             if event.kind == "INTENT" and event.data["step"] == step.name:
                 call, reply = call_from(event.data), None
-            elif event.kind == "REPLY" and call is not None and event.data["msgid"] == call.msgid:
+            elif event.kind == "REPLY" and call is not None and _answers(event.data, call):
                 reply = frame_from(event.data, event.raw)
         assert call is not None
         return call, reply, await self._record(case, call)
 
     async def _record(self, case: Case, call: Call) -> CallRecord:
         records = await self._ledger.calls_of_case(case.case_id)
-        return next(one for one in records if one.msgid == call.msgid)
+        return next(one for one in records if one.msgid == call.msgid and one.step == call.step)
 
     async def _resolve(self, context: Context) -> None:
         call, reply, record = await self._money_call(context)
@@ -415,3 +416,8 @@ class Paying:
         if invoice:
             rows.append(("invono", str(invoice)))
         return tuple((kind, value, context.case.case_id) for kind, value in rows)
+
+
+def _answers(reply: Mapping[str, Any], call: Call) -> bool:
+    """Whether a journalled reply is this call's: a read of another replica may have shared its msgid within one second."""
+    return bool(reply["msgid"] == call.msgid and reply["step"] == call.step)
