@@ -305,7 +305,10 @@ class Pipeline:
         return running is not None and not running.done()
 
     async def keep_scanning(self, places: Callable[[str], Place | None], every_s: float) -> None:
-        """Look again and again for cases that nobody drives: their owner is gone, or they waited.  A ledger that is away for a while ends no scan."""
+        """Look again and again for cases that nobody drives: their owner is gone, or they waited.
+
+        A ledger that is away for a while ends no scan.
+        """
         while True:
             await asyncio.sleep(every_s)
             try:

@@ -40,7 +40,7 @@ class Proxy:
 
     swallow: it never arrives and the line breaks.  mute: it arrives, the line breaks before the answer.  hold: the
     line breaks, and `release` delivers it later.  silence: it arrives, and nothing ever comes back.
-    is_closed: new connections are refused.
+    is_closed: new connections are refused, and those that stand break after the fault.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
@@ -80,6 +80,8 @@ class Proxy:
             is_commit = chunk.endswith(COMMIT)
             self.commits += is_commit
             fault, self.fault = (self.fault, "") if is_commit else ("", self.fault)
+            if self.is_closed and not (fault or self.fault):
+                return False  # a connection the pool kept in hand is no way around
             line.is_mute = line.is_mute or bool(fault)
             if fault == "swallow":
                 return False

@@ -8,6 +8,7 @@ import functools
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -55,6 +56,15 @@ class TestServer:
         if self.process is None:
             pytest.skip("this test stops the server: not the system's PostgreSQL")
         return self.process
+
+    def stop_at_once(self) -> None:
+        """The server's immediate shutdown, as after a crash: it recovers at its next start.  A polite one may take a minute
+        on a busy disk."""
+        import psutil  # comes with the wheel's server
+
+        running = psutil.Process(self.owned().get_pid())
+        running.send_signal(signal.SIGQUIT)
+        running.wait(60)
 
 
 def postgres_server() -> TestServer:

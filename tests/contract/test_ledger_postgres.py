@@ -556,7 +556,7 @@ async def test_a_stopped_server_is_told_and_a_restarted_one_serves_again(server:
     async with await open_ledger(url, patience_s=0.3) as ledger:
         await asyncio.gather(*(ledger.commit(one_case(f"c{n}", f"v{n}")) for n in range(10)))
         before = (ledger.lineage, ledger.connections)
-        await asyncio.to_thread(process.stop)
+        await asyncio.to_thread(server.stop_at_once)
         try:
             for _ in range(2):
                 with pytest.raises(LedgerUnavailable):

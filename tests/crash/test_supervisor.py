@@ -122,7 +122,7 @@ async def test_a_signal_in_the_pause_ends_it(tmp_path: Path) -> None:
     await begun(tmp_path, "born")
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(20):
-        assert await parent == 1
+        assert await parent != 0
 
 
 async def test_the_pauses_grow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
