@@ -552,11 +552,11 @@ async def test_a_commit_the_standby_didnt_confirm_is_not_acknowledged(
 
 
 async def test_a_stopped_server_is_told_and_a_restarted_one_serves_again(server: TestServer, url: str) -> None:
-    process = server.owned()
+    server.owned()
     async with await open_ledger(url, patience_s=0.3) as ledger:
         await asyncio.gather(*(ledger.commit(one_case(f"c{n}", f"v{n}")) for n in range(10)))
         before = (ledger.lineage, ledger.connections)
-        await asyncio.to_thread(server.stop_at_once)
+        await asyncio.to_thread(server.stop)
         try:
             for _ in range(2):
                 with pytest.raises(LedgerUnavailable):
@@ -564,7 +564,7 @@ async def test_a_stopped_server_is_told_and_a_restarted_one_serves_again(server:
                 with pytest.raises(LedgerUnavailable):
                     await ledger.case("c1")
         finally:
-            await asyncio.to_thread(process.ensure_postgres_running)
+            await asyncio.to_thread(server.start)
         assert await ledger.commit(one_case("next", "next")) == 11
         assert await ledger.case("late") is None
         assert len(await ledger.cases_in([State.PREPARING])) == 11

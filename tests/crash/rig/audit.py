@@ -33,7 +33,6 @@ FAULTS = (
     "ledger",
     "never decided",
 )
-TAKEN = frozenset({"CLAIMED"})
 ASKED = frozenset({"ACCEPTED", "RETRIED", "SETTLE_ASKED"})
 
 
@@ -80,8 +79,10 @@ def read_books(place: Path | str, master_key: Path) -> Books:
     return Books(asyncio.run(read_cases()), list(postgres_inspection.export(place, reading)), whole)
 
 
-def audit(visits: Iterable[Visit], books: Books, truth: Mapping[str, Any], sent: Sequence[Sent]) -> Findings:
-    """I1–I6, I14 and I20 of `reliability.md` §12."""
+def audit(
+    visits: Iterable[Visit], books: Books, truth: Mapping[str, Any], sent: Sequence[Sent], owners: Mapping[str, str]
+) -> Findings:
+    """I1–I6, I14 and I20 of `reliability.md` §12.  owners: an owner's name in the ledger → the life that had it."""
     found = Findings()
     if not books.is_whole:
         found.faults["ledger"].append("verify: not whole")
@@ -96,7 +97,7 @@ def audit(visits: Iterable[Visit], books: Books, truth: Mapping[str, Any], sent:
     found.counts.update(f"{case.purpose} {case.state}" for case in books.cases)
     found.counts["visits"] += len(of_visit)
     _audit_wire(books.journal, sent, found)
-    _audit_take_overs(books.journal, sent, found)
+    _audit_take_overs(books.journal, sent, owners, found)
     return found
 
 
@@ -144,18 +145,21 @@ def _audit_wire(journal: Sequence[Mapping[str, Any]], sent: Sequence[Sent], foun
             found.faults["sent without intent"].append(f"{one.infno} {one.msgid} by {one.life}")
 
 
-def _audit_take_overs(journal: Sequence[Mapping[str, Any]], sent: Sequence[Sent], found: Findings) -> None:
+def _audit_take_overs(
+    journal: Sequence[Mapping[str, Any]], sent: Sequence[Sent], owners: Mapping[str, str], found: Findings
+) -> None:
     """Once a case was taken over, nothing of its former owner's leaves: neither what it had journalled, nor anything new."""
     on_wire = {one.msgid: one for one in sent}
     intents: defaultdict[str, list[Sent]] = defaultdict(list)
     former: defaultdict[str, set[str]] = defaultdict(set)
     for row in journal:
         case_id = row["case_id"]
-        if row["kind"] in TAKEN:
+        if row["kind"] == "CLAIMED":
             found.counts["take-overs"] += 1
+            now = owners[row["data"]["owner"]]
             late = [one for one in intents[case_id] if one.at > row["at"]]
             found.faults["sent after a take-over"] += [f"{one.infno} {one.msgid} by {one.life}" for one in late]
-            former[case_id] |= {one.life for one in intents[case_id]}
+            former[case_id] = (former[case_id] | {one.life for one in intents[case_id]}) - {now}
         elif row["kind"] in ASKED:
             former[case_id] = set()
         elif row["kind"] == "INTENT" and row["data"]["msgid"] in on_wire:

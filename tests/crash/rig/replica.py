@@ -19,6 +19,7 @@ from adapter_core.bootstrap import Adapter
 from adapter_core.cli.playing import play_message
 from adapter_core.config import load_config
 from adapter_core.ledger.sqlite import SqliteLedger
+from adapter_core.settlement.records import Change
 from adapter_core.values.errors import AdapterError
 
 from ..mortal import Diary, MortalLedger, MortalWire
@@ -39,6 +40,27 @@ class Shift:
     small_disk: bool = False
 
 
+class Registered(MortalLedger):
+    """Also writes down under which name this life owns its cases."""
+
+    async def commit(self, change: Change) -> int:
+        for event in change.events:
+            if event.kind == "CLAIMED":
+                self._diary.note("owner", event.data["owner"])
+        return await super().commit(change)
+
+
+class DiaryHandler(logging.Handler):
+    """What the adapter finds worth an alarm goes into the diary."""
+
+    def __init__(self, diary: Diary) -> None:
+        super().__init__(logging.ERROR)
+        self._diary = diary
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._diary.note("alarm", self.format(record))
+
+
 @contextlib.contextmanager
 def _mortal(diary: Diary, small_disk: bool) -> Iterator[None]:
     """`bootstrap.adapter` as it is, but for the joint where ledger and wire meet the pipeline: there a life may end."""
@@ -47,7 +69,7 @@ def _mortal(diary: Diary, small_disk: bool) -> Iterator[None]:
     def mortal(
         config: Any, loaded: Any, place: Any, ledger: Any, wire: Any, clock: Any, kept: Any = None, *more: Any
     ) -> Adapter:
-        mortal_ledger: Any = MortalLedger(kept or ledger, diary)
+        mortal_ledger: Any = Registered(kept or ledger, diary)
         mortal_wire: Any = MortalWire(wire, diary)
         return assembled(config, loaded, place, ledger, mortal_wire, clock, mortal_ledger, *more)
 
@@ -96,8 +118,9 @@ async def _work(shift: Shift, diary: Diary) -> None:
 
 def work(shift: Shift) -> int:
     """The exit status of a life that ended by itself."""
-    logging.disable(logging.CRITICAL)
+    logging.disable(logging.NOTSET)
     diary = Diary(shift.diary, shift.dies_at)
+    logging.getLogger().handlers = [DiaryHandler(diary)]
     try:
         with _mortal(diary, shift.small_disk):
             asyncio.run(_work(shift, diary))

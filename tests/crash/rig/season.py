@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -85,6 +86,10 @@ async def _nothing_to_cut() -> None:
     pass
 
 
+ALARM = re.compile(r"(?<=case )\w{20}")
+"""A case's id in an alarm."""
+
+
 @dataclass
 class Slot:
     """Where one replica after another runs.  config: its folder; life: its name, new with each."""
@@ -103,13 +108,10 @@ class Slot:
 class Office(Server):
     """Where replicas call the HIS.  Each knows its slot by the port it was given."""
 
+    line_max = LINE_MAX
+
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
-
-    async def __aenter__(self) -> Office:
-        self._server = await asyncio.start_server(self._quietly, "127.0.0.1", 0, limit=LINE_MAX)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         slot = self._slot
@@ -219,7 +221,20 @@ class Season:
             truth = truth_of(centre.world)
         books = await asyncio.to_thread(read_books, self.ledger_place, self._master_key)
         sent = [one for relay in self._relays for one in relay.log]
-        self.findings.add(audit(self.visits, books, truth, sorted(sent, key=lambda one: one.at)))
+        self.findings.add(audit(self.visits, books, truth, sorted(sent, key=lambda one: one.at), self._owners()))
+
+    def _owners(self) -> dict[str, str]:
+        """Which life called itself what in the ledger.  Alarms are counted on the way."""
+        owners = {}
+        for slot in self.slots:
+            for diary in slot.folder.glob("life*"):
+                for line in diary.read_text("ascii").splitlines():
+                    kind, value = json.loads(line)
+                    if kind == "owner":
+                        owners[value] = slot.name + diary.name.removeprefix("life")
+                    elif kind == "alarm":
+                        self.findings.counts[f"alarm: {ALARM.sub('…', value)}"] += 1
+        return owners
 
     @asynccontextmanager
     async def _open_house(self) -> AsyncIterator[Simulator]:

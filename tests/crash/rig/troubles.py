@@ -49,7 +49,8 @@ class Database:
                     await season.enough.wait()
             if season.enough.is_set():
                 return
-            if self._server.process is not None and self._chance.random() < 0.3:
+            all_troubled = not any(one.enough.is_set() for one in self.seasons)
+            if self._server.process is not None and all_troubled and self._chance.random() < 0.3:
                 async with self._turn:
                     await self._restart()
                 season.findings.counts["database: immediate restart"] += 1

@@ -67,9 +67,11 @@ class Server:
     """Something that listens on a port of its own."""
 
     port: int
+    line_max = 64 * 1024
 
     async def __aenter__(self) -> Server:
-        self._server = await asyncio.start_server(self._quietly, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._quietly, "127.0.0.1", 0, limit=self.line_max)
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -77,14 +79,23 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
-    async def _quietly(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _quietly(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A peer that is gone is nobody's fault here."""
-        try:
-            with contextlib.suppress(OSError):
-                await self.serve(reader, writer)
-        finally:
-            writer.close()
+
+        async def serve() -> None:
+            try:
+                with contextlib.suppress(OSError):
+                    await self.serve(reader, writer)
+            finally:
+                writer.close()
+
+        task = asyncio.get_running_loop().create_task(serve())
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raise NotImplementedError
