@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapter_core.settlement.states import State
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.simulator.server import Simulator
 from adapter_core.supervisor import Patience, supervise
@@ -67,6 +68,8 @@ async def in_doubt(hospital: Hospital, *keys: str) -> None:
     hospital.temper(query_lag_s=600)
     for key in keys:
         assert (await hospital.say(message(settle_key=key, visit_key=f"V-{key}"), wait_s=0)).state == "PENDING"
+        while (await hospital.case(key)).state is not State.RESOLVING:
+            await asyncio.sleep(0)
     await hospital.arrival("5203")
 
 

@@ -21,7 +21,7 @@ from adapter_core.values.errors import LedgerUnavailable
 
 MONEY_STEPS = {"pay": "settle", "stay_pay": "settle", "void": "refund", "stay_void": "refund"}
 Read = TypeVar("Read")
-STEPPED = frozenset({"INTENT", "REPLY", "OUTCOME"})
+STEPPED = frozenset({"INTENT", "OUTCOME"})
 """Events whose crash points are told apart by the step they belong to: a lost intent of money is not one of an upload."""
 
 

@@ -157,8 +157,11 @@ def _audit_take_overs(
         if row["kind"] == "CLAIMED":
             found.counts["take-overs"] += 1
             now = owners[row["data"]["owner"]]
+            found.counts["taken up again by the same life"] += any(one.life == now for one in intents[case_id])
             late = [one for one in intents[case_id] if one.at > row["at"]]
-            found.faults["sent after a take-over"] += [f"{one.infno} {one.msgid} by {one.life}" for one in late]
+            for one in late:
+                texts = _history(journal, case_id)
+                found.faults["sent after a take-over"].append(f"{one.infno} {one.msgid} by {one.life} {one.at}: {texts}")
             former[case_id] = (former[case_id] | {one.life for one in intents[case_id]}) - {now}
         elif row["kind"] in ASKED:
             former[case_id] = set()
@@ -167,3 +170,11 @@ def _audit_take_overs(
             intents[case_id].append(one)
             if one.life in former[case_id]:
                 found.faults["sent after a take-over"].append(f"{one.infno} {one.msgid}, new, by {one.life}")
+
+
+def _history(journal: Sequence[Mapping[str, Any]], case_id: str) -> str:
+    """What the journal says of a case, for whoever has to find out."""
+    names = ("message", "msgid", "state", "owner", "code")
+    rows = [row for row in journal if row["case_id"] == case_id]
+    texts = [" ".join([row["at"], row["kind"], *(row["data"][n] for n in names if row["data"].get(n))]) for row in rows]
+    return "; ".join(texts[-16:])

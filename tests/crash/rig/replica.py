@@ -19,6 +19,7 @@ from adapter_core.bootstrap import Adapter
 from adapter_core.cli.playing import play_message
 from adapter_core.config import load_config
 from adapter_core.ledger.sqlite import SqliteLedger
+from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.records import Change
 from adapter_core.values.errors import AdapterError
 
@@ -64,7 +65,12 @@ class DiaryHandler(logging.Handler):
 @contextlib.contextmanager
 def _mortal(diary: Diary, small_disk: bool) -> Iterator[None]:
     """`bootstrap.adapter` as it is, but for the joint where ledger and wire meet the pipeline: there a life may end."""
-    assembled, opened = bootstrap.assembled, SqliteLedger.open
+    assembled, opened, forget = bootstrap.assembled, SqliteLedger.open, Pipeline._forget
+
+    def noted(pipeline: Pipeline, case_id: str, done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            diary.note("alarm", f"case {case_id}'s driver ended by {done.exception()!r}")
+        forget(pipeline, case_id, done)
 
     def mortal(
         config: Any, loaded: Any, place: Any, ledger: Any, wire: Any, clock: Any, kept: Any = None, *more: Any
@@ -77,12 +83,14 @@ def _mortal(diary: Diary, small_disk: bool) -> Iterator[None]:
         return opened(*named, ballast_bytes=SMALL_BALLAST, free_bytes_min=SMALL_FLOOR, **more)
 
     bootstrap.assembled = mortal
+    Pipeline._forget = noted  # type: ignore[method-assign]
     if small_disk:
         SqliteLedger.open = small  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
         bootstrap.assembled = assembled
+        Pipeline._forget = forget  # type: ignore[method-assign]
         SqliteLedger.open = opened  # type: ignore[method-assign]
 
 
