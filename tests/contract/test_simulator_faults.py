@@ -148,7 +148,7 @@ async def test_a_hang_without_end_lasts_until_the_caller_leaves(centre: Simulato
 
 async def until(happened: Any) -> None:
     async with asyncio.timeout(10):
-        while not happened():  # noqa: ASYNC110
+        while not happened():
             await asyncio.sleep(0)
 
 

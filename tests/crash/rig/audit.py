@@ -161,7 +161,9 @@ def _audit_take_overs(
             late = [one for one in intents[case_id] if one.at > row["at"]]
             for one in late:
                 texts = _history(journal, case_id)
-                found.faults["sent after a take-over"].append(f"{one.infno} {one.msgid} by {one.life} {one.at}: {texts}")
+                found.faults["sent after a take-over"].append(
+                    f"{one.infno} {one.msgid} by {one.life} {one.at}: {texts}"
+                )
             former[case_id] = (former[case_id] | {one.life for one in intents[case_id]}) - {now}
         elif row["kind"] in ASKED:
             former[case_id] = set()
