@@ -23,18 +23,24 @@ OURSELVES = "his-adapter (pyproject.toml)"
 
 REASONS = {
     "alembic": "migrations of the ledger's schema",
+    "croniter": "when due work (reconciliation, anchors) comes next",
     "cryptography": "SM3, SM4, sealing of personal data in the ledger, TLS",
     "httptools": "strict HTTP/1.1 parsing of what a centre answers, on our own transport",
     "httpx": "HTTP client towards the centres",
+    "litestar": "the HTTP service: routes, OpenAPI",
     "lxml": "XML and XSD, with entities, DTD and network off",
     "msgspec": "JSON of national messages with exact decimals",
     "pluggy": "hooks through which province plugins register",
+    "prometheus-client": "metrics a hospital's monitoring reads",
     "pydantic-settings": "configuration from TOML and environment",
     "rich": "tables and progress in the terminal",
     "sqlalchemy": "the ledger's SQL for SQLite and PostgreSQL",
+    "structlog": "one JSON line per step in the log",
     "tenacity": "bounded repeats of reading calls",
     "typer": "the command line",
     "tzdata": "China's time zone on Windows",
+    "uvicorn": "the HTTP server below the service",
+    "uvloop": "the event loop where the system has it",
     "zeep": "SOAP envelopes of centres that speak SOAP",
 }
 

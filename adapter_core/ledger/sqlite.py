@@ -27,6 +27,11 @@ from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
 from adapter_core.values.moments import Clock
 
 
+SKIPPED_AT_START = 500
+"""Sequence numbers a start leaves out: a process that was killed may have sent queries under numbers it stored nowhere, and one
+that starts within the same second must not give them to a reversal."""
+
+
 class SequenceNumbers:
     """Per org a counter that starts above the highest number a former process used."""
 
@@ -135,7 +140,7 @@ class SqliteLedger(StoredLedger):
             connection.close()
             raise
         keys = sqlite_file.data_keys(reader, master)
-        numbers = SequenceNumbers({org: used for org, (_, used) in stored.items()})
+        numbers = SequenceNumbers({org: used + SKIPPED_AT_START for org, (_, used) in stored.items()})
         heads = {org: head for org, (head, _) in stored.items()}
 
         def today() -> str:

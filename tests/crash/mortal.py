@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from adapter_core.settlement.answers import in_their_form, outcome_from
 from adapter_core.settlement.records import Change
 from adapter_core.settlement.states import TERMINAL
 from adapter_core.values.frames import Frame
+from adapter_core.values.moments import iso
 
 LONG_S = 25.0
 
@@ -111,11 +113,13 @@ class MortalWire:
     async def exchange(
         self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool, **more: Any
     ) -> Frame:
-        number = json.loads(frame.body)["infno"]
+        envelope = json.loads(frame.body)
+        number = envelope["infno"]
 
         def mortal_gate() -> None:
             self._diary.passes(f"gate {number}")
             gate()
+            self._diary.note("out", [envelope["msgid"], iso(datetime.now(UTC))])
             # Behind the gate the bytes are written without an await, so the loop's next turn finds them gone.
             asyncio.get_running_loop().call_soon(self._diary.passes, f"sent {number}")
 

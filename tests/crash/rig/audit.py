@@ -131,9 +131,10 @@ def _amounts(one: Mapping[str, Any]) -> list[int]:
 
 
 def _audit_wire(journal: Sequence[Mapping[str, Any]], sent: Sequence[Sent], found: Findings) -> None:
-    """No money msgid twice; whatever changes something at the centre was journalled before, byte for byte."""
+    """No msgid twice that moves money or may; whatever changes something at the centre was journalled before, byte for byte."""
     classes = {one.infno: transaction(one.infno).kind_class for one in sent}
-    met = Counter(one.msgid for one in sent if classes[one.infno] == "N")
+    journalled = {one.msgid for one in sent if classes[one.infno] in JOURNALLED_FIRST}
+    met = Counter(one.msgid for one in sent if one.msgid in journalled)
     found.faults["doubled"] += [f"msgid {msgid} {times} times on the wire" for msgid, times in met.items() if times > 1]
     intents = {row["data"]["msgid"]: row for row in journal if row["kind"] == "INTENT"}
     for one in sent:

@@ -13,9 +13,9 @@ import os
 import random
 import re
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ class Season:
 
     # the whole of it
 
-    async def run(self, trouble: Callable[[Season], AsyncIterator[None]] | None = None) -> Findings:
+    async def run(self, trouble: Callable[[Season], AsyncGenerator[None]] | None = None) -> Findings:
         """trouble: goes on beside the kills, as long as it is iterated over."""
         try:
             async with asyncio.timeout(HOSPITAL_DECIDES_S + 3 * self._kills):
@@ -199,7 +199,7 @@ class Season:
             self.findings.faults["never decided"].append(f"{self.folder.name}: {open_visits}")
         return self.findings
 
-    async def _run(self, trouble: Callable[[Season], AsyncIterator[None]] | None) -> None:
+    async def _run(self, trouble: Callable[[Season], AsyncGenerator[None]] | None) -> None:
         async with self._open_house() as centre:
             keepers = [asyncio.create_task(self._keep(slot)) for slot in self.slots]
             troubled = asyncio.create_task(self._troubled(trouble)) if trouble else None
@@ -220,21 +220,32 @@ class Season:
             await asyncio.gather(*keepers)
             truth = truth_of(centre.world)
         books = await asyncio.to_thread(read_books, self.ledger_place, self._master_key)
-        sent = [one for relay in self._relays for one in relay.log]
-        self.findings.add(audit(self.visits, books, truth, sorted(sent, key=lambda one: one.at), self._owners()))
+        owners, out = self._read_diaries()
+        sent = [
+            replace(one, life=life, at=at)
+            for relay in self._relays
+            for one in relay.log
+            for life, at in [out.get(one.msgid, (one.life, one.at))]
+        ]
+        self.findings.add(audit(self.visits, books, truth, sorted(sent, key=lambda one: one.at), owners))
 
-    def _owners(self) -> dict[str, str]:
-        """Which life called itself what in the ledger.  Alarms are counted on the way."""
-        owners = {}
+    def _read_diaries(self) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
+        """Which life called itself what in the ledger; who let which msgid out, and when: a message may lie on the wire while
+        its sender dies.  Alarms are counted on the way."""
+        owners: dict[str, str] = {}
+        out: dict[str, tuple[str, str]] = {}
         for slot in self.slots:
             for diary in slot.folder.glob("life*"):
+                life = slot.name + diary.name.removeprefix("life")
                 for line in diary.read_text("ascii").splitlines():
-                    kind, value = json.loads(line)
-                    if kind == "owner":
-                        owners[value] = slot.name + diary.name.removeprefix("life")
-                    elif kind == "alarm":
-                        self.findings.counts[f"alarm: {ALARM.sub('…', value)}"] += 1
-        return owners
+                    match json.loads(line):
+                        case ["owner", name]:
+                            owners[name] = life
+                        case ["out", [msgid, at]]:
+                            out[msgid] = (life, at)
+                        case ["alarm", text]:
+                            self.findings.counts[f"alarm: {ALARM.sub('…', text)}"] += 1
+        return owners, out
 
     @asynccontextmanager
     async def _open_house(self) -> AsyncIterator[Simulator]:
@@ -278,10 +289,11 @@ class Season:
         for slot in others or [last]:
             self._kill(slot, "at the end")
 
-    async def _troubled(self, trouble: Callable[[Season], AsyncIterator[None]]) -> None:
-        async for _ in trouble(self):
-            if self.enough.is_set():
-                return
+    async def _troubled(self, trouble: Callable[[Season], AsyncGenerator[None]]) -> None:
+        async with aclosing(trouble(self)) as troubles:
+            async for _ in troubles:
+                if self.enough.is_set():
+                    return
 
     # the HIS's side
 

@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -41,7 +41,7 @@ class Database:
         self._chance = chance
         self._turn = asyncio.Lock()
 
-    async def trouble(self, season: Season) -> AsyncIterator[None]:
+    async def trouble(self, season: Season) -> AsyncGenerator[None]:
         """Now and then every connection is ended by the server, more seldom the server itself."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -104,23 +104,24 @@ def small_disk(folder: Path) -> Iterator[str]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-async def disk_trouble(season: Season) -> AsyncIterator[None]:
+async def disk_trouble(season: Season) -> AsyncGenerator[None]:
     """The disk fills up twice: the first time the ledger gives up its ballast, the second time there is none left."""
     filler = season.folder / "filler"
-    counts = season.findings.counts
-    while True:
-        for _ in range(2):
+    try:
+        while True:
+            for _ in range(2):
+                if await _any_answers(season, 8):
+                    return
+                _fill(filler)
+                season.findings.counts["disk full"] += 1
             if await _any_answers(season, 8):
                 return
-            _fill(filler)
-            counts["disk full"] += 1
-        if await _any_answers(season, 8):
-            return
-        season.serving.clear()
-        filler.unlink()
+            filler.unlink()
+            season.kill_all("disk was full")  # a ledger that met an I/O error stops, and so must its process
+            yield
+    finally:
+        filler.unlink(missing_ok=True)
         season.kill_all("disk was full")
-        season.serving.set()
-        yield
 
 
 async def _any_answers(season: Season, number: int) -> bool:

@@ -1,0 +1,1 @@
+"""Reconciliation, clearing, what each region owes, day end."""

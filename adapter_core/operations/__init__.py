@@ -1,0 +1,1 @@
+"""Keeping it running: logs, metrics, traces, alarms, backup, upgrade, going live."""
