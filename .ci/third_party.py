@@ -45,7 +45,7 @@ REASONS = {
 }
 
 # Read in the package's own licence file: its metadata is silent, vague, or only installed on another platform.
-LICENCES_READ = {"colorama": "BSD-3-Clause", "isodate": "BSD-3-Clause"}
+LICENCES_READ = {"colorama": "BSD-3-Clause", "isodate": "BSD-3-Clause", "rich-click": "MIT"}
 
 SPDX = {
     "Apache 2.0": "Apache-2.0",
