@@ -40,6 +40,8 @@ standard_app = typer.Typer(help="国家接口标准 / the national data standard
 ledger_app = typer.Typer(help="账本 / the ledger.", no_args_is_help=True)
 app.add_typer(standard_app, name="standard")
 app.add_typer(ledger_app, name="ledger")
+plugin_app = typer.Typer(help="写省级插件 / write a province plugin.", no_args_is_help=True)
+app.add_typer(plugin_app, name="plugin")
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="配置文件 / configuration file", envvar="HIS_ADAPTER_CONFIG")
@@ -210,6 +212,17 @@ def decide(
 
 
 @app.command()
+def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """启动 HTTP 服务，HIS 由此办理结算；收到停止信号后先办完手上的业务再退出。
+
+    例 / example: his-adapter serve --config his-adapter.toml
+    """
+    from adapter_core.cli.serving import serve_config
+
+    sys.exit(serve_config(config))
+
+
+@app.command()
 def simulate(
     port: Annotated[int, typer.Option(help="端口，0 为自动 / port, 0 = any free one")] = 9090,
     seed: Annotated[int, typer.Option(help="随机种子 / seed")] = 1,
@@ -263,6 +276,33 @@ def plugins(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) 
     from adapter_core.cli.inspecting import list_plugins
 
     sys.exit(list_plugins(config, as_json))
+
+
+@plugin_app.command("check")
+def plugin_check(target: str, as_json: JsonOption = False) -> None:
+    """按插件合同逐项检查一个插件（名称或目录），并列出实测支持表。
+
+    例 / example: his-adapter plugin check plugins/jiangxi
+    """
+    from adapter_core.cli.plugging import check
+
+    sys.exit(check(target, as_json))
+
+
+@plugin_app.command("new")
+def plugin_new(
+    name: str,
+    folder: Annotated[Path, typer.Option("--into", help="放在哪个目录下 / folder to put it in")] = Path(),
+    region: Annotated[str, typer.Option("--region", help="省级区划代码 / six digits")] = "990000",
+    title: Annotated[str, typer.Option("--title", help="省份名称 / the province's name")] = "示例省",
+) -> None:
+    """生成一个能通过全部检查的新插件（国家标准 JSON）。
+
+    例 / example: his-adapter plugin new myprovince --region 990000 --title 示例省
+    """
+    from adapter_core.cli.plugging import new
+
+    sys.exit(new(name, folder, region, title))
 
 
 @app.command()
@@ -343,3 +383,19 @@ def ledger_export(
     from adapter_core.cli.inspecting import export_ledger
 
     sys.exit(export_ledger(config, unsealed))
+
+
+@ledger_app.command("forget-witness")
+def ledger_forget_witness(
+    name: Annotated[str, typer.Argument(help="见证文件的名字，见报错信息 / the witness's name, as the refusal says it")],
+    operator: Annotated[str, typer.Option("--as", help="操作人姓名 / who says so")],
+    reason: Annotated[str, typer.Option(help="理由 / why")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """多副本时，某台已永久停用、见证文件已丢失：不再等它核对账本；姓名和理由记入账本。
+
+    例 / example: his-adapter ledger forget-witness 0f3c… --as 测试操作员 --reason 主机报废
+    """
+    from adapter_core.cli.deciding import forget_witness
+
+    sys.exit(asyncio.run(forget_witness(config, name, operator, reason)))

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from operator import eq
 from typing import Any
 
 from adapter_core.formats.tables import FieldTable
@@ -64,7 +65,13 @@ class TableDialect:
         self.messages = tuple(
             MessageInfo(message.id, message.verb, message.title, message.evidence) for message in spec.messages.values()
         )
+        self.wsdl = spec.frame.soap.get("wsdl", "")
+        """The service's description, a file under ``schemas/his``; "" where the dialect is no SOAP service."""
         self._hooks = hooks
+
+    def on_table(self, table: FieldTable) -> TableDialect:
+        """The same dialect on another table: for laws that change rows."""
+        return TableDialect(table, self._hooks)
 
     def decode_request(self, frame: Frame) -> Operation:
         """What the HIS wants.  Raises: TranslationError with every fault of the message, NotSupported."""
@@ -186,12 +193,16 @@ class TableDialect:
             # A failure's text is free: only a success has the family's frame.
             envelope: Mapping[str, str] = Envelope(frame, self.charset)
             code = envelope[spec.success.at].strip()
+            further = [envelope[place].strip() for place in spec.success.also]
         else:
             opened = self.table.open(frame, "tell")
             if opened.far_fault is not None:
                 return Reply(Mark.UNREADABLE, code=f"fault:{opened.far_fault[0]}", text=opened.far_fault[1])
             code = opened.value(spec.success.at).strip()
+            further = [opened.value(place).strip() for place in spec.success.also]
         done = succeeded(spec.success, code)
+        if done and further:
+            done = all(map(eq, further, spec.success.also.values())) if all(further) else None
         if done is None:
             return Reply(Mark.UNREADABLE, code=code[:40], text="回复中没有可识别的返回码")
         if not done:
@@ -200,13 +211,18 @@ class TableDialect:
         if opened is None:
             opened = self.table.open(frame, "tell")
         content = self._after_decode(message, "tell", self.table.read(opened, message, "tell"))
-        return Reply(Mark.OK, code=code, content=content, refs=content.pop("ref", {}))
+        warning = opened.value(spec.success.warning).strip() if spec.success.warning else ""
+        refs = content.pop("ref", {})
+        return Reply(Mark.OK, code, content=content, refs=refs, warnings=(warning,) if warning else ())
 
     def _failure_text(self, frame: Frame, opened: Opened | None) -> str:
-        place = self.table.spec.failure.text_place
-        if not place:
-            return ""
-        return opened.value(place) if opened is not None else Envelope(frame, self.charset)[place]
+        """Where the failure form has its words, or where the further marks of a success stand."""
+        spec = self.table.spec
+        for place in (spec.failure.text_place, *spec.success.also):
+            text = "" if not place else opened.value(place) if opened is not None else Envelope(frame, self.charset)[place]
+            if text:
+                return text
+        return ""
 
     def _out_places(self) -> set[str]:
         forms = (self.table.spec.failure, self.table.spec.unknown)

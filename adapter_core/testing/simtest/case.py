@@ -18,6 +18,7 @@ from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.testing.simtest.centre import Answer, Asked, Centre
 from adapter_core.testing.simtest.checker import Checker
 from adapter_core.testing.simtest.disk import Store
+from adapter_core.testing.simtest.failover import SimWitness, TailLoss, tail_to_lose
 from adapter_core.testing.simtest.faults import Address, Faults
 from adapter_core.testing.simtest.his import GONE, Cashier
 from adapter_core.testing.simtest.lanes import LANES, SITE, policy_of, shown_result
@@ -31,6 +32,8 @@ TICK_S = 15.0
 SLACK_S = 60.0
 PATIENCE_S = 40.0
 HIS_ENDS_S = 60_000.0
+LOOKED_AT_S = 240.0
+"""How long a house that lost its ledger's tail is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,9 @@ class Day:
         self.checker = Checker(self.world)
         self.store = Store(exclusive=self.exclusive)
         self.store.on_landing = self.checker.landed
+        self.loss = TailLoss(self.world)
+        self.checker.on_landing = self.loss.landed
+        self.checker.on_first_byte = self.loss.leaves
         self.checker.may_freeze = self._may_freeze
         self.checker.unaskable = self._unaskable
         self.centre = self._centre()
@@ -129,6 +135,9 @@ class Day:
         replica = Replica(number, self.world, self.store, self.network, self.checker, place, self.plan.seed)
         replica.exclusive = self.exclusive
         replica.lease_s = self.plan.lease_s
+        if self.plan.witnessed:
+            replica.witness = SimWitness(f"w{number}")
+            replica.on_told = self.loss.told
         return replica
 
     def _cashier(self, number: int) -> Cashier:
@@ -181,8 +190,14 @@ class Day:
         world, plan = self.world, self.plan
         self._plan_accidents()
         tasks = [world.spawn(cashier.serve()) for cashier in self.cashiers]
-        while world.now < plan.stops_at and not all(task.done() for task in tasks):
+        while world.now < plan.stops_at and not all(task.done() for task in tasks) and self.loss.since is None:
             await world.pause(TICK_S)
+        if (
+            self.loss.since is not None
+        ):  # until it is reconciled with the centre nothing goes on: that is all there is to see
+            await world.pause(LOOKED_AT_S)
+            world.loop.stop()
+            return
         self.faults.live = False
         self._heal()
         healed = world.now
@@ -216,6 +231,28 @@ class Day:
         for number in range(4):
             at = self.random.uniform(0.0, 30.0) if number < 2 else self.random.uniform(0.0, self.plan.stops_at)
             self.world.later(at, self._accident)
+
+        if self.plan.witnessed:
+            for _ in range(2):
+                self.world.later(self.random.uniform(0.5, 40.0), self._fails_over)
+
+    def _fails_over(self) -> None:
+        """The database moves to another server; the second kind of fault is that this one lacks the tail."""
+        if self.loss.since is not None:
+            return
+        if self.faults.hit("db.failover"):
+            witnesses = [replica.witness for replica in self.replicas if replica.witness is not None]
+            number = tail_to_lose(self.store, witnesses, int(self.faults.draw("db.failover", 0.0, 3.0)))
+            if not number:
+                return
+            self.checker.lost(self.store.fail_over(number), self.store.memory._cases.get)
+            self.loss.happened()
+        elif self.faults.hit("db.reconnect"):
+            self.store.fail_over(0)
+        else:
+            return
+        if self.exclusive:  # a file is put back, or found shorter, while its process is down
+            self.world.kill(self.replicas[0].node)
 
     def _accident(self) -> None:
         for replica in self.replicas:
@@ -286,7 +323,8 @@ class Day:
             return GONE
         answer: asyncio.Future[str] = self.world.loop.create_future()
         self.world.later(wait_s + PATIENCE_S, _hear, answer, GONE)
-        self.world.loop.create_task(self._serve(replica, operation, wait_s, answer), context=replica.node.context)
+        its_own = replica.node.context.copy()
+        self.world.loop.create_task(self._serve(replica, operation, wait_s, answer), context=its_own)
         return await answer
 
     async def _serve(self, replica: Replica, operation: Operation, wait_s: float, answer: asyncio.Future[str]) -> None:

@@ -27,6 +27,8 @@ SURE = frozenset({"SETTLED", "REJECTED", "NOT_APPLIED", "REVERSED", "VOIDED", "C
 OPEN = frozenset({"PREPARING", "READY", "SENDING", "CONFIRMING", "RESOLVING", "REVERSING", "VOIDING"})
 UNDER_WAY = frozenset({"SENDING", "CONFIRMING", "RESOLVING", "REVERSING"})
 IN_DOUBT = frozenset({"RESOLVING", "REVERSING"})
+CANARY = "J0CANARY"
+"""The ``setl_id`` of replies that fail a check."""
 EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
 
 
@@ -60,6 +62,8 @@ class Checker:
         self._open_since: dict[str, float] = {}
         self._landings = 0
         self.may_freeze: Callable[[Case], bool] = lambda case: True
+        self.on_landing: Callable[[Landed], None] = lambda landed: None
+        self.on_first_byte: Callable[[str, str], None] = lambda infno, msgid: None
         self.unaskable: Callable[[Case], bool] = lambda case: False
 
     # -- the ledger
@@ -71,6 +75,7 @@ class Checker:
 
     def landed(self, landed: Landed, before: Mapping[str, Case]) -> None:
         self._landings += 1
+        self.on_landing(landed)
         change = landed.change
         for call in change.calls:
             self._call(call, landed, {case.case_id: case for case in change.cases})
@@ -79,6 +84,8 @@ class Checker:
         for case in change.cases:
             old = before.get(case.case_id)
             self.cases[case.case_id] = case
+            if case.setl_id == CANARY or CANARY in repr(case.told):
+                self._world.violate("I22", f"{case.key} holds what a reply said that failed its checks")
             self._row(old, case, change.events, landed)
 
     def lost(self, changes: list[Landed], stored: Callable[[str], Case | None]) -> None:
@@ -189,6 +196,7 @@ class Checker:
         call = self.calls.get(asked.msgid)
         number = asked.infno[:4]
         self._world.count(f"sent {number}")
+        self.on_first_byte(asked.infno, asked.msgid)
         if number in SETTLEMENTS | REFUNDS | {REVERSAL, "2201", "2401"}:
             if call is None:
                 self._world.violate("I3", f"{asked.infno} {asked.msgid} left without a durable intent")
@@ -196,11 +204,13 @@ class Checker:
             if call.body_hash != hashlib.sha256(frame.body).hexdigest():
                 self._world.violate("I3", f"{asked.infno} {asked.msgid}: other bytes than journalled")
         if number in SETTLEMENTS or number in REFUNDS:
-            self._money_leaves(asked, self.messages.get(asked.msgid))
+            self._money_leaves(node, asked, self.messages.get(asked.msgid))
         elif number == REVERSAL:
             self._reversal_leaves(asked)
 
-    def _money_leaves(self, asked: Asked, message: Message | None) -> None:
+    def _money_leaves(self, node: Node, asked: Asked, message: Message | None) -> None:
+        if not node.scanned:
+            self._world.violate("I19", f"{node.name} sends {asked.infno} {asked.msgid} before its scan has ended")
         if message is None:
             self._world.violate(
                 "I4", f"{asked.infno} leaves under {asked.msgid}, which was journalled for another call"

@@ -15,6 +15,7 @@ from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
 from adapter_core.settlement.states import State
+from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import LedgerUnavailable
@@ -38,6 +39,7 @@ class Store:
     """What survives every node.  ``on_landing`` sees each change with the cases as they were before it.
 
     exclusive: one process at a time, so what a dead process had not committed never lands (SQLite's file lock).
+    compared: at which failover each witness was compared last, -1 when it missed something.
     """
 
     def __init__(self, exclusive: bool) -> None:
@@ -45,6 +47,8 @@ class Store:
         self.memory = MemoryLedger()
         self.landed: list[Landed] = []
         self.highest = 0
+        self.failovers = 0
+        self.compared: dict[str, int] = {}
         self.on_landing: Callable[[Landed, dict[str, Case]], None] = lambda landed, before: None
 
     def land(self, change: Change, node: Node | None, synced: bool = True) -> int:
@@ -59,6 +63,14 @@ class Store:
     def drop_unsynced(self) -> list[Landed]:
         """A power cut: the first change that was not synced goes, and every one after it."""
         kept = next((at for at, landed in enumerate(self.landed) if not landed.synced), len(self.landed))
+        return self._cut(kept)
+
+    def fail_over(self, lost: int) -> list[Landed]:
+        """Another server takes over, which never heard of the last so many changes."""
+        self.failovers += 1
+        return self._cut(len(self.landed) - lost)
+
+    def _cut(self, kept: int) -> list[Landed]:
         lost = self.landed[kept:]
         if lost:
             del self.landed[kept:]
@@ -101,6 +113,7 @@ class SimLedger:
         done = asyncio.get_running_loop().create_future()
         self._world.later(delay, self._land, change, label, done)
         head: int = await done
+        questions.wrote(change)
         return head
 
     def _land(self, change: Change, label: str, done: asyncio.Future[int]) -> None:
@@ -198,6 +211,20 @@ class SimLedger:
 
     async def calls_of_case(self, case_id: str) -> list[CallRecord]:
         return await self._read(self._store.memory.calls_of_case(case_id))
+
+    @property
+    def connections(self) -> int:
+        return self._store.failovers
+
+    async def compared(self, witness: str, is_whole: bool) -> list[str]:
+        """As a database shared by replicas does it; one that has a file to itself knows no other."""
+        now = self._store.failovers
+        self._store.compared[witness] = now if is_whole else -1
+        await asyncio.sleep(0)
+        return [name for name, at in self._store.compared.items() if name != witness and at != now]
+
+    async def links_of_case(self, case_id: str) -> list[str]:
+        return await self._read(self._store.memory.links_of_case(case_id))
 
     async def events_of_case(self, case_id: str) -> list[Event]:
         return await self._read(self._store.memory.events_of_case(case_id))

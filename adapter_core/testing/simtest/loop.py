@@ -20,11 +20,12 @@ NODE: contextvars.ContextVar[Node | None] = contextvars.ContextVar("node", defau
 
 
 class Node:
-    """What can die as one: every handle created from its context carries it."""
+    """What can die as one: every handle created from its context carries it.  scanned: its start-up scan has ended."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
+        self.scanned = False
         self.paused_until = 0.0
         self.context = contextvars.copy_context()
         self.context.run(NODE.set, self)

@@ -13,6 +13,7 @@ from typing import Any
 
 from adapter_core.ledger import conflicts
 from adapter_core.ledger.memory import MemoryLedger
+from adapter_core.ledger.witnessed import Witnessed
 from adapter_core.province.policy import Policy
 from adapter_core.settlement import concluding, decisions, judge, reception, resolution, states
 from adapter_core.settlement.calls import Caller, Context
@@ -20,9 +21,11 @@ from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.paying import Paying
+from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence, Resolver
+from adapter_core.settlement.retracing import Retracing
 from adapter_core.settlement.states import Result, State
 from adapter_core.testing.simtest.case import Day, run_case
 from adapter_core.testing.simtest.case import Result as DayResult
@@ -216,16 +219,16 @@ def _reversal_works_at_once() -> list[Patch]:
 
 
 def _adopts_burnt() -> list[Patch]:
-    original = Paying._record
+    original = Retracing.record
 
-    async def unburnt(self: Paying, *rest: Any) -> CallRecord:
+    async def unburnt(self: Retracing, *rest: Any) -> CallRecord:
         return replace(await original(self, *rest), burnt=False)
 
-    def adopted(self: Resolver, context: Context, doubt: Any, found: Any) -> Evidence | None:
+    def adopted(self: Resolver, context: Context, doubt: Any, found: Any, phases: Any) -> Evidence | None:
         return Evidence(State.SETTLED, "E2", found.result, found.funds) if found.kind == "found" else None
 
     moves = {**states.MOVES, State.REVERSING: states.MOVES[State.REVERSING] | {State.SETTLED}}
-    return [(Paying, "_record", unburnt), (Resolver, "_found", adopted), (decisions, "MOVES", moves)]
+    return [(Retracing, "record", unburnt), (Resolver, "_found", adopted), (decisions, "MOVES", moves)]
 
 
 def _recovery_sends() -> list[Patch]:
@@ -317,6 +320,72 @@ def _wall_for_mono() -> list[Patch]:
     return [(SimClock, "mono", lambda self: self.wall().timestamp())]
 
 
+def _no_witness() -> list[Patch]:
+    async def trusting(self: Witnessed) -> None:
+        return
+
+    return [(Witnessed, "compare", trusting)]
+
+
+def _own_witness_only() -> list[Patch]:
+    original = SimLedger.compared
+
+    async def alone(self: SimLedger, witness: str, is_whole: bool) -> list[str]:
+        await original(self, witness, is_whole)
+        return []
+
+    return [(SimLedger, "compared", alone)]
+
+
+def _reads_unwitnessed() -> list[Patch]:
+    return [(Witnessed, "_reading", lambda self, part: part)]
+
+
+# -- what is asked and refused
+
+
+def _polls_ask() -> list[Patch]:
+    original = Pipeline._handle
+
+    async def asking(self: Pipeline, place: Any, dialect: Any, operation: Any, wait: float) -> Any:
+        told = await original(self, place, dialect, operation, wait)
+        if operation.verb == "query" and told.state == "PENDING":
+            self._run(place, await self._reception.named_case(place, dialect, operation), operation)
+        return told
+
+    return [(Pipeline, "_handle", asking)]
+
+
+def _late_visit_index() -> list[Patch]:
+    original = conflicts._held
+
+    def at_the_intent(change: Change, facts: Any) -> Any:
+        return original(change, facts) if any(event.kind == "INTENT" for event in change.events) else None
+
+    async def nobody(self: MemoryLedger, org: str, visit_key: str) -> Case | None:
+        return None
+
+    return [(conflicts, "_held", at_the_intent), (MemoryLedger, "holder", nobody)]
+
+
+def _opens_early(day: Day) -> None:
+    for replica in day.replicas:
+        replica.opens_early = True
+
+
+def _no_status() -> list[Patch]:
+    original = CheapGateway.decode
+
+    def decoded(self: CheapGateway, call: Any, frame: Any) -> Any:
+        return original(self, call, replace(frame, status=200))
+
+    return [(CheapGateway, "decode", decoded)]
+
+
+def _no_sums() -> list[Patch]:
+    return [(judge, "broken_identities", lambda result, shared_account_outside: [])]
+
+
 def _none() -> list[Patch]:
     return []
 
@@ -356,4 +425,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("no fence on writes", "I20 I2 I4 I6 I12 I10 I11", 25, _no_fence),
     _row("leases not observed", "I20 I2 I12 I25", 35, _no_lease),
     _row("leases, quiet time by a jumping clock", "I2 I20 I25", 400, _wall_for_mono),
+    _row("a poll asks the centre", "I17", 10, _polls_ask),
+    _row("money before the scan has ended", "I19", 10, _none, _opens_early),
+    _row("HTTP status ignored", "I22 I2", 10, _no_status),
+    _row("sums not checked", "I22 I2", 10, _no_sums),
+    _row("visit index met at the intent only", "I26 I20 I1", 10, _late_visit_index),
+    _row("witness not compared", "witness", 10, _no_witness),
+    _row("other replicas' witnesses not awaited", "witness", 10, _own_witness_only),
+    _row("read over a new connection, not compared", "witness", 10, _reads_unwitnessed),
 )

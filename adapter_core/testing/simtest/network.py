@@ -6,11 +6,13 @@ The gate is called where the real wire calls it: connection up, not one byte out
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.centre import CHANGING, DEFINITE, MONEY, OUT_OF_WINDOW, Answer, Asked, Centre
-from adapter_core.testing.simtest.checker import Checker
+from adapter_core.testing.simtest.checker import CANARY, Checker
 from adapter_core.testing.simtest.lanes import Lane
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
@@ -20,6 +22,8 @@ from adapter_core.values.frames import Frame
 WORDS = {"2207": "settle", "2304": "settle", "2208": "refund", "2305": "refund", "2601": "reverse", "5203": "query"}
 
 ECHOED = ("settle", "refund")
+SETL_ID = re.compile(rb'("setl_id": ?")[^"]*')
+CASH = re.compile(rb'("psn_cash_pay": ?"-?)(\d)')
 
 
 class Network:
@@ -79,6 +83,7 @@ class SimWire:
     ) -> Frame:
         world, faults = self._world, self._world.faults
         asked = self._network.lane.read(frame)
+        questions.exchanges(world, asked.infno)
         word = WORDS.get(asked.infno[:4], "other")
         started = world.now
         if faults.hit(f"net.{word}.unsent"):
@@ -95,6 +100,7 @@ class SimWire:
         except NotSent:
             world.count("gate closed")
             raise
+        questions.leaves(asked.infno)
         self._network.checker.first_byte(self._node, asked, frame)
         world.note(lambda: f"{self._node.name} sends {asked.infno} {asked.msgid[-6:]}")
         left = deadline_s - (world.now - started)
@@ -156,11 +162,18 @@ class SimWire:
             elif faults.hit(f"net.{word}.reply.garbage"):
                 told = replace(frame, body=b"<html><h1>502 Bad Gateway</h1></html>", status=502)
             elif faults.hit(f"net.{word}.reply.status"):
-                told = replace(frame, status=500)
+                told = marked(replace(frame, status=500))
+            elif word in ECHOED and faults.hit(f"net.{word}.reply.unbalanced"):
+                told = marked(replace(frame, body=CASH.sub(rb"\g<1>1\g<2>", frame.body)))
             slow = faults.draw(f"net.{word}.reply.slow", 0.5, 100.0) if faults.hit(f"net.{word}.reply.slow") else 0.0
             world.later(world.random.uniform(0.002, 0.05) + slow, _hand_over, done, told)
 
         return reply
+
+
+def marked(frame: Frame) -> Frame:
+    """A reply that fails a check, under an id by which whatever is taken from it is known again (I22)."""
+    return replace(frame, body=SETL_ID.sub(rb"\g<1>" + CANARY.encode(), frame.body))
 
 
 def _hand_over(done: asyncio.Future[Frame], frame: Frame) -> None:

@@ -19,6 +19,7 @@ from adapter_core.testing.simtest.his import Habits
 NATIONAL_SHARE = 0.08
 TWO_VISITS_SHARE = 0.12
 TWO_REPLICAS_SHARE = 0.4
+WITNESSED_SHARE = 0.15
 MORNING = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
 """09:00 in China."""
 
@@ -38,7 +39,7 @@ ALWAYS = {
     "centre.reversal_ignored": 0.4,
     "crash.before.OUTCOME.settle": 0.02, "crash.before.CANCEL_ASKED": 0.05, "crash.after.CANCEL_ASKED": 0.05,
     "db.lost.INTENT.settle": 0.02, "db.ambiguous.INTENT.settle": 0.02, "db.refused.INTENT.settle": 0.01,
-    "crash.any": 0.15, "his.answer.lost": 0.05, "his.unreachable": 0.02,
+    "db.failover": 0.3, "db.reconnect": 0.2, "crash.any": 0.15, "his.answer.lost": 0.05, "his.unreachable": 0.02,
 }  # fmt: skip
 """Where the money is decided, faults are frequent in every weather but calm; before it they only keep a day from beginning."""
 
@@ -46,7 +47,8 @@ ALWAYS = {
 @dataclass(frozen=True, slots=True)
 class Plan:
     """stops_at: virtual seconds after which no new fault comes.  late_s: the longest a request truly takes.
-    one_encounter: two visits are two bills of one encounter."""
+    one_encounter: two visits are two bills of one encounter.  witnessed: every replica keeps a witness, and the database may fail
+    over."""
 
     seed: int
     weather: str
@@ -66,6 +68,7 @@ class Plan:
     lease_s: float = 45.0
     stops_at: float = 300.0
     began: datetime = MORNING
+    witnessed: bool = False
 
 
 def plan_of(seed: int) -> Plan:
@@ -96,6 +99,7 @@ def plan_of(seed: int) -> Plan:
         lease_s=random.choice((10.0, 10.0, 45.0)),
         stops_at=random.choice((60.0, 240.0, 900.0)),
         began=MORNING + timedelta(minutes=random.choice((0, 0, 240, 895))),
+        witnessed=random.random() < WITNESSED_SHARE,
     )
 
 

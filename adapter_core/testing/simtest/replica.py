@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from adapter_core.ledger.witnessed import Witnessed
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.national_dialect import NationalDialect
@@ -14,15 +15,19 @@ from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.verdicts import OperatorDecision
+from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.checker import Checker, words_of
 from adapter_core.testing.simtest.disk import SimLedger, Store
+from adapter_core.testing.simtest.failover import SimWitness
 from adapter_core.testing.simtest.his import GONE
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.network import Network, SimWire
+from adapter_core.testing.simtest.questions import QUESTION, Question
 from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import AdapterError, LedgerUnavailable
 
 SCAN_S = 10.0
+STARTS_WITHIN_S = 30.0
 EXPECTED = (AdapterError,)
 """What may end a request or a task: a refusal, a conflict, a ledger that is away.  Anything else is a fault of the core."""
 
@@ -64,6 +69,9 @@ class Replica:
         self.number = number
         self.exclusive = True
         self.lease_s = 45.0
+        self.opens_early = False
+        self.witness: SimWitness | None = None
+        self.on_told: Callable[[Question, Outcome], None] = lambda question, outcome: None
         self.world = world
         self.ready = False
         self.place = place
@@ -85,8 +93,15 @@ class Replica:
         node = self.node = Node(f"n{self.number}.{self._incarnation}")
         offset, self.clock = self.clock.offset, SimClock(self.world, 1000.0 * self._incarnation * (self.number + 1))
         self.clock.offset = offset
+        self.world.later(STARTS_WITHIN_S, self._late, node, len(self.world.faults.fired))
         task = self.world.loop.create_task(self._live(node), context=node.context)
         task.add_done_callback(lambda done: self._ended(node, done), context=self.world.outside)
+
+    def _late(self, node: Node, faults_before: int) -> None:
+        """I19, where neither the ledger nor the machine kept it from starting."""
+        hindered = any(point.startswith(("db.", "pause.")) for point, _ in self.world.faults.fired[faults_before:])
+        if not node.scanned and not node.dead and not hindered and node.paused_until < self.world.now - STARTS_WITHIN_S:
+            self.world.violate("I19", f"{node.name} has not scanned {STARTS_WITHIN_S:.0f} s after its start")
 
     def restart_later(self, node: Node, delay: float) -> None:
         self.world.later(delay, self._restart, node)
@@ -97,6 +112,9 @@ class Replica:
 
     async def _live(self, node: Node) -> None:
         ledger = self.ledger_of(self.world, self._store, node)
+        if self.witness is not None:
+            ledger = Witnessed(ledger, self.witness)
+            await ledger.compare()
         wire = SimWire(self._network, node)
         national = self._network.lane.name == "national"
         dialects = (lambda name: self.dialect) if national else (lambda name: None)
@@ -111,9 +129,11 @@ class Replica:
             exclusive=self.exclusive,
             lease_s=self.lease_s,
         )
+        if self.opens_early:
+            self.pipeline, self.ready = pipeline, True
         await pipeline.resume(lambda org: self.place)
-        self.pipeline = pipeline
-        self.ready = True
+        node.scanned = True
+        self.pipeline, self.ready = pipeline, True
         self.world.note(lambda: f"{node.name} ready")
         if not self.exclusive:
             await pipeline.keep_scanning(lambda org: self.place, SCAN_S)
@@ -129,6 +149,8 @@ class Replica:
     async def serve(self, operation: Operation, wait_s: float) -> str:
         """One question of the HIS, in this node's own context; what it is told, or the code of the refusal."""
         asked_at = self._checker.position
+        question = Question(operation.verb, self.world.now)
+        QUESTION.set(question)
         assert self.pipeline is not None
         try:
             outcome = await self.pipeline.handle(self.place, self.dialect, operation, wait_s)
@@ -136,10 +158,14 @@ class Replica:
             code = error.code
             self.world.note(lambda: f"refused {operation.verb} {operation.keys.get('settle')} {code}")
             self.world.count(f"refused {code}")
-            return GONE if isinstance(error, LedgerUnavailable) else code
+            if isinstance(error, LedgerUnavailable):
+                return GONE
+            questions.refused(self.world, question, code)
+            return code
         except Exception as error:
             self.world.violate("exception", f"{operation.verb}: {type(error).__name__}: {error}")
             return GONE
+        self.on_told(question, outcome)
         self._told(operation, outcome, asked_at)
         return outcome.state
 
