@@ -292,13 +292,13 @@ def plugin_check(target: str, as_json: JsonOption = False) -> None:
 @plugin_app.command("new")
 def plugin_new(
     name: str,
+    region: Annotated[str, typer.Option("--region", help="省级区划代码 / six digits")],
+    title: Annotated[str, typer.Option("--title", help="省份名称 / the province's name")],
     folder: Annotated[Path, typer.Option("--into", help="放在哪个目录下 / folder to put it in")] = Path(),
-    region: Annotated[str, typer.Option("--region", help="省级区划代码 / six digits")] = "990000",
-    title: Annotated[str, typer.Option("--title", help="省份名称 / the province's name")] = "示例省",
 ) -> None:
     """生成一个能通过全部检查的新插件（国家标准 JSON）。
 
-    例 / example: his-adapter plugin new myprovince --region 990000 --title 示例省
+    例 / example: his-adapter plugin new qinghai --region 630000 --title 青海省
     """
     from adapter_core.cli.plugging import new
 

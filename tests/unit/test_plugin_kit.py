@@ -17,7 +17,7 @@ NUMBERS = itertools.count(1)
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A plugin as `plugin new` makes it; each test its own name, since Python keeps what it imported."""
-    assert new(f"made{next(NUMBERS)}", tmp_path, "990000", "示例省") == 0
+    assert new(f"made{next(NUMBERS)}", tmp_path, "630000", "示例省") == 0
     return next(tmp_path.iterdir())
 
 
@@ -60,4 +60,4 @@ def test_what_is_no_plugin_is_said(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_empty_is_left_alone(made: Path) -> None:
     with pytest.raises(ConfigError, match="not empty"):
-        new(made.name, made.parent, "990000", "示例省")
+        new(made.name, made.parent, "630000", "示例省")
