@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import string
 import time
@@ -11,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import SystemRandom
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from adapter_core.config import Config
 from adapter_core.province.dialect import Dialect
@@ -27,10 +28,13 @@ from adapter_core.values.moments import iso
 if TYPE_CHECKING:
     from adapter_core.centre.breaker import Outage
     from adapter_core.centre.client import Endpoint
+    from adapter_core.centre.guarded import GuardedWire
     from adapter_core.centre.notices import Notice
     from adapter_core.ledger.postgres import PostgresLedger
     from adapter_core.ledger.sqlite import SqliteLedger
     from adapter_core.ledger.witness import Witness
+    from adapter_core.paperwork.office import PaperOffice
+    from adapter_core.paperwork.seals import SealKey
     from adapter_core.settlement.pipeline import Pipeline
     from adapter_core.settlement.ports import InHand, Ledger, Wire
 
@@ -56,6 +60,9 @@ PLAIN_DEFAULTS = {
 """What a HIS may leave out.  ``visit.caty`` is a placeholder: no public dictionary lists 科别 codes, so the hospital sets its
 own under ``[institution.defaults]``; `doctor` says so while it is unset."""
 
+
+ANCHOR_EVERY_S = 1.0
+"""How often it is looked whether the journal has grown by enough to be anchored."""
 
 TIMED = {
     "late_commit": "late_commit_s",
@@ -115,6 +122,17 @@ def plugins(enabled: list[str] | None = None) -> Plugins:
     return load_plugins(enabled, [builtin_province()])
 
 
+class Instruments(Protocol):
+    """What watches an adapter: it stands around the two ports and changes nothing that crosses them (`operations.instruments`)."""
+
+    def around_ledger(self, ledger: Ledger) -> Ledger: ...
+
+    def around_wire(self, wire: GuardedWire) -> Wire: ...
+
+    def outage(self, outage: Outage) -> None:
+        """A circuit opened, or closed again."""
+
+
 @dataclass(slots=True)
 class Adapter:
     """Everything one process runs on, built from a configuration."""
@@ -125,6 +143,7 @@ class Adapter:
     ledger: OpenLedger
     pipeline: Pipeline
     outages: Callable[[], Iterable[Outage]] = tuple
+    kept: Ledger | None = None
 
     def places(self, org: str) -> Place | None:
         """The place of an institution, None for one that isn't served here."""
@@ -137,12 +156,73 @@ class Adapter:
         """What cashiers should know now: planned downtime from the site's file, unplanned from the breaker."""
         return current_notices(self.config, self.outages)
 
+    def office(self, place: Place | None = None) -> PaperOffice:
+        """Who opens and prints manual-reimbursement papers of an institution served here."""
+        return paper_office(self, place or self.place)
+
     async def note_refusal(self, dialect: str, error: AdapterError) -> None:
         """A message refused before anything was sent: the journal keeps that it was, and nothing of its content."""
         paths = [fault.path for fault in error.faults] if isinstance(error, TranslationError) else []
         data = {"dialect": dialect, "code": error.code, "paths": paths}
         event = Event("REFUSED", iso(SystemClock().wall()), data=data)
-        await self.ledger.commit(Change(self.place.org, events=(event,)))
+        await (self.kept or self.ledger).commit(Change(self.place.org, events=(event,)))
+
+
+def paper_office(running: Adapter, place: Place) -> PaperOffice:
+    """The office of one institution.  Its signing key is made when it is first needed."""
+    from adapter_core.paperwork.dossier import House
+    from adapter_core.paperwork.office import OfficeRules, PaperOffice
+    from adapter_core.province.messages import Operation
+    from adapter_core.province.national_dialect import NationalDialect
+    from adapter_core.settlement.papers import Visit
+
+    settings = running.config.settings
+    notice_file = settings.papers.chronic_notice_file
+    notice = running.config.path(notice_file).read_text("utf-8").strip() if notice_file else ""
+
+    async def upload(visit: Visit) -> bool:
+        keys = {"encounter": visit.encounter.encounter_key, "visit": visit.visit_key}
+        wanted = Operation("upload_fees", "upload_fees", "national", visit.encounter.kind, keys=keys)
+        return (await running.pipeline.handle(place, NationalDialect(), wanted)).state == "DONE"
+
+    return PaperOffice(
+        running.pipeline.papers,
+        running.kept or running.ledger,
+        place,
+        House(
+            place.org, place.site.fixmedins_name, place.site.admdvs, settings.environment, settings.papers.phone
+        ),
+        lambda: papers_key(running.config),
+        OfficeRules(settings.papers.basis, notice),
+        upload if place.gateway.capabilities.details_stay else None,
+    )
+
+
+PAPERS_KEY_BYTES_MAX = 1024
+
+
+def papers_key(config: Config) -> SealKey:
+    """The key papers are sealed with, made on the first call; its public half lies beside it as ``….pub``.
+
+    Raises: ConfigError when others can read it, or it is no key.
+    """
+    from adapter_core.ledger.key_files import read_key_file
+    from adapter_core.paperwork.seals import new_key, read_key
+
+    path = config.path(config.settings.papers.signing_key_file)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = new_key()
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(made.text() + "\n")
+        except FileExistsError:
+            pass  # another process made it in the same moment
+    key = read_key(read_key_file(path, PAPERS_KEY_BYTES_MAX).decode("ascii"))
+    public = path.with_name(path.name + ".pub")
+    if not public.exists() or public.read_text("ascii") != key.public.text() + "\n":
+        public.write_text(key.public.text() + "\n", "ascii")
+    return key
 
 
 def current_notices(config: Config, outages: Callable[[], Iterable[Outage]] = tuple) -> list[Notice]:
@@ -265,7 +345,7 @@ def assembled(
         lease_s=config.settings.timers.lease,
         in_hand=in_hand,
     )
-    return Adapter(config, loaded, place, ledger, pipeline)
+    return Adapter(config, loaded, place, ledger, pipeline, kept=kept)
 
 
 async def opened_ledger(
@@ -310,11 +390,37 @@ def _noted_in_hand(config: Config, parts: AsyncExitStack) -> InHand | None:
     return note
 
 
+async def _keep_anchors(config: Config, ledger: OpenLedger, clock: SystemClock, parts: AsyncExitStack) -> None:
+    """Anchor the journal until ``parts`` are closed; another process that shares the file does it already.
+
+    Raises: ConfigError, LedgerDamaged when the journal lacks what was anchored.
+    """
+    from adapter_core.ledger.anchor_keys import create_anchor_key, read_anchor_key
+    from adapter_core.ledger.anchors import Anchors
+
+    settings = config.settings.ledger
+    key_file = config.path(settings.anchor_key_file)
+    if not key_file.exists():
+        key_file.parent.mkdir(parents=True, exist_ok=True)
+        create_anchor_key(key_file)
+    key = read_anchor_key(key_file)
+    copies = [config.path(folder) for folder in settings.anchor_copies]
+    try:
+        anchors = Anchors(config.path(settings.anchors_file), copies, key, clock)
+    except ConfigError:
+        return
+    parts.callback(anchors.close)
+    await anchors.refuse_cut(ledger)
+    keeper = asyncio.create_task(anchors.keep(ledger, ANCHOR_EVERY_S))
+    parts.callback(keeper.cancel)
+
+
 async def _refuse_if_behind(ledger: OpenLedger, witness: Witness) -> None:
     """Nothing may leave the house on a ledger that lost its tail.  Raises: LedgerDamaged."""
     from adapter_core.ledger.witness import behind
 
     lost = await behind(ledger, witness.read())
+    await ledger.compared(witness.name, is_whole=not lost)
     if lost:
         raise LedgerDamaged(
             f"the ledger lacks {len(lost)} entries that its witness has, first of case {lost[0].case_id}: it lost its tail",
@@ -324,11 +430,15 @@ async def _refuse_if_behind(ledger: OpenLedger, witness: Witness) -> None:
 
 @asynccontextmanager
 async def adapter(
-    config: Config, read_only: bool = False, observer: Observer = lambda event: None
+    config: Config,
+    read_only: bool = False,
+    observer: Observer = lambda event: None,
+    instruments: Instruments | None = None,
 ) -> AsyncIterator[Adapter]:
     """A running adapter: recovery has scanned before it is handed out; nothing is lost when it stops.
 
     read_only: only looks, also beside a running service: no case goes on.  observer: told every change of a case.
+    instruments: stand around the ledger and the wire, nearest to the pipeline.
     """
     from adapter_core.centre.client import Centre
     from adapter_core.centre.guarded import GuardedWire
@@ -341,6 +451,8 @@ async def adapter(
         centre = Centre([gateway_endpoint(config)])
         parts.push_async_callback(centre.aclose)
         kept: Ledger = ledger
+        if not read_only:
+            await _keep_anchors(config, ledger, clock, parts)
         witness_file = config.settings.ledger.witness_file
         if witness_file is not None and not read_only:
             from adapter_core.ledger.witness import Witness
@@ -348,11 +460,16 @@ async def adapter(
 
             witness = parts.enter_context(Witness(config.path(witness_file)))
             await _refuse_if_behind(ledger, witness)
-            kept = cast("Ledger", Witnessed(ledger, witness))
-        wire = GuardedWire(centre, clock)
+            witnessed = Witnessed(ledger, witness)
+            await witnessed.compare()
+            kept = cast("Ledger", witnessed)
+        guarded = GuardedWire(centre, clock, observe=instruments.outage if instruments else None)
+        wire: Wire = guarded
+        if instruments is not None:
+            kept, wire = instruments.around_ledger(kept), instruments.around_wire(guarded)
         in_hand = None if read_only else _noted_in_hand(config, parts)
         running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer)
-        running.outages = wire.outages
+        running.outages = guarded.outages
         if not read_only:
             await parts.enter_async_context(heartbeat())
         parts.push_async_callback(running.pipeline.close)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from adapter_core.ledger.key_files import KEY_TEXT_BYTES_MAX, read_key_file
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.secrets import Secret
 
@@ -33,6 +37,10 @@ class LedgerSettings(_Section):
     url: str = "sqlite:///ledger.db"
     witness_file: Path | None = None
     master_key_file: Path = Path("keys/master.key")
+    anchors_file: Path = Path("anchors.jsonl")
+    anchor_copies: list[Path] = Field(default_factory=list)
+    anchor_key_file: Path = Path("keys/anchor.key")
+    former_anchor_key_files: list[Path] = Field(default_factory=list)
 
 
 class GatewaySettings(_Section):
@@ -58,6 +66,7 @@ class GatewaySettings(_Section):
     shared_account_outside: bool | None = None
     may_repeat: bool | None = None
     sign_in: Literal["none", "operator_day"] | None = None
+    details_stay: bool | None = None
     late_commit_evidence: str | None = None
 
     def capabilities(self) -> dict[str, Any]:
@@ -65,6 +74,7 @@ class GatewaySettings(_Section):
         names = (
             "query_after_unknown", "fees_query", "feedetl_sn_reusable", "reverse_missing", "reverse_window", "reverse_ok",
             "reverse_ok_after_s", "shared_account_outside", "same_msgid_dedup", "double_settle_refused", "may_repeat", "sign_in",
+            "details_stay",
         )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -89,18 +99,110 @@ class TimerSettings(_Section):
     heartbeat: float = Field(10.0, gt=0)
 
 
-class HttpSettings(_Section):
-    """Read by `serve`, which comes with a later release."""
+ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):\d{1,5}$"
+"""``host:port``; port 0 is any free one."""
 
-    listen: str = "127.0.0.1:8970"
+
+class HttpSettings(_Section):
+    """What `serve` listens on.  drain: seconds a stop waits for calls in flight; operator_token_file: the credential by which this
+    machine's own commands reach the service, made at the first start; tls_…, client_ca_file: HTTPS, and certificates of callers
+    (mTLS); body_bytes … calls_at_once: what a caller may cost, the last two for each client."""
+
+    listen: str = Field(default="127.0.0.1:8970", pattern=ADDRESS)
+    console: str = Field(default="127.0.0.1:8971", pattern=ADDRESS)
+    describe: bool = True
+    drain: float = Field(default=20.0, ge=0)
+    operator_token_file: Path = Path("keys/operator.token")
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    client_ca_file: Path | None = None
+    body_bytes: int = Field(default=8 * 1024 * 1024, gt=0)
+    head_deadline: float = Field(default=10.0, gt=0)
+    body_deadline: float = Field(default=30.0, gt=0)
+    connections: int = Field(default=1024, gt=0)
+    calls_per_s: float = Field(default=1000.0, gt=0)
+    calls_at_once: float = Field(default=2000.0, ge=1)
+
+
+Role = Literal["his", "cashier", "operator", "auditor", "admin"]
+"""What a client of the service may be; operator, auditor and administrator are never one."""
+
+
+class FamilySignature(_Section):
+    """The signature of a province's own family, made by an old HIS with a key that we issued."""
+
+    kind: Literal["csb", "x-tif", "x-ca"]
+    account: str = Field(min_length=1)
+    secret_file: Path
 
 
 class ClientSettings(_Section):
-    """A caller of `serve`, which comes with a later release."""
+    """A caller of `serve`, known by any of: a token, HMAC keys (at most two, while they change), a certificate, its address, or
+    a family's signature.  ``institutions``: the ``fixmedins_code`` it acts for, empty for all of this configuration."""
 
-    name: str
-    token_file: Path
-    roles: list[str]
+    name: str = Field(min_length=1)
+    roles: list[Role] = Field(min_length=1)
+    institutions: list[str] = Field(default_factory=list)
+    token_file: Path | None = None
+    next_token_file: Path | None = None
+    hmac_key_files: dict[str, Path] = Field(default_factory=dict, max_length=2)
+    certificate_sha256: list[Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]] = Field(default_factory=list)
+    addresses: list[IPv4Network | IPv6Network] = Field(default_factory=list)
+    listen: str | None = Field(default=None, pattern=ADDRESS)
+    family: FamilySignature | None = None
+    hold_s: float = Field(default=55.0, ge=0, le=600)
+    unknown_as_504: bool = False
+
+    @field_validator("roles")
+    @classmethod
+    def _separate(cls, roles: list[Role]) -> list[Role]:
+        if len({"operator", "auditor", "admin"}.intersection(roles)) > 1:
+            raise ValueError("operator, auditor and admin are separate people: one of them for each client")
+        return roles
+
+
+class AlarmMail(_Section):
+    """Where alarms go by e-mail."""
+
+    host: str
+    port: int = Field(default=25, ge=1, le=65535)
+    starttls: bool = False
+    sender: str
+    to: list[str] = Field(min_length=1)
+    user: str | None = None
+    password_file: Path | None = None
+
+
+class AlarmSettings(_Section):
+    """When somebody is called, and how.  Seconds, but for disk_free_mb.  chain_check: when the whole journal is verified (cron,
+    China time)."""
+
+    unknown_after: float = Field(default=600.0, gt=0)
+    breaker_after: float = Field(default=60.0, ge=0)
+    disk_free_mb: int = Field(default=1024, ge=256)
+    every: float = Field(default=30.0, gt=0)
+    repeat: float = Field(default=14400.0, gt=0)
+    chain_check: str = "30 2 * * *"
+    syslog: str | None = Field(default=None, pattern=r"^(udp://.+:\d{1,5}|unix:/.+)$")
+    webhook: str | None = Field(default=None, pattern=r"^https?://")
+    webhook_token_file: Path | None = None
+    email: AlarmMail | None = None
+
+
+class TracingSettings(_Section):
+    """OpenTelemetry traces, with the extra ``tracing``: the OTLP/HTTP address of a collector."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://")
+
+
+class PapersSettings(_Section):
+    """Manual-reimbursement papers and receipts.  phone: who says whether a set still counts; basis: the rule that direct settlement
+    rests on, printed on receipts; chronic_notice_file: text of the 告知书 printed behind a chronic patient's receipt."""
+
+    signing_key_file: Path = Path("keys/papers.key")
+    phone: str = Field("", max_length=40)
+    basis: str = Field("", max_length=200)
+    chronic_notice_file: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -115,9 +217,12 @@ class Settings(BaseSettings):
     timers: TimerSettings = TimerSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()
     clients: list[ClientSettings] = Field(default_factory=list)
+    alarms: AlarmSettings = AlarmSettings()
+    tracing: TracingSettings = TracingSettings()
     on_unknown: Literal["adopt", "reverse"] = "adopt"
     four_eyes_yuan: int = Field(5000, ge=0)
     notices_file: Path | None = None
+    papers: PapersSettings = PapersSettings()  # type: ignore[call-arg]
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
 
@@ -169,26 +274,77 @@ class Config:
 def read_secret(path: Path) -> Secret:
     """The text of a secret file.  Raises: ConfigError when it is missing, empty, or others can read it."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_text("utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"secret file {path.name}: {error.strerror}") from error
-    if os.name == "posix" and mode & 0o077:
-        raise ConfigError(f"secret file {path.name}: others can read it; chmod 600")
+        text = read_key_file(path, KEY_TEXT_BYTES_MAX).decode().strip()
+    except UnicodeDecodeError:
+        raise ConfigError(f"secret file {path.name}: no UTF-8 text") from None
     if not text:
         raise ConfigError(f"secret file {path.name}: empty")
     return Secret(text)
 
 
 def load_config(path: Path) -> Config:
-    """The configuration of one file.  Raises: ConfigError naming every wrong key."""
+    """The configuration of one file.  Raises: ConfigError naming every wrong key, with the one that may have been meant."""
     if not path.is_file():
         raise ConfigError(f"no configuration file {path}; see docs/reference/configuration.md")
+    faults = _unknown_variables()
     try:
         values = TomlConfigSettingsSource(Settings, path)()
-        return Config(Settings(**values), path.resolve().parent)
+        settings = Settings(**values)
     except ValidationError as error:
-        rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
-        raise ConfigError(f"{path.name}: " + "; ".join(rows)) from None
+        faults += [_fault_line(row["loc"], row["type"], row["msg"]) for row in error.errors(include_input=False)]
     except ValueError as error:
-        raise ConfigError(f"{path.name}: {error}") from None
+        faults.append(str(error))
+    if faults:
+        raise ConfigError(f"{path.name}: " + "; ".join(faults)) from None
+    return Config(settings, path.resolve().parent)
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
+    """Every key by its dotted path; the sections of a list (``clients``) and of a table have no index in it."""
+    found: dict[str, FieldInfo] = {}
+    for name, info in model.model_fields.items():
+        path = f"{prefix}{name}"
+        found[path] = info
+        section = section_of(info)
+        if section is not None:
+            found |= known_keys(section, f"{path}.")
+    return found
+
+
+def section_of(info: FieldInfo) -> type[BaseModel] | None:
+    """The section that a key holds, one or a list of them; None for a plain value."""
+    wanted = [info.annotation]
+    while wanted:
+        one = wanted.pop()
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+        wanted.extend(get_args(one))
+    return None
+
+
+def _fault_line(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    path = ".".join(map(str, place))
+    if kind == "extra_forbidden":
+        return f"{path}: no such key{_meant('.'.join(str(one) for one in place if not isinstance(one, int)))}"
+    return f"{path}: {message}"
+
+
+def _meant(path: str) -> str:
+    """The known key nearest to a wrong one: the same name in another section, or one spelt nearly so."""
+    keys = list(known_keys())
+    name = path.rpartition(".")[2]
+    same = [key for key in keys if key.rpartition(".")[2] == name]
+    near = same or get_close_matches(path, keys, 1, 0.75) or get_close_matches(name, keys, 1, 0.75)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _unknown_variables() -> list[str]:
+    """Faults of ``YB_…`` variables that name no key: they would be passed over without a word."""
+    keys = known_keys()
+    tables = tuple(f"{key}." for key, info in keys.items() if "dict[" in str(info.annotation))
+    faults = []
+    for name in sorted(os.environ):
+        path = name.upper().removeprefix("YB_").lower().replace("__", ".")
+        if name.upper().startswith("YB_") and path not in keys and not path.startswith(tables):
+            faults.append(f"environment variable {name}: no such key{_meant(path)}")
+    return faults

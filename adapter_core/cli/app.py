@@ -322,6 +322,30 @@ def translate(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="新站点的目录 / folder of the new site")],
+    code: Annotated[str, typer.Option(help="定点医药机构编码 / fixmedins_code")] = "H00000000001",
+    name: Annotated[str, typer.Option(help="定点医药机构名称 / fixmedins_name")] = "测试医院",
+    region: Annotated[str, typer.Option(help="就医地医保区划 / admdvs")] = "360100",
+    gateway: Annotated[str, typer.Option(help="网关地址 / gateway's URL")] = "http://127.0.0.1:9090/fsi/api",
+    kind: Annotated[str, typer.Option(help="网关种类，见 plugins / gateway kind")] = "national",
+    environment: Annotated[str, typer.Option(help="test 或 production")] = "test",
+    plain_http: Annotated[
+        str, typer.Option(help="接受明文 http 的理由 / why http:// is accepted; 本机地址有缺省理由")
+    ] = "",
+    ledger: Annotated[str, typer.Option(help="postgresql://…；缺省为目录内的 SQLite 账本")] = "",
+) -> None:
+    """建立一个站点：带注释的配置、仅属主可读的密钥、账本。
+
+    例 / example: his-adapter init hospital --code H36010000001 --name 测试医院 --region 360100
+    """
+    from adapter_core.cli.installing import initialise
+    from adapter_core.operations.site import NewSite
+
+    sys.exit(initialise(folder, NewSite(code, name, region, gateway, kind, environment, plain_http, ledger)))
+
+
+@app.command()
 def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """检查配置、插件、密钥、账本、磁盘，并做一次无害的连接试探。
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap import SystemClock, adapter, opened_ledger
 from adapter_core.cli.app import STATE_EXIT
 from adapter_core.cli.playing import find_case
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.settlement.answers import work_order
+from adapter_core.settlement.records import Change, Event
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.values.errors import Fault, TranslationError
+from adapter_core.values.moments import iso
 from adapter_core.values.money import MoneyError, yuan
 
 WAITING = (*sorted(UNDECIDED), State.FROZEN)
@@ -102,3 +106,18 @@ def _fields(pairs: Iterable[str]) -> dict[str, object]:
     if faults:
         raise TranslationError(faults)
     return fields
+
+
+async def forget_witness(config_path: Path, name: str, operator: str, reason: str) -> int:
+    """A replica that is gone for good is waited for no more; the journal keeps who said so, and why."""
+    config, clock = load_config(config_path), SystemClock()
+    async with AsyncExitStack() as parts:
+        ledger = await opened_ledger(config, clock, parts)
+        if not await ledger.forget_witness(name):
+            print(f"没有名为 {name} 的见证文件", file=sys.stderr)
+            return 3
+        facts = {"witness": name, "operator": operator, "reason": reason}
+        event = Event("WITNESS_FORGOTTEN", iso(clock.wall()), "", "", facts)
+        await ledger.commit(Change(config.settings.institution.fixmedins_code, events=(event,)))
+    print(f"不再等待见证文件 {name}")
+    return 0

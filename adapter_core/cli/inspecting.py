@@ -6,14 +6,18 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapter_core.bootstrap import SystemClock, current_notices, gateway_endpoint, plugins
 from adapter_core.cli.showing import print_json, print_table
-from adapter_core.config import load_config
+from adapter_core.config import Config, load_config
 from adapter_core.formats.json import read_json
 from adapter_core.province.dialect import Dialect
 from adapter_core.values.errors import AdapterError
+
+if TYPE_CHECKING:
+    from adapter_core.ledger.anchors import Anchored
+    from adapter_core.ledger.inspection import Inspection
 
 
 def list_plugins(config: Path, as_json: bool) -> int:
@@ -180,30 +184,64 @@ def _fault(fault: Any) -> dict[str, str]:
     return {"path": fault.path, "title": fault.title, "expected": fault.expected, "got": fault.got}
 
 
-def verify_ledger(config_path: Path, as_json: bool) -> int:
-    """The file and every chain; 7 when anything is broken."""
-    from adapter_core.ledger.inspection import verify
+def inspected(config: Config) -> Inspection:
+    """The ledger's file, chains and anchors, on either database.  Raises: ConfigError, LedgerUnavailable."""
     from adapter_core.ledger.sealing import read_master_key
 
-    config = load_config(config_path)
-    inspection = verify(config.ledger_path, read_master_key(config.master_key_path))
+    keys = read_master_key(config.master_key_path)
+    if config.is_shared:
+        from adapter_core.ledger import postgres_inspection
+
+        return postgres_inspection.verify(config.settings.ledger.url, keys, anchored(config))
+    from adapter_core.ledger import inspection
+
+    return inspection.verify(config.ledger_path, keys, anchored(config))
+
+
+def anchored(config: Config) -> Anchored | None:
+    """The files of anchors and the keys they are checked with, None while nothing was anchored yet."""
+    from adapter_core.ledger.anchor_keys import read_anchor_key
+    from adapter_core.ledger.anchors import Anchored
+
+    settings = config.settings.ledger
+    own = config.path(settings.anchors_file)
+    files = (own, *(config.path(folder) / own.name for folder in settings.anchor_copies))
+    key_files = [config.path(file) for file in (settings.anchor_key_file, *settings.former_anchor_key_files)]
+    keys = [read_anchor_key(file) for file in key_files if file.exists()]
+    return Anchored(files, {key.key_id: key for key in keys}) if any(file.exists() for file in files) else None
+
+
+def verify_ledger(config_path: Path, as_json: bool) -> int:
+    """The file, every chain and every anchor; 7 when anything is broken."""
+    inspection = inspected(load_config(config_path))
     if as_json:
         chains = [
             {"org": one.org, "events": one.events, "broken_seq": one.broken_seq, "reason": one.reason}
             for one in inspection.chains
         ]
-        print_json({"whole": inspection.is_whole, "file": inspection.file, "chains": chains})
-    else:
-        print_table(
-            "账本链条",
-            ("机构", "事件数", "结论"),
-            [
-                (one.org, one.events, "完整" if one.is_whole else f"第 {one.broken_seq} 条起断裂：{one.reason}")
-                for one in inspection.chains
-            ],
-        )
-        if inspection.file:
-            print(f"数据库文件：{inspection.file}")
+        anchors = [
+            {"file": str(one.path), "anchors": one.anchors, "faults": list(one.faults)} for one in inspection.anchors
+        ]
+        print_json({"whole": inspection.is_whole, "file": inspection.file, "chains": chains, "anchors": anchors})
+        return 0 if inspection.is_whole else 7
+    print_table(
+        "账本链条",
+        ("机构", "事件数", "结论"),
+        [
+            (one.org, one.events, "完整" if one.is_whole else f"第 {one.broken_seq} 条起断裂：{one.reason}")
+            for one in inspection.chains
+        ],
+    )
+    print_table(
+        "锚点",
+        ("文件", "锚点数", "结论"),
+        [
+            (one.path, one.anchors, "；".join(one.faults[:3]) or ("相符" if one.anchors else "无锚点"))
+            for one in inspection.anchors
+        ],
+    )
+    if inspection.file:
+        print(f"数据库文件：{inspection.file}")
     return 0 if inspection.is_whole else 7
 
 

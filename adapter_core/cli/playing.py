@@ -15,8 +15,8 @@ from adapter_core.cli.showing import STATE_ZH, error_data, error_lines, print_js
 from adapter_core.config import load_config
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
-from adapter_core.settlement.answers import in_their_form
 from adapter_core.settlement.records import Case
+from adapter_core.sidecar.frames import answered
 from adapter_core.values.errors import AdapterError, NotSupported, Refused, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.money import from_fen
@@ -53,33 +53,13 @@ async def play_message(
 
     A message that can't be read, or is refused, is still answered in its own form where the form allows it.
     """
-    operation: Operation | None = None
     try:
         frame = replace(dialect.read_frame_file(raw, name), side=dict(side or {}))
-        operation = dialect.decode_request(frame)
-        outcome = await running.pipeline.handle(running.place, dialect, operation, wait_s)
-    except (TranslationError, Refused, NotSupported) as error:
-        refused = Outcome("REFUSED", error.code, _refusal_text(error))
-        answer = _answer(dialect, operation or Operation("query", "", dialect.name), refused)
+    except (TranslationError, NotSupported) as error:
         await running.note_refusal(dialect.name, error)
-        return Played(name, None, answer, error)
-    return Played(name, outcome, in_their_form(dialect, operation, outcome), None)
-
-
-def _refusal_text(error: AdapterError) -> str:
-    """What the HIS shows: our line, and the first fault of how many."""
-    text = error.message_zh or str(error)
-    if isinstance(error, TranslationError) and error.faults:
-        first = error.faults[0]
-        text += f"（共 {len(error.faults)} 处，第一处 {first.path}{first.title}：应为{first.expected}）"
-    return text
-
-
-def _answer(dialect: Dialect, operation: Operation, outcome: Outcome) -> Frame | None:
-    try:
-        return dialect.encode_reply(operation, outcome)
-    except AdapterError:
-        return None
+        return Played(name, None, None, error)
+    came = await answered(running, running.place, dialect, frame, wait_s)
+    return Played(name, came.outcome, came.frame, came.error)
 
 
 async def play(

@@ -1,4 +1,4 @@
-"""Signers of two gateways: CSB (HMAC-SHA1) and x-tif (SHA-256).
+"""Signers of three gateways: CSB (HMAC-SHA1), x-tif (SHA-256) and x-ca (HMAC-SM3).
 
 Pure functions: the core hands in key, timestamp and nonce, and sends the returned headers as they are.  The timestamp
 is text everywhere, so that what is signed and what is sent are the same characters: public clients take the time twice,
@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Mapping
 
+from adapter_core.formats.guomi.sm3 import hmac_sm3
 from adapter_core.values.errors import ContractError
 from adapter_core.values.secrets import Secret
 
@@ -72,6 +73,38 @@ def tif_headers(paasid: str, token: Secret, *, timestamp: str, nonce: str, upper
 def tif_signature(token: Secret, *, timestamp: str, nonce: str) -> str:
     """SHA-256 over timestamp, token, nonce and timestamp again, as lower-case hex."""
     return hashlib.sha256(f"{timestamp}{token.reveal()}{nonce}{timestamp}".encode()).hexdigest()
+
+
+def xca_headers(key: str, secret: Secret, body: bytes, *, timestamp: str) -> Headers:
+    """The two ``x-ca-*`` headers (浙江).  timestamp: unix seconds.  Raises: ContractError for a value that can't be a header."""
+    return _checked(
+        (("x-ca-key", key), ("x-ca-signature", f"{timestamp}:{xca_signature(secret, body, timestamp=timestamp)}"))
+    )
+
+
+def xca_signature(secret: Secret, body: bytes, *, timestamp: str) -> str:
+    """HMAC-SM3 over the timestamp, a line feed and the very bytes that are sent, as capital hex.  The key isn't signed."""
+    # The standard library has SM3 only where its OpenSSL was built with it.
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import hmac as keyed
+
+    mac = keyed.HMAC(secret.reveal().encode("utf-8"), hashes.SM3())
+    mac.update(timestamp.encode("ascii") + b"\n" + body)
+    return mac.finalize().hex().upper()
+
+
+def ca_headers(key: str, secret: Secret, *, timestamp: str, body: bytes) -> Headers:
+    """The two ``x-ca-*`` headers (浙江).  The key's name is not signed.
+
+    timestamp: unix seconds; body: the UTF-8 bytes as sent.  Raises: ContractError for a value that can't be a header.
+    """
+    signature = ca_signature(secret, timestamp=timestamp, body=body)
+    return _checked((("x-ca-key", key), ("x-ca-signature", f"{timestamp}:{signature}")))
+
+
+def ca_signature(secret: Secret, *, timestamp: str, body: bytes) -> str:
+    """HMAC-SM3 over the timestamp, a line feed and the body, as upper-case hex."""
+    return hmac_sm3(secret.reveal().encode(), timestamp.encode() + b"\n" + body).hex().upper()
 
 
 def _checked(headers: Headers) -> Headers:

@@ -15,6 +15,7 @@ from typing import Any
 
 from adapter_core.ledger import binding, sqlite_file
 from adapter_core.ledger import projections as sql
+from adapter_core.ledger.anchors import Anchored, AnchorVerdict
 from adapter_core.ledger.chain import Link, Verdict
 from adapter_core.ledger.sealing import DataKeys, MasterKey, bound_to
 from adapter_core.ledger.sqlite import SqliteLedger
@@ -30,14 +31,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """``file``: what SQLite says of the file's pages, "" when they are whole; ``chains``: one verdict per org."""
+    """``file``: what SQLite says of the file's pages, "" when they are whole; ``chains``: one verdict per org; ``anchors``: one per
+    file of anchors."""
 
     file: str
     chains: tuple[Verdict, ...]
+    anchors: tuple[AnchorVerdict, ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        return not self.file and all(chain.is_whole for chain in self.chains)
+        anchored = not any(one.faults for one in self.anchors)
+        return not self.file and anchored and all(chain.is_whole for chain in self.chains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,9 @@ class Reading:
     clock: Clock
 
 
-def verify(path: Path, keys: MasterKey | None = None) -> Inspection:
-    """Check the file and every chain; with the master key also that the chains' heads were written under it.
+def verify(path: Path, keys: MasterKey | None = None, anchored: Anchored | None = None) -> Inspection:
+    """Check the file and every chain; with the master key also that the chains' heads were written under it, with anchors that
+    nothing was cut off.
 
     Raises: ConfigError when there is no such ledger, a newer one, or another key's.
     """
@@ -60,7 +65,14 @@ def verify(path: Path, keys: MasterKey | None = None) -> Inspection:
         binding.check_current(meta)
         if keys is not None:
             binding.check_key(meta, keys)
-        return Inspection(sqlite_file.quick_check(connection), tuple(sqlite_file.verify_chains(connection, keys)))
+
+
+        def link_of(org: str, seq: int) -> bytes | None:
+            row = connection.execute(sql.SELECT_LINK, (org, seq)).fetchone()
+            return row[0] if row else None
+
+        chains = tuple(sqlite_file.verify_chains(connection, keys))
+        return Inspection(sqlite_file.quick_check(connection), chains, anchored.check(link_of) if anchored else ())
     except LedgerDamaged as exc:
         return Inspection(str(exc), ())
     except sqlite3.DatabaseError as exc:

@@ -32,6 +32,12 @@ _NEXT_BLOCK = (
     "INSERT INTO meta (name, value) VALUES ('sequence_block', '1') "
     "ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text RETURNING value"
 )
+_REMEMBER_NONCE = (
+    "WITH ended AS (DELETE FROM nonces WHERE until < ?) INSERT INTO nonces (key_id, nonce, until) VALUES (?, ?, ?) "
+    "ON CONFLICT DO NOTHING RETURNING key_id"
+)
+_WITNESS = "witness "
+_WITNESSES = f"SELECT name, value FROM meta WHERE starts_with(name, '{_WITNESS}') ORDER BY name"
 _SELECT_DATA_KEYS = "SELECT key_id, day, wrapped FROM data_keys WHERE key_id = ANY(?)"
 
 
@@ -148,6 +154,29 @@ class PostgresLedger(StoredLedger):
         lineage = self.lineage
         await self._database.rows(f"{sql.REPLACE_META} RETURNING name", *postgres_setup.lineage_fact(lineage))
         self.recorded = lineage
+
+    async def compared(self, witness: str, is_whole: bool) -> list[str]:
+        """Note whether the witness of that name found all it knows.  Returns the names of other replicas' that did not, or were
+        not compared since the database became what it is (another timeline, another server): it may lack what they saw.
+
+        Raises: LedgerUnavailable.
+        """
+        lineage = " ".join(self.lineage)
+        mine = (f"{_WITNESS}{witness}", lineage if is_whole else "behind")
+        await self._database.rows(f"{sql.REPLACE_META} RETURNING name", *mine)
+        rows = await self._database.rows(_WITNESSES)
+        return [name.removeprefix(_WITNESS) for name, known in rows if name != mine[0] and known != lineage]
+
+    async def forget_witness(self, witness: str) -> bool:
+        """Wait for it no more: its replica is gone for good, file and all.  False when there was none of that name."""
+        return bool(await self._database.rows("DELETE FROM meta WHERE name = ? RETURNING name", f"{_WITNESS}{witness}"))
+
+    async def remember_nonce(self, key_id: str, nonce: str, now: int, until: int) -> bool:
+        """Keep a signed call's nonce until then (unix seconds), for all replicas.  False when it is kept already.
+
+        Raises: LedgerUnavailable.
+        """
+        return bool(await self._database.rows(_REMEMBER_NONCE, now, key_id, nonce, until))
 
     async def commit(self, change: Change) -> int:
         """As the port says.  A caller cancelled meanwhile doesn't know: the change may still land."""

@@ -11,6 +11,7 @@ import psycopg
 
 from adapter_core.ledger import binding, postgres_setup
 from adapter_core.ledger import projections as sql
+from adapter_core.ledger.anchors import Anchored
 from adapter_core.ledger.inspection import Inspection, Reading, exported_row
 from adapter_core.ledger.postgres import PostgresLedger
 from adapter_core.ledger.postgres_session import PATIENCE_S, connection_settings, native, unavailable
@@ -19,8 +20,9 @@ from adapter_core.settlement.records import Change, Event
 from adapter_core.values.moments import iso
 
 
-def verify(url: str, keys: MasterKey | None = None) -> Inspection:
-    """Check every chain; with the master key also that the chains' heads were written under it.
+def verify(url: str, keys: MasterKey | None = None, anchored: Anchored | None = None) -> Inspection:
+    """Check every chain; with the master key also that the chains' heads were written under it, with anchors that nothing was cut
+    off.
 
     Raises: ConfigError when there is no such ledger, one of another version, or another key's; LedgerUnavailable.
     """
@@ -28,7 +30,14 @@ def verify(url: str, keys: MasterKey | None = None) -> Inspection:
         meta = postgres_setup.existing_meta(connection)
         if keys is not None:
             binding.check_key(meta, keys)
-        return Inspection("", tuple(postgres_setup.verify_chains(connection, keys)))
+
+
+        def link_of(org: str, seq: int) -> bytes | None:
+            row = connection.execute(native(sql.SELECT_LINK), (org, seq)).fetchone()
+            return row[0] if row else None
+
+        chains = tuple(postgres_setup.verify_chains(connection, keys))
+        return Inspection("", chains, anchored.check(link_of) if anchored else ())
 
 
 def export(url: str, reading: Reading | None = None) -> Iterator[dict[str, Any]]:

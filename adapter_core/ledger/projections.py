@@ -98,6 +98,7 @@ CALLS = Projection("calls", CallRecord, revive={"result": _result, "replied": bo
 JOURNAL_COLUMNS = ("org", "seq", "at", "kind", "case_id", "encounter_id", "key_id", "sealed", "hash")
 APPEND_EVENT = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_LINKS = f"SELECT {', '.join(JOURNAL_COLUMNS[1:])} FROM journal "
+SELECT_LINK = "SELECT hash FROM journal WHERE org = ? AND seq = ?"
 SELECT_LINKS_OF_CASE = "SELECT hash FROM journal WHERE case_id = ? ORDER BY org, seq"
 SELECT_EVENTS = "SELECT org, seq, at, kind, case_id, encounter_id, key_id, sealed FROM journal "
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from adapter_core.ledger import projections as sql
+from adapter_core.ledger.chain import Head
 from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection, Record
 from adapter_core.ledger.sealing import DataKeys, bound_to
 from adapter_core.ledger.transaction import blind_alias, blind_search, unpack_event
@@ -79,6 +80,23 @@ class StoredLedger(ABC):
     async def links_of_case(self, case_id: str) -> list[str]:
         """The chain's links (64 hex digits) of the case's events, oldest first: the last one is for the witness."""
         return [link.hex() for (link,) in await self._rows(sql.SELECT_LINKS_OF_CASE, case_id)]
+
+    async def heads(self) -> dict[str, Head]:
+        """The head of every org's chain."""
+        return {row[0]: Head(*row[1:4]) for row in await self._rows(sql.SELECT_HEADS)}
+
+    async def link(self, org: str, seq: int) -> bytes | None:
+        """The chain's link of one event, None where there is none."""
+        rows = await self._rows(sql.SELECT_LINK, org, seq)
+        return rows[0][0] if rows else None
+
+    async def compared(self, witness: str, is_whole: bool) -> list[str]:
+        """A ledger that one process has knows no other witness."""
+        return []
+
+    async def forget_witness(self, witness: str) -> bool:
+        """False: there is none of that name."""
+        return False
 
     def _event(
         self, org: str, seq: int, at: str, kind: str, case_id: str, encounter_id: str, key_id: int, sealed: bytes

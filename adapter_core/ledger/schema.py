@@ -207,6 +207,18 @@ search = Table(
     UniqueConstraint("kind", "blind", "case_id", name="search_once"),
 )
 
+nonces = Table(
+    "nonces",
+    metadata,
+    _text("key_id"),
+    _text("nonce"),
+    _count("until"),
+    PrimaryKeyConstraint("key_id", "nonce"),
+    Index("nonces_by_end", "until"),
+)
+"""Nonces of signed calls, for replicas; ``until``: unix seconds.  SQLite's stays empty: one process keeps them in a file of its
+own, without a sync for each call."""
+
 
 def sqlite_statements() -> str:
     """The tables as SQLite's own text: what ``sqlite_schema.sql`` must hold."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from adapter_core.ledger.key_files import read_key_file
 from adapter_core.values.errors import ConfigError, LedgerDamaged
 
 KEY_BYTES = 32
@@ -131,16 +131,8 @@ def create_master_key(path: Path) -> None:
 
 
 def read_master_key(path: Path) -> MasterKey:
-    """Raises: ConfigError when it can't be read, has another length, or others than its owner may read it (POSIX)."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            secret = file.read(KEY_BYTES + 1)
-    except OSError as exc:
-        raise ConfigError(f"the master key {path} can't be read: {exc.strerror}") from exc
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(f"the master key {path} is open to other users: chmod 600 it")
-    return MasterKey(secret)
+    """Raises: ConfigError when it can't be read, has another length, or others can read it."""
+    return MasterKey(read_key_file(path, KEY_BYTES + 1))
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

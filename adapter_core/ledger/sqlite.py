@@ -26,7 +26,6 @@ from adapter_core.settlement.records import Change
 from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
 from adapter_core.values.moments import Clock
 
-
 SKIPPED_AT_START = 500
 """Sequence numbers a start leaves out: a process that was killed may have sent queries under numbers it stored nowhere, and one
 that starts within the same second must not give them to a reversal."""

@@ -51,6 +51,13 @@ CREATE TABLE meta (
 	value TEXT NOT NULL,
 	PRIMARY KEY (name)
 );
+CREATE TABLE nonces (
+	key_id TEXT NOT NULL,
+	nonce TEXT NOT NULL,
+	until BIGINT NOT NULL,
+	PRIMARY KEY (key_id, nonce)
+);
+CREATE INDEX nonces_by_end ON nonces (until);
 CREATE TABLE search (
 	ordinal INTEGER NOT NULL,
 	kind TEXT NOT NULL,

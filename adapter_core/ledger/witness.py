@@ -4,10 +4,12 @@ Written after a commit and before anything leaves.  An entry newer than its ledg
 tail (a lying disk, a restored backup, an asynchronous failover): the org is frozen then.
 
 One line per entry: org, case_id, version, link, and the line's CRC-32, separated by tabs.  It holds no personal data.
+Beside it a file ``….name`` keeps what the witness is called among those of several replicas.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import zlib
@@ -43,7 +45,7 @@ class WitnessedLedger(Protocol):
 
 class Witness:
     """One process writes the file.  max_bytes: when it grows beyond, only the latest entries stay, half as much: a tail
-    that was lost always holds the newest, so the oldest may go.
+    that was lost always holds the newest, so the oldest may go.  name: drawn once, 16 hex digits, the same as long as the file.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -54,6 +56,7 @@ class Witness:
         self._trouble = ""
         self._lock = WriterLock(path, "witness")
         try:
+            self.name = _name_beside(path)
             self._entries, whole = _read(path)
             self._file = _open_to_append(path, whole)
             self._size = whole
@@ -98,6 +101,10 @@ class Witness:
             except OSError as exc:
                 self._stop(str(exc))
                 raise LedgerUnavailable(f"the witness can't be written: {exc}") from exc
+
+    async def note(self, org: str, case_id: str, version: int, link_hex: str) -> None:
+        """`append` for an event loop: the sync blocks a thread of its own."""
+        await asyncio.to_thread(self.append, org, case_id, version, link_hex)
 
     def _stop(self, trouble: str) -> None:
         if self._trouble:
@@ -155,6 +162,21 @@ async def behind(ledger: WitnessedLedger, entries: Iterable[Entry]) -> list[Entr
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _name_beside(path: Path) -> str:
+    """Raises: OSError."""
+    file = path.with_name(path.name + ".name")
+    if file.exists() and (name := file.read_text("ascii")):
+        return name
+    name = os.urandom(8).hex()
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        _write(descriptor, name.encode("ascii"))
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+    return name
 
 
 def _read(path: Path) -> tuple[dict[tuple[str, str], Entry], int]:

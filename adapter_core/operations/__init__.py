@@ -1,1 +1,1 @@
-"""Keeping it running: logs, metrics, traces, alarms, backup, upgrade, going live."""
+"""Running the adapter for years: logs, metrics, traces, health, alarms, and the work of whoever installs and upgrades it."""

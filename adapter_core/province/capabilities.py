@@ -17,6 +17,8 @@ class Capabilities:
     shared_account_outside: ``acct_mulaid_pay`` is not part of ``acct_pay`` here.
     may_repeat: this gateway sends a POST again by itself, so no refusal of a money call is definite.
     sign_in: ``none`` | ``operator_day``: whose 9001 the calls carry.
+    details_stay: lines of a bill that was not settled stay at this centre for the place of insurance to work from, so they are
+        uploaded also when papers are opened.
     """
 
     query_after_unknown: str = "by_setl_id_only"
@@ -34,6 +36,7 @@ class Capabilities:
     shared_account_outside: bool = False
     may_repeat: bool = False
     sign_in: str = "none"
+    details_stay: bool = False
     money_deadline_s: float = 30.0
     inpatient_deadline_s: float = 120.0
     read_deadline_s: float = 10.0

@@ -35,10 +35,15 @@ class LegacyGateway:
 
     path: appended to the configured address (HTTP families only).  msgid: the form of one call's number; ``{code}``
     institution, ``{admdvs}`` place of care, ``{time}`` China time, ``{n}`` the ledger's counter.  A family that has no
-    such number on its wire keeps it in the journal only.  echoes: what a reply must repeat if it says it at all.
+    such number on its wire keeps it in the journal only.  serial: the ref kind under which a message says its own msgid ("" =
+    no such place); a second phase or a reversal names the original's under the kinds whose ``names`` is that kind.
+    echoes: what a reply must repeat if it says it at all.
 
     Raises: ContractError when the route names a message that the dialect doesn't have.
     """
+
+    own_calls: frozenset[str] = frozenset()
+    """Calls of a route that are no message of the dialect: a subclass's own."""
 
     def __init__(
         self,
@@ -51,10 +56,12 @@ class LegacyGateway:
         path: str = "",
         *,
         msgid: str = MSGID,
+        serial: str = "",
         echoes: Sequence[Echo] = (),
     ) -> None:
         self._verbs = {message.message: message.verb for message in dialect.messages}
-        unknown = [f"{step.name}: {step.call}" for step in route.steps.values() if step.call not in self._verbs]
+        known = self._verbs.keys() | self.own_calls
+        unknown = [f"{step.name}: {step.call}" for step in route.steps.values() if step.call not in known]
         if unknown:
             raise ContractError(f"gateway {name}: dialect {dialect.name} has no message for {', '.join(unknown)}")
         self.name = name
@@ -65,6 +72,7 @@ class LegacyGateway:
         self.capabilities = capabilities
         self.path = path
         self._msgid = msgid
+        self._serial = serial
         self._echoes = tuple(echoes)
 
     def msgid(self, moment: datetime, sequence: int) -> str:
@@ -120,10 +128,14 @@ class LegacyGateway:
         }
 
     def _refs(self, call: Call) -> dict[str, str]:
-        """The call's references, and those of the original that a reversal names under the original's kinds."""
-        known: dict[str, str] = {**call.content.get("settled", {}).get(REFS, {}), **call.refs}
-        renamed = {kind: known[spec.names] for kind, spec in self.dialect.refs.items() if spec.names in known}
-        return {**renamed, **known}
+        """The call's references: what its trial and its settlement brought, and the original that a reversal or a second phase
+        names, under the original's kinds."""
+        brought = (call.content.get(section, {}).get(REFS, {}) for section in ("trial", "settled"))
+        known: dict[str, str] = {kind: value for refs in (*brought, call.refs) for kind, value in refs.items()}
+        original = call.content.get("original", {}).get("omsgid", "")
+        named = {**known, **({self._serial: original} if self._serial and original else {})}
+        renamed = {kind: named[spec.names] for kind, spec in self.dialect.refs.items() if spec.names in named}
+        return {**renamed, **known, **({self._serial: call.msgid} if self._serial else {})}
 
 
 def _value(content: Mapping[str, Any], path: str) -> str:

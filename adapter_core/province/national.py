@@ -53,12 +53,13 @@ class Profile:
 
     path: of (site, infno).  headers: of a Signing.  msgid: of (institution code, moment, sequence).
     envelope: further envelope fields, site options already filled in.  variants: call → the number this gateway speaks.
+    recer_sys_code: one for all calls, or of the call.
     """
 
     path: Callable[[Site, str], str]
     headers: Callable[[Signing], Iterable[tuple[str, str]]] = lambda signing: ()
     msgid: Callable[[str, datetime, int], str] = counted_msgid
-    recer_sys_code: str = "FSI_LOCAL"
+    recer_sys_code: str | Callable[[Call], str] = "FSI_LOCAL"
     infver: str = "V1.0"
     opter_type_as_number: bool = False
     envelope: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +72,12 @@ class Profile:
 def _sections() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(schema_file("national", "sections.json").read_text("utf-8"))
     return loaded
+
+
+def planned_homes() -> Mapping[str, list[str]]:
+    """The sections where the fields of planned transactions live, by code."""
+    homes: Mapping[str, list[str]] = _sections()["homes"]
+    return homes
 
 
 @cache
@@ -107,7 +114,7 @@ class NationalGateway:
     def faults(self, call: Call) -> tuple[Fault, ...]:
         nodes, faults = self._checked(call)
         try:
-            self._envelope(call, nodes or {"data": {}}, ANY_MOMENT)
+            self.envelope(call, nodes or {"data": {}}, ANY_MOMENT)
         except TranslationError as error:
             faults.extend(error.faults)
         return tuple(faults)
@@ -121,7 +128,11 @@ class NationalGateway:
         if faults:
             raise TranslationError(faults)
         tree = codec(call.message).write("input", checked, self.profile.spelling)
-        body = write_json(self._envelope(call, tree, moment))
+        return self.framed(call, self.envelope(call, tree, moment), moment)
+
+    def framed(self, call: Call, envelope: Content, moment: datetime) -> Frame:
+        """A whole request as bytes, with this gateway's path and signature."""
+        body = write_json(envelope)
         signing = Signing(self.site, call.message, body, moment, call.msgid)
         return Frame(
             body=body,
@@ -129,15 +140,17 @@ class NationalGateway:
             headers=(JSON_TYPE, *self.profile.headers(signing)),
         )
 
-    def _envelope(self, call: Call, tree: Content, moment: datetime) -> Content:
+    def envelope(self, call: Call, tree: Content, moment: datetime) -> Content:
+        """The request around an input.  Raises: TranslationError with every fault of the envelope."""
         environment = call.content.get("env", {})
+        receiver = self.profile.recer_sys_code
         opter_type = str(environment.get("opter_type", "1"))
         fields = {
             "infno": call.message,
             "msgid": call.msgid,
             "mdtrtarea_admvs": self.site.admdvs,
             "insuplc_admdvs": str(call.content.get("person", {}).get("insuplc_admdvs", self.site.admdvs)),
-            "recer_sys_code": self.profile.recer_sys_code,
+            "recer_sys_code": receiver if isinstance(receiver, str) else receiver(call),
             "infver": self.profile.infver,
             "opter_type": int(opter_type) if self.profile.opter_type_as_number and opter_type.isdigit() else opter_type,
             "opter": str(environment.get("opter", "")),

@@ -22,6 +22,7 @@ INTENTS = {
     "quote": "预结算",
     "void": "退费",
     "cancel": "取消",
+    "confirm": "确认入账",
     "identify": "读取人员信息",
     "query": "查询",
 }
@@ -49,7 +50,10 @@ class NationalDialect:
     messages = tuple(MessageInfo(intent, intent, title, "contracts.md §4") for intent, title in INTENTS.items())
 
     def decode_request(self, frame: Frame) -> Operation:
-        tree = read_json(frame.body)
+        return self.read_tree(read_json(frame.body))
+
+    def read_tree(self, tree: object) -> Operation:
+        """The operation of a body that is parsed already.  Raises: TranslationError with every fault."""
         if not isinstance(tree, dict):
             raise TranslationError([Fault("$", "a JSON object", type(tree).__name__)])
         intent = tree.get("intent", "settle")
@@ -88,11 +92,18 @@ class NationalDialect:
                 rows = []
             content[section] = [_record(row, f"{name}[{at}]", faults) for at, row in enumerate(rows)]
         content["env"] = _record(tree.get("operator"), "operator", faults)
+        if tree.get("intent") == "confirm":
+            content["ack"] = {name: str(tree[name]) for name in ("invono", "ebill_no") if tree.get(name)}
         if tree.get("insuplc_admdvs"):
             content["person"]["insuplc_admdvs"] = str(tree["insuplc_admdvs"])
         return {name: value for name, value in content.items() if value}
 
     def encode_reply(self, asked: Operation, outcome: Outcome) -> Frame:
+        body = write_json(self.answer(asked, outcome))
+        return Frame(body=body, status=200, headers=(("Content-Type", "application/json;charset=utf-8"),))
+
+    def answer(self, asked: Operation, outcome: Outcome) -> dict[str, Any]:
+        """The answer of `contracts.md` §4: amounts as texts of two places, ``setlinfo`` with Decimals."""
         result = outcome.content.get("result", {})
         about = outcome.content.get("case", {})
         answer: dict[str, Any] = {
@@ -118,7 +129,7 @@ class NationalDialect:
             answer["insurances"] = outcome.content.get("insurances", [])
         if "void" in asked.keys:
             answer["void_key"] = asked.keys["void"]
-        return Frame(body=write_json(answer), status=200, headers=(("Content-Type", "application/json;charset=utf-8"),))
+        return answer
 
     def encode_request(self, operation: Operation) -> Frame:
         content = operation.content

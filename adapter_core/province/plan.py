@@ -12,7 +12,33 @@ from dataclasses import dataclass, field
 from adapter_core.province.messages import KINDS, VERBS
 from adapter_core.values.errors import ContractError
 
-CLASSES = frozenset({"R", "P", "U", "C", "N", "X", "session"})
+CLASSES = frozenset({"R", "P", "U", "C", "N", "K", "X", "session"})
+"""`reliability.md` §2, and K: the second phase of a two-phase trade, which commits or discards what phase one prepared."""
+
+HANDLES = ("ours", "theirs", "session")
+SHOWS = ("confirmed", "prepared", "unknown")
+SILENCES = ("undone", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """The second phase of a money step (`translation.md` §7).  Every default is the pessimistic one.
+
+    confirm / abort: steps of class K that commit, or discard, what phase one prepared; abort "" = the route has none.
+    handle: what confirm and abort name phase one by: ``ours`` (a serial number that we sent, so it is known whatever became of
+    the reply), ``theirs`` (only the reply has it), ``session`` (nothing: the centre takes whatever its own session did last,
+    so neither may come after a restart or after any other call).
+    silence: what the centre does with a trade nobody confirms: ``undone`` | ``unknown``.  It closes nothing by itself.
+    repeatable: a confirm whose answer was lost may be sent again.
+    shows: which trades the step's query shows: ``confirmed`` only, ``prepared`` ones as well, or ``unknown``.
+    """
+
+    confirm: str
+    abort: str = ""
+    handle: str = "theirs"
+    silence: str = "unknown"
+    repeatable: bool = False
+    shows: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +50,7 @@ class Step:
     over: content paths; the step stands until their hash changes.  into: the section ``result`` is filed under.
     undo / ask / reverse: steps of this route that take it back, find it, reverse it.
     each, key, chunk: a keyed upload: the list section, the row's key, rows per call.
-    confirm / abort: the second phase of a two-phase trade.
+    second: the second phase of a two-phase trade; without one the step's own OK is the settlement.
     """
 
     name: str
@@ -40,8 +66,7 @@ class Step:
     each: str = ""
     key: str = ""
     chunk: int = 0
-    confirm: str = ""
-    abort: str = ""
+    second: Second | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +88,10 @@ class Route:
         """The step ``verb`` takes back."""
         name = self.backs.get(kind, {}).get(verb)
         return self.steps[name] if name else None
+
+    def takes_back_money(self, name: str) -> bool:
+        """Whether the step of that name takes a settlement back."""
+        return any(step.undo == name and step.kind_class == "N" for step in self.steps.values())
 
     def path(self, kind: str, goal: Step) -> tuple[Step, ...]:
         """The chain's steps up to and with ``goal``."""
@@ -89,6 +118,7 @@ def load_route(text: str, variants: Mapping[str, str] | None = None) -> Route:
                 kind_class=fields.pop("class"),
                 needs=tuple(fields.pop("needs", ())),
                 over=tuple(fields.pop("over", ())),
+                second=Second(**fields.pop("second")) if "second" in fields else None,
                 **fields,
             )
         except (KeyError, TypeError) as error:
@@ -106,14 +136,37 @@ def load_route(text: str, variants: Mapping[str, str] | None = None) -> Route:
     return route
 
 
+def _second_faults(route: Route, step: Step) -> list[str]:
+    second = step.second
+    if second is None:
+        return []
+    faults = [] if step.kind_class == "N" else ["only a step of class N has a second phase"]
+    for link in (second.confirm, second.abort):
+        if link and link not in route.steps:
+            faults.append(f"no step {link!r}")
+        elif link and route.steps[link].kind_class != "K":
+            faults.append(f"step {link!r} is not of class K")
+    for name, value, allowed in (
+        ("handle", second.handle, HANDLES),
+        ("silence", second.silence, SILENCES),
+        ("shows", second.shows, SHOWS),
+    ):
+        if value not in allowed:
+            faults.append(f"{name} is one of {', '.join(allowed)}")
+    if second.repeatable and second.handle == "session":
+        faults.append("a confirm of the session can't be repeated")
+    return faults
+
+
 def _route_faults(route: Route) -> list[str]:
     faults = []
     for step in route.steps.values():
         if step.kind_class not in CLASSES:
             faults.append(f"step {step.name}: class {step.kind_class!r}")
-        for link in (step.undo, step.ask, step.reverse, step.confirm, step.abort):
+        for link in (step.undo, step.ask, step.reverse):
             if link and link not in route.steps:
                 faults.append(f"step {step.name}: no step {link!r}")
+        faults.extend(f"step {step.name}: second: {fault}" for fault in _second_faults(route, step))
     for kind, chain in route.chains.items():
         if kind not in KINDS:
             faults.append(f"chain {kind!r}: not a kind")

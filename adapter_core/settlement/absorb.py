@@ -32,7 +32,7 @@ def content_hash(value: object) -> str:
 
 def request_hash(operation: Operation) -> str:
     """Hash of the business content: not the operator, not the device, never a credential."""
-    content = {name: value for name, value in operation.content.items() if name not in ("env", "x", "result")}
+    content = {name: value for name, value in operation.content.items() if name not in ("env", "x", "result", "relay")}
     if "person" in content:
         fresh = CREDENTIALS | ({"mdtrt_cert_no"} if content["person"].get("mdtrt_cert_type") == ELECTRONIC else set())
         content["person"] = {name: value for name, value in content["person"].items() if name not in fresh}
@@ -71,6 +71,7 @@ def absorb(
         "fees": fees,
         "diagnoses": filled["diagnoses"] or bill.content.get("diagnoses", []),
         "bill": {"chrg_bchno": bill.chrg_bchno},
+        **({"relay": said["relay"]} if "relay" in said else {}),
     }
     return replace(encounter, content=content), replace(bill, content=bill_content)
 

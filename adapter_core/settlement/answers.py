@@ -31,6 +31,10 @@ NEXT: dict[str, tuple[str, ...]] = {
     "VOIDING": ("poll",),
     "CANCELLED": ("new_key", "manual"),
     "FROZEN": ("wait",),
+    "MANUAL_OPEN": ("paper_show", "paper_revoke", "paper_submit"),
+    "MANUAL_SUBMITTED": ("paper_show", "paper_close"),
+    "MANUAL_CLOSED": ("paper_show",),
+    "MANUAL_REVOKED": ("new_key", "manual"),
 }
 
 
@@ -79,6 +83,7 @@ def rejected(verdict: Verdict) -> Outcome:
 NOT_SENT_ZH = {
     "BREAKER_OPEN": "医保线路连续故障，暂停发送，没有产生结算。请稍后用同一笔业务重试，或按自费办理并告知可手工报销",
     "QUEUE_FULL": "医保接口排队已满，没有送出，没有产生结算，请稍后用同一笔业务重试",
+    "CLOCK_WRONG": "本机时钟与医保中心相差过大，没有送出，没有产生结算。请信息科校准本机时间，再用同一笔业务重试",
 }
 
 
@@ -112,7 +117,14 @@ def case_facts(case: Case) -> dict[str, Any]:
         "work_order": work_order(case),
         "closed_by": case.data.get("closed_by", ""),
         "changed_from_quote": bool(case.data.get("changed_from_quote")),
+        **({"paper": paper_facts(case)} if "paper" in case.data else {}),
     }
+
+
+def paper_facts(case: Case) -> dict[str, str]:
+    """What an answer says of the manual-reimbursement papers of a case; empty where it has none."""
+    paper = case.data.get("paper", {})
+    return {name: str(paper[name]) for name in ("serial", "version", "hash") if name in paper}
 
 
 def standing_outcome(case: Case) -> Outcome:
@@ -121,6 +133,7 @@ def standing_outcome(case: Case) -> Outcome:
     if case.told and case.told.get("state") == state:
         return outcome_from(case.told)
     order = work_order(case)
+    serial = paper_facts(case).get("serial", "")
     absent = "医保中心没有这笔结算，可重新结算"
     if case.purpose == "void":
         absent = "医保中心没有办理这笔退费，原结算仍然有效，可重新退费"
@@ -134,6 +147,10 @@ def standing_outcome(case: Case) -> Outcome:
         "VOIDED": "该笔结算已退费",
         "REVERSED": "已冲正：医保中心已没有这笔结算，可重新结算或改自费",
         "NOT_SENT": "未能送达医保中心，没有产生结算，请稍后用同一笔业务重试",
+        "MANUAL_OPEN": f"已出具手工报销材料（编号 {serial}），不能再直接结算；如需改直接结算，请先收回材料并撤销",
+        "MANUAL_SUBMITTED": f"手工报销材料（编号 {serial}）已交参保地经办机构，不能再直接结算",
+        "MANUAL_CLOSED": f"手工报销（编号 {serial}）已办结，不能再直接结算",
+        "MANUAL_REVOKED": f"手工报销材料（编号 {serial}）已撤销作废，可用新业务号直接结算",
     }.get(state, f"当前状态 {state}，工单号 {order}")
     return Outcome(state, state, text, {"case": case_facts(case)}, {}, NEXT.get(state, ()))
 

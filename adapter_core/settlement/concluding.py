@@ -24,6 +24,11 @@ class Concluding:
         self._caller = caller
         self._teller = teller
         self._ownership = ownership
+        self._prepared: dict[str, bool] = {}
+
+    def prepared_here(self, msgid: str) -> bool:
+        """Whether this process itself, a moment ago, heard that phase one is prepared: asked once."""
+        return self._prepared.pop(msgid, False)
 
     async def conclude(self, context: Context, called: Called, operation: Operation | None) -> None:
         """J6 and, where the answer is known, J7 in the same transaction."""
@@ -35,14 +40,38 @@ class Concluding:
         context = replace(context, case=case)
         record, event = self._caller.outcome(context, called)
         change = Change(case.org, events=(event,), calls=(record,))
-        concluded = after_money(case, called.verdict, self._teller.stamp())
-        if concluded.state in (State.SETTLED, State.VOIDED):
+        two_phase = context.place.gateway.route.steps[called.call.step].second is not None
+        concluded = after_money(case, called.verdict, self._teller.stamp(), two_phase)
+        if concluded.state is State.CONFIRMING:
+            await self._teller.commit(replace(change, cases=(concluded,)))
+            self._prepared[called.call.msgid] = True
+        elif concluded.state in (State.SETTLED, State.VOIDED):
             await self._stands(context, concluded, called.verdict.content, change, operation)
         elif concluded.state is State.RESOLVING:
-            data = {**case.data, "why": called.verdict.code, "text": called.verdict.text}
+            data = {**concluded.data, "why": called.verdict.code, "text": called.verdict.text}
             await self._teller.commit(replace(change, cases=(replace(concluded, data=data),)))
         else:
             await self._teller.tell(context, concluded, answers.ended(concluded, called.verdict), change)
+
+    async def confirmed(self, context: Context, called: Called, operation: Operation | None) -> None:
+        """J6 of a second phase.  Its OK makes the settlement that phase one prepared."""
+        assert context.case is not None
+        case = await self._ledger.case(context.case.case_id)
+        assert case is not None
+        if case.state is not State.CONFIRMING or not self._ownership.is_mine(case):
+            return  # another replica took the case over: it resolves what became of the confirm
+        context = replace(context, case=case)
+        record, event = self._caller.outcome(context, called)
+        change = Change(case.org, events=(event,), calls=(record,))
+        if called.verdict.result is Result.APPLIED and case.wanted:
+            content: Content = dict(case.data["prepared"])
+            await self._stands(
+                context, settled(case, content["result"], self._teller.stamp()), content, change, operation
+            )
+            return
+        data = {**case.data, "why": called.verdict.code, "text": called.verdict.text}
+        doubted = move(case, State.RESOLVING, self._teller.stamp(), data=data)
+        await self._teller.commit(replace(change, cases=(doubted,)))
 
     async def _stands(
         self, context: Context, concluded: Case, content: Content, change: Change, operation: Operation | None
@@ -78,6 +107,11 @@ class Concluding:
         if evidence.state is State.FROZEN:
             frozen = move(case, State.FROZEN, now, data={**case.data, "frozen_because": evidence.why}, told={})
             await self._teller.tell(context, frozen, answers.standing_outcome(frozen), change)
+            return
+        if evidence.state is State.CONFIRMING:
+            prepared = {"result": evidence.result, "funds": evidence.funds}
+            data = {**case.data, **({"prepared": prepared} if evidence.result else {})}
+            await self._teller.commit(replace(change, cases=(move(case, State.CONFIRMING, now, data=data),)))
             return
         data = {**case.data, "closed_by": evidence.by}
         stands = evidence.state in (State.SETTLED, State.VOIDED)

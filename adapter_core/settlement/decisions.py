@@ -32,9 +32,18 @@ def settled(case: Case, result: Mapping[str, Any], at: str, **changes: Any) -> C
     return move(case, state, at, setl_id=str(result.get("setl_id", "")), **amounts(result).as_fen(), **changes)
 
 
-def after_money(case: Case, verdict: Verdict, at: str) -> Case:
-    """What a verdict on the money call makes of the case.  Only a proof moves it anywhere but to RESOLVING."""
+def after_money(case: Case, verdict: Verdict, at: str, two_phase: bool = False) -> Case:
+    """What a verdict on the money call makes of the case.  Only a proof moves it anywhere but to RESOLVING.
+
+    two_phase: the call was only the first phase, so an OK has prepared the settlement and not made it.
+    """
     match verdict.result:
+        case Result.APPLIED if two_phase:
+            prepared = {"result": verdict.content["result"], "funds": list(verdict.content.get("funds", []))}
+            state = State.CONFIRMING if case.wanted else State.RESOLVING
+            return move(case, state, at, data={**case.data, "prepared": prepared})
+        case Result.UNKNOWN if two_phase and verdict.refs:
+            return move(case, State.RESOLVING, at, data={**case.data, "handle": verdict.refs})
         case Result.APPLIED if case.wanted:
             return settled(case, verdict.content["result"], at)
         case Result.REJECTED:

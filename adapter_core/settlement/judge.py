@@ -44,8 +44,10 @@ def _judged(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
     if reply.mark is Mark.REFUSED:
         return _refused(gateway, call, reply)
     contradictions = reply_contradictions(gateway, call, reply)
-    if contradictions and call.kind_class == "N":
-        return Verdict(Result.UNKNOWN, "REPLY_CONTRADICTS", "; ".join(contradictions))
+    if contradictions and call.kind_class in ("N", "K"):
+        # a reply that is ours by its echoes names the trade, whatever else is wrong with it; nothing more is taken from it
+        refs = dict(reply.refs) if not gateway.echo_faults(call, reply) else {}
+        return Verdict(Result.UNKNOWN, "REPLY_CONTRADICTS", "; ".join(contradictions), refs=refs)
     if contradictions and call.kind_class == "P":
         return Verdict(Result.REJECTED, "TRIAL_UNBALANCED", "; ".join(contradictions))
     return Verdict(Result.APPLIED, reply.code, reply.text, None, reply.content, dict(reply.refs), reply.warnings)
@@ -57,8 +59,8 @@ def _refused(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
     if any(text in reply.text for text in gateway.policy.sign_in_texts) and call.kind_class != "session":
         return Verdict(Result.REJECTED, SIGN_IN_INVALID, reply.text, reason)
     unknown = Verdict(Result.UNKNOWN, reply.code, reply.text, reason)
-    if call.kind_class == "N":
-        stage = "refund" if call.step.endswith("void") else "settle"
+    if call.kind_class in ("N", "K"):
+        stage = "refund" if gateway.route.takes_back_money(call.step) else "settle"
         definite = not gateway.capabilities.may_repeat and gateway.policy.is_definite(stage, reply.code, reply.text)
         return verdict if definite else unknown
     if call.kind_class == "C":
@@ -68,6 +70,8 @@ def _refused(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
 
 def reply_contradictions(gateway: Gateway, call: Call, reply: Reply) -> list[str]:
     """What in an OK reply contradicts the call: echoes, sums, the claimed total, a missing ``setl_id``."""
+    if call.kind_class == "K":  # it commits or discards amounts that were told before
+        return [f"echo {name} differs" for name in gateway.echo_faults(call, reply)]
     if call.kind_class not in ("N", "P"):
         return []
     result = reply.content.get("result", {})
@@ -75,15 +79,15 @@ def reply_contradictions(gateway: Gateway, call: Call, reply: Reply) -> list[str
     faults += broken_identities(result, gateway.capabilities.shared_account_outside)
     if call.kind_class == "N" and not result.get("setl_id"):
         faults.append("setl_id is missing")
-    faults += _total_faults(call, result)
+    faults += _total_faults(call, result, gateway.route.takes_back_money(call.step))
     return faults
 
 
-def _total_faults(call: Call, result: Content) -> list[str]:
+def _total_faults(call: Call, result: Content, is_refund: bool) -> list[str]:
     claimed = call.content.get("settle", {}).get("medfee_sumamt")
     told = result.get("medfee_sumamt")
     if claimed is None or told is None:
         return []
     # a refund may come as the settlement's amounts or as their negatives
-    same = Decimal(told) == Decimal(claimed) or (call.step.endswith("void") and -Decimal(told) == Decimal(claimed))
+    same = Decimal(told) == Decimal(claimed) or (is_refund and -Decimal(told) == Decimal(claimed))
     return [] if same else [f"medfee_sumamt {told} is not the {claimed} asked"]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Call, Operation, Outcome
 from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
-from adapter_core.settlement.calls import Called, Caller, Context, call_from, frame_from
+from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped
 from adapter_core.settlement.concluding import Concluding
+from adapter_core.settlement.confirming import Confirming
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
@@ -23,6 +22,8 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import CallRecord, Case, Change, Event
 from adapter_core.settlement.resolver import IN_DOUBT, Evidence, Resolver
+from adapter_core.settlement.retracing import Retracing
+from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
@@ -34,8 +35,6 @@ from adapter_core.values.moments import china
 from adapter_core.values.money import from_fen
 
 CONFLICT_TRIES = 20
-JOURNALS_AT_ONCE = 4
-"""When a centre hangs, all its calls end in the same moment; whoever polls then must not wait for every journal to be read."""
 SEARCHED = ("psn_no", "certno", "psn_name", "tel")
 
 
@@ -61,8 +60,9 @@ class Paying:
         self._sessions = sessions
         self._ownership = ownership
         self._concluding = Concluding(ledger, caller, teller, ownership)
-        self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions)
-        self._journals = asyncio.Semaphore(JOURNALS_AT_ONCE)
+        self._retracing = Retracing(ledger)
+        self._confirming = Confirming(caller, self._concluding, self._retracing, teller)
+        self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions, self._retracing)
         self._lanes = Lanes()
         """One bill of an encounter prepares at a time: they share its registration."""
 
@@ -99,6 +99,8 @@ class Paying:
                 await self._quote_or_pay(context, operation)
             case State.SENDING:
                 await self._recover(context)
+            case State.CONFIRMING:
+                await self._confirming.turn(context, operation)
             case State.RESOLVING | State.REVERSING:
                 await self._resolve(context)
             case _:
@@ -278,7 +280,7 @@ class Paying:
                 await self._stop(context, stopped)
                 return
             sending = move(case, State.SENDING, self._teller.stamp())
-            step = self._money_step(context)
+            step = money_step(context)
             content = view(context.encounter, context.bill)
             try:
                 called = await self._caller.send(step, context, content, Change(case.org, cases=(sending,)))
@@ -294,14 +296,6 @@ class Paying:
             await self._sessions.forget(context)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
 
-    def _money_step(self, context: Context) -> Step:
-        case = context.case
-        assert case is not None
-        route = context.place.gateway.route
-        pay = route.goal(case.kind, "settle")
-        assert pay is not None
-        return route.steps[pay.undo] if case.purpose == "void" else pay
-
     # -- doubt
 
     async def _recover(self, context: Context) -> None:
@@ -316,29 +310,14 @@ class Paying:
 
     async def _money_call(self, context: Context) -> tuple[Call, Frame | None, CallRecord]:
         """The case's last money call with its reply, if one was journalled, and its record."""
-        case = context.case
-        assert case is not None
-        step = self._money_step(context)
-        call: Call | None = None
-        reply: Frame | None = None
-        async with self._journals:
-            await asyncio.sleep(0)  # reading awaits nothing where the ledger is a file
-            events = await self._ledger.events_of_case(case.case_id)
-        for event in events:
-            if event.kind == "INTENT" and event.data["step"] == step.name:
-                call, reply = call_from(event.data), None
-            elif event.kind == "REPLY" and call is not None and _answers(event.data, call):
-                reply = frame_from(event.data, event.raw)
-        assert call is not None
-        return call, reply, await self._record(case, call)
-
-    async def _record(self, case: Case, call: Call) -> CallRecord:
-        records = await self._ledger.calls_of_case(case.case_id)
-        return next(one for one in records if one.msgid == call.msgid and one.step == call.step)
+        assert context.case is not None
+        found = await self._retracing.last_call(context.case, money_step(context).name)
+        assert found is not None
+        return found
 
     async def _resolve(self, context: Context) -> None:
         call, reply, record = await self._money_call(context)
-        late = self._late_reply(context, call, reply, record)
+        late = await self._late_reply(context, call, reply, record)
         if late is None:
             late = await self._resolver.evidence(context, call, record, lambda: self._refreshed(context, call))
         if late is None:
@@ -348,23 +327,39 @@ class Paying:
         assert case is not None
         if case.state not in IN_DOUBT or not self._ownership.is_mine(case):
             return
-        if late.state in (State.SETTLED, State.VOIDED) and (record.burnt or not case.wanted):
+        if late.state in (State.SETTLED, State.VOIDED, State.CONFIRMING) and (record.burnt or not case.wanted):
             return  # the wish changed while the answer came: decide anew
-        facts = {"evidence": late.by, "state": str(late.state), "text": late.why, "msgid": call.msgid}
-        change = Change(case.org, events=(self._teller.event("EVIDENCE", context, facts),))
+        change = Change(case.org)
+        if late.by or late.state is not State.CONFIRMING:
+            facts = {"evidence": late.by, "state": str(late.state), "text": late.why, "msgid": call.msgid}
+            change = replace(change, events=(self._teller.event("EVIDENCE", context, facts),))
         await self._concluding.close(context, late, record, change)
 
-    def _late_reply(self, context: Context, call: Call, reply: Frame | None, record: CallRecord) -> Evidence | None:
+    async def _late_reply(
+        self, context: Context, call: Call, reply: Frame | None, record: CallRecord
+    ) -> Evidence | None:
         """E1: a valid reply to that msgid, however late, closes the doubt unless a reversal names it or nobody wants it."""
         case = context.case
         assert case is not None
-        if reply is None or record.burnt or not case.wanted:
+        if record.burnt or not case.wanted:
+            return None
+        stands = State.VOIDED if case.purpose == "void" else State.SETTLED
+        second = money_step(context).second
+        if second is not None and "prepared" in case.data:
+            confirm = await self._retracing.last_call(case, second.confirm)
+            if confirm is None or not self._is_ok(context, confirm[0], confirm[1]):
+                return None
+            return Evidence(stands, "E1", case.data["prepared"]["result"], list(case.data["prepared"]["funds"]))
+        if reply is None:
             return None
         verdict = self._caller.judge(context, call, reply)
         if verdict.result is not Result.APPLIED:
             return None
-        state = State.VOIDED if case.purpose == "void" else State.SETTLED
+        state = stands if second is None else State.CONFIRMING
         return Evidence(state, "E1", verdict.content["result"], list(verdict.content.get("funds", [])))
+
+    def _is_ok(self, context: Context, call: Call, reply: Frame | None) -> bool:
+        return reply is not None and self._caller.judge(context, call, reply).result is Result.APPLIED
 
     async def park(self, place: Place, case: Case, why: str) -> None:
         """A case in doubt that the worker keeps dying on waits for a person; its journalled reply is kept, and not read."""
@@ -374,6 +369,10 @@ class Paying:
             unread = Verdict(Result.UNKNOWN, "WORKER_DIED", why)
             await self._concluding.conclude(context, Called(record, call, unread), None)
             context, record = await self._refreshed(context, call)
+        elif case.state is State.CONFIRMING:
+            doubted = move(case, State.RESOLVING, self._teller.stamp(), data={**case.data, "why": "WORKER_DIED"})
+            await self._teller.commit(Change(case.org, cases=(doubted,)))
+            context, record = await self._refreshed(context, call)
         try:
             await self._concluding.close(context, Evidence(State.FROZEN, why=why), record, Change(case.org))
         except Conflict:
@@ -381,7 +380,7 @@ class Paying:
 
     async def _refreshed(self, context: Context, call: Call) -> tuple[Context, CallRecord]:
         case = await self._fresh(context)
-        return replace(await self._context(context.place, case), case=case), await self._record(case, call)
+        return replace(await self._context(context.place, case), case=case), await self._retracing.record(case, call)
 
     # -- a person's decision
 
@@ -416,8 +415,3 @@ class Paying:
         if invoice:
             rows.append(("invono", str(invoice)))
         return tuple((kind, value, context.case.case_id) for kind, value in rows)
-
-
-def _answers(reply: Mapping[str, Any], call: Call) -> bool:
-    """Whether a journalled reply is this call's: a read of another replica may have shared its msgid within one second."""
-    return bool(reply["msgid"] == call.msgid and reply["step"] == call.step)

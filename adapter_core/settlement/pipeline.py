@@ -14,24 +14,27 @@ from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import absorb, refuse_faults
+from adapter_core.settlement.booking import acknowledged
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
+from adapter_core.settlement.papers import Papers
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison
 from adapter_core.settlement.ports import Clock, Conflict, InHand, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
+from adapter_core.settlement.relaying import Relaying
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.values.errors import AdapterError, Refused
-from adapter_core.values.moments import national_time
+from adapter_core.values.moments import iso, national_time
 
 CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
@@ -70,6 +73,8 @@ class Pipeline:
         self._ownership = Ownership(ledger, clock, instance or random.token(), lease_s, exclusive)
         self._teller = Teller(ledger, clock, dialects, observer)
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit)
+        self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
+        self._relaying = Relaying(ledger, self._caller, self._reception, self._teller.commit)
         self._sessions = Sessions(ledger, self._caller, clock)
         self._paying = Paying(
             ledger,
@@ -114,8 +119,15 @@ class Pipeline:
                 return await self._step(place, dialect, operation)
             case "quote" | "settle":
                 return await self._settle(place, dialect, operation, wait)
-            case "void" | "cancel":
+            case "void" | "cancel" | "abort":
                 return await self._take_back(place, dialect, operation, wait)
+            case "relay" if not operation.keys:
+                return await self._relaying.relay(place, dialect, operation)
+            case "relay":
+                async with self._door(place, operation):
+                    return await self._relaying.relay(place, dialect, operation)
+            case "confirm":
+                return await self._booked(place, dialect, operation)
             case "query":
                 case = await self._reception.named_case(place, dialect, operation)
                 return answers.standing_outcome(case)
@@ -202,13 +214,21 @@ class Pipeline:
     async def _take_back(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
         async with self._door(place, operation):
             case = await self._reception.named_case(place, dialect, operation)
-            if operation.verb == "cancel" or (
-                operation.otherwise == "cancel" and case.state not in (State.SETTLED, State.VOIDING)
-            ):
+            or_cancel = operation.otherwise == "cancel" or operation.verb == "abort"
+            if operation.verb == "cancel" or (or_cancel and case.state not in (State.SETTLED, State.VOIDING)):
                 return await self._cancel(case)
             void = await self._reception.open_void(place, dialect, operation, case)
             running = self._run(place, void, operation)
         return await self._answer(running, void.case_id, wait)
+
+    async def _booked(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
+        """A two-phase HIS confirms, or any HIS acknowledges: it booked what it was told."""
+        async with self._door(place, operation):
+            case = await self._reception.named_case(place, dialect, operation)
+            change = acknowledged(case, operation, iso(self._clock.wall()))
+            if change is not None:
+                await self._teller.commit(change)
+        return answers.standing_outcome(case)
 
     async def _cancel(self, case: Case) -> Outcome:
         outcome, change = self._reception.cancelled(case)

@@ -86,6 +86,9 @@ class Ledger(Protocol):
 
     async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None: ...
 
+    async def find(self, kind: str, value: str) -> list[str]:
+        """The ids of the cases a searchable value was stored with, oldest first."""
+
     async def calls_of_case(self, case_id: str) -> list[CallRecord]:
         """Oldest first."""
 

@@ -18,11 +18,13 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import stands
-from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.settlement.states import PAPER, UNDECIDED, State
 from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import china, iso, national_time
 
-ENDED_WITHOUT_MONEY = frozenset({State.REJECTED, State.NOT_APPLIED, State.REVERSED, State.VOIDED, State.CANCELLED})
+ENDED_WITHOUT_MONEY = frozenset(
+    {State.REJECTED, State.NOT_APPLIED, State.REVERSED, State.VOIDED, State.CANCELLED, State.MANUAL_REVOKED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Reception:
     """owner: this process's own name; commit: writes a change and tells the observers."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, random: Random, owner: str, commit: Callable[[Change], Awaitable[None]]
+        self, ledger: Ledger, clock: Clock, random: Random, owner: str, commit: Callable[[Change], Awaitable[int]]
     ) -> None:
         self._owner = owner
         self._commit = commit
@@ -93,7 +95,7 @@ class Reception:
         """The settlement a reversal, cancel or query names.  Raises: Refused NO_SUCH_CASE."""
         key = operation.keys.get("settle")
         case = await self._ledger.case_by_key(place.org, "settle", key) if key else None
-        if case is None and operation.verb == "query" and operation.keys.get("void"):
+        if case is None and operation.verb in ("query", "confirm") and operation.keys.get("void"):
             case = await self._ledger.case_by_key(place.org, "void", operation.keys["void"])
         if case is None:
             case = (await self.locate(place, dialect, operation)).case
@@ -318,7 +320,8 @@ class Reception:
             data={"intent": operation.verb, "asked": asked_hash(operation), "message": operation.message},
         )
         accepted = self._event("ACCEPTED", case, {"operation": operation_data(operation)})
-        await self._commit(replace(change, cases=(*change.cases, case), events=(accepted,)))
+        search = (("visit_key", case.visit_key, case_id),)
+        await self._commit(replace(change, cases=(*change.cases, case), events=(accepted,), search=search))
         return case
 
     async def _unheld(self, place: Place, operation: Operation, found: Found) -> Found:
@@ -441,7 +444,7 @@ class Reception:
             unwanted = replace(case, wanted=False, version=case.version + 1, changed_at=at)
             events = (self._event("CANCEL_ASKED", unwanted),)
             return answers.standing_outcome(unwanted), Change(case.org, events=events, cases=(unwanted,))
-        if case.state in ENDED_WITHOUT_MONEY:
+        if case.state in ENDED_WITHOUT_MONEY or case.state in PAPER:
             return answers.standing_outcome(case), None
         ended = move(case, State.CANCELLED, at, wanted=False, told={})
         return answers.standing_outcome(ended), Change(

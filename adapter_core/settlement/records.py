@@ -67,7 +67,7 @@ class Case:
 
     key: settle_key or void_key.  request_hash: of the business content, never of credentials.  wanted: the HIS still wants it.
     amounts in fen of what was settled (None until then).  told (*sealed*): the Outcome told last.  data (*sealed*): whatever else
-    the decision needs: the quoted amounts, the money call's call_id, evidence, the operation's echo.
+    the decision needs: the quoted amounts, what phase one of a two-phase trade prepared, the evidence, the HIS's booking (``acked``).
     target_case_id: what a void takes back.  due_at: RFC 3339, when the resolver looks again.
     """
 
@@ -103,6 +103,11 @@ class Case:
     def holds_visit(self) -> bool:
         """Held: no second case for this visit may exist.  A void holds nothing; its settlement still does."""
         return self.purpose == "settle" and self.state not in RELEASED
+
+    @property
+    def is_booked(self) -> bool:
+        """Whether the HIS said that it booked what it was told (J8)."""
+        return "acked" in self.data
 
 
 @dataclass(frozen=True, slots=True)

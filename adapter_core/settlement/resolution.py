@@ -50,11 +50,16 @@ class Doubt:
     asked: int = 0
     negatives: tuple[float, ...] = ()
     reversals: tuple[Reversal, ...] = ()
+    prepared: bool = False
+    can_confirm: bool = False
+    refused: bool = False
+    absence_proves: bool = True
+    next_confirm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """kind: ``ask`` | ``reverse`` | ``wait`` (until) | ``close`` (state, evidence) | ``freeze`` (why)."""
+    """kind: ``ask`` | ``confirm`` | ``reverse`` | ``wait`` (until) | ``close`` (state, evidence) | ``freeze`` (why)."""
 
     kind: str
     until: float = 0.0
@@ -65,6 +70,8 @@ class Move:
 
 def quiet_for_reversal(doubt: Doubt, timers: Timers, capabilities: Capabilities) -> float:
     """From then on nothing of the call can land any more."""
+    if doubt.prepared and not capabilities.may_repeat:
+        return doubt.first_read
     return doubt.first_read + timers.gate + capabilities.late_commit_s
 
 
@@ -80,12 +87,18 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
         return closing
     if doubt.overdue:
         return Move("freeze", why="no evidence by the end of day T+1")
+    confirms = doubt.can_confirm and doubt.keep and not doubt.burnt
     may_reverse = (
-        doubt.can_reverse and doubt.in_window and (doubt.burnt or doubt.blind or not doubt.keep or not doubt.can_ask)
+        doubt.can_reverse
+        and doubt.in_window
+        and not confirms
+        and (doubt.burnt or doubt.blind or doubt.refused or not doubt.keep or not doubt.can_ask)
     )
-    if not doubt.can_ask and not may_reverse:
+    if not doubt.can_ask and not may_reverse and not confirms:
         return Move("freeze", why="nothing can be asked, nothing may be reversed")
     due = []
+    if confirms:
+        due.append(Move("confirm", until=doubt.next_confirm))
     if doubt.can_ask:
         due.append(Move("ask", until=doubt.next_ask))
     if may_reverse and capabilities.reverse_ok != "nothing":
@@ -99,7 +112,8 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
 
 
 def _closing(doubt: Doubt, now: float, timers: Timers, capabilities: Capabilities) -> Move | None:
-    if len(doubt.negatives) >= 2 and doubt.negatives[-1] - doubt.negatives[0] >= capabilities.second_negative_s:
+    proved = doubt.absence_proves and len(doubt.negatives) >= 2
+    if proved and doubt.negatives[-1] - doubt.negatives[0] >= capabilities.second_negative_s:
         return Move("close", state=State.REVERSED if doubt.burnt else State.NOT_APPLIED, evidence="E3")
     quiet = quiet_for_reversal(doubt, timers, capabilities)
     for reversal in doubt.reversals:

@@ -25,6 +25,8 @@ from adapter_core.settlement.resolution import (
     quiet_for_query,
     reversed_once,
 )
+from adapter_core.settlement.retracing import Retracing
+from adapter_core.settlement.second_phase import Phases, phases_of, second_content
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
@@ -36,7 +38,10 @@ IN_DOUBT = (State.RESOLVING, State.REVERSING)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What ends a doubt.  state: SETTLED, VOIDED, NOT_APPLIED, REVERSED or FROZEN; by: E2, E3, E6 ("" when frozen)."""
+    """What ends a doubt.  state: SETTLED, VOIDED, NOT_APPLIED, REVERSED or FROZEN; by: E2, E3, E6 ("" when frozen).
+
+    CONFIRMING: what phase one prepared (``result``, empty where it is known already) is to be confirmed now.
+    """
 
     state: State
     by: str = ""
@@ -57,6 +62,7 @@ class Resolver:
         random: Random,
         ownership: Ownership,
         sessions: Sessions,
+        retracing: Retracing,
     ) -> None:
         self._ledger = ledger
         self._caller = caller
@@ -64,6 +70,7 @@ class Resolver:
         self._random = random
         self._ownership = ownership
         self._sessions = sessions
+        self._retracing = retracing
         self._first_read: dict[str, float] = {}
 
     async def evidence(
@@ -77,30 +84,36 @@ class Resolver:
 
         refresh: gives the context with the case, and the call's record, as the ledger has them now.
         """
-        first_read = self._first_read.setdefault(call.msgid, self._clock.mono())
+        phases = await self._phases(context, call)
         doubt = Doubt(
-            first_read=first_read,
+            first_read=self._known_since(call, phases),
             keep=True,
             burnt=record.burnt,
             can_ask=self._can_ask(context, call),
-            can_reverse=self._can_reverse(context, call),
+            can_reverse=False,
             in_window=True,
             overdue=False,
             next_ask=self._clock.mono() + self._jittered(pause_after(0, context.place.timers)),
             next_reversal=self._clock.mono(),
+            next_confirm=self._next_confirm(context, phases),
         )
         while True:
-            replied = record.replied
+            replied = _replies(record, phases)
             context, record = await refresh()
+            phases = await self._phases(context, call)
             case = _case(context)
-            if case.state not in IN_DOUBT or not self._ownership.is_mine(case) or (record.replied and not replied):
+            late_reply = _replies(record, phases) > replied
+            if case.state not in IN_DOUBT or not self._ownership.is_mine(case) or late_reply:
                 return None
-            doubt = replace(doubt, **self._facts(context, record))
+            doubt = replace(doubt, **self._facts(context, call, record, phases))
             timers, capabilities = context.place.timers, context.place.gateway.capabilities
             todo = next_move(doubt, self._clock.mono(), timers, capabilities)
             match todo.kind:
                 case "close":
-                    return Evidence(todo.state, todo.evidence)
+                    undone = todo.state is State.REVERSED and case.purpose == "void"
+                    return Evidence(State.NOT_APPLIED if undone else todo.state, todo.evidence)
+                case "confirm":
+                    return Evidence(State.CONFIRMING)
                 case "freeze":
                     return Evidence(State.FROZEN, why=todo.why)
                 case "wait":
@@ -109,43 +122,81 @@ class Resolver:
                 case "ask":
                     sent_at = self._clock.mono()
                     found = await self._ask(context, call)
-                    evidence = self._found(context, doubt, found)
+                    evidence = self._found(context, doubt, found, phases)
                     if evidence is not None:
                         return evidence
                     pause = self._jittered(pause_after(doubt.asked + 1, timers))
                     doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
                     late = sent_at >= quiet_for_query(doubt, timers, capabilities)
-                    doubt = replace(doubt, blind=doubt.blind or (late and found.kind == "other"))
+                    doubt = replace(
+                        doubt,
+                        blind=doubt.blind or (late and found.kind == "other"),
+                        refused=doubt.refused or found.kind == "contradiction",
+                    )
                 case "reverse":
                     reversal = await self._reverse(context, call, record)
                     if reversal is None:
                         return None
                     doubt = reversed_once(doubt, reversal, timers, capabilities)
 
-    def _facts(self, context: Context, record: CallRecord) -> dict[str, Any]:
+    async def _phases(self, context: Context, call: Call) -> Phases | None:
+        return await phases_of(self._retracing, _case(context), context.place.gateway.route.steps[call.step])
+
+    def _known_since(self, call: Call, phases: Phases | None) -> float:
+        """When this process first knew of the newest message that may still take effect."""
+        msgids = [call.msgid, *(one.msgid for one in (phases.perhaps_confirmed if phases else ()))]
+        return max(self._first_read.setdefault(msgid, self._clock.mono()) for msgid in msgids)
+
+    def _next_confirm(self, context: Context, phases: Phases | None) -> float:
+        """The first confirm goes at once; after each that came to nothing the ladder's next step is waited."""
+        if phases is None or not phases.confirms:
+            return self._clock.mono()
+        pause = pause_after(len(phases.confirms) - 1, context.place.timers)
+        return self._clock.mono() + self._jittered(pause)
+
+    def _facts(self, context: Context, call: Call, record: CallRecord, phases: Phases | None) -> dict[str, Any]:
         """What may change while waiting: the HIS's wish, the calendar, the journal."""
         case = _case(context)
         sent = china(datetime.fromisoformat(record.not_after)).date()
         today = china(self._clock.wall()).date()
         window = context.place.gateway.capabilities.reverse_window
-        in_window = window != "same_day" or sent == today
+        aborts = phases is not None and phases.may_abort
+        in_window = window != "same_day" or sent == today or aborts
         # a refund is never reversed, so one that is found stands
         adopts = context.place.on_unknown == "adopt" or not in_window or case.purpose == "void"
-        keep = case.wanted and adopts
-        return {
+        prepared = (
+            phases is not None and phases.prepared
+        )  # answered and checked: what isn't known is only our own confirm
+        keep = case.wanted and (adopts or prepared)
+        facts: dict[str, Any] = {
             "keep": keep,
             "burnt": record.burnt,
             "in_window": in_window,
             "overdue": today > sent + timedelta(days=1),
+            "can_reverse": aborts or self._can_reverse(context, call),
+        }
+        if phases is None:
+            return facts
+        return {
+            **facts,
+            "first_read": self._known_since(call, phases),
+            "prepared": phases.prepared and not phases.perhaps_confirmed,
+            "can_confirm": phases.may_confirm,
+            "refused": phases.refused,
+            "absence_proves": phases.absence_proves,
         }
 
-    def _found(self, context: Context, doubt: Doubt, found: Finding) -> Evidence | None:
+    def _found(self, context: Context, doubt: Doubt, found: Finding, phases: Phases | None) -> Evidence | None:
         """Evidence E2, or what a find that may not be adopted leads to; None = go on."""
         case = _case(context)
         if found.kind == "contradiction":
+            if phases is not None and phases.may_abort:
+                return None  # nothing is confirmed: what is wrong is discarded
             return Evidence(State.FROZEN, "", found.result, found.funds, found.text)
         if found.kind != "found":
             return None
+        if phases is not None and not phases.found_is_confirmed and doubt.keep and not doubt.burnt:
+            return None if phases.prepared else Evidence(State.CONFIRMING, "E2", found.result, found.funds)
         if doubt.keep and not doubt.burnt:
             return Evidence(_standing(case), "E2", found.result, found.funds)
         if doubt.can_reverse and doubt.in_window:
@@ -207,7 +258,9 @@ class Resolver:
         """One 2601.  Its intent burns the msgid and moves the case to REVERSING in the same transaction."""
         case = _case(context)
         route = context.place.gateway.route
-        step = route.steps[route.steps[call.step].reverse]
+        phases = await self._phases(context, call)
+        aborts = phases is not None and phases.may_abort
+        step = route.steps[phases.second.abort if phases and aborts else route.steps[call.step].reverse]
         now = iso(self._clock.wall())
         intent = Event(
             "REVERSE_INTENT", now, case.case_id, case.encounter_id, {"msgid": call.msgid, "message": call.message}
@@ -216,6 +269,8 @@ class Resolver:
         reversing = move(case, State.REVERSING, now)
         today = await self._of_today(context, call)
         content = {**today, "original": {"omsgid": call.msgid, "oinfno": call.message}}
+        if aborts:
+            content["settled"] = second_content(context, call)["settled"]
         change = Change(case.org, events=(intent,), calls=burnt, cases=(reversing,))
         sent_at = self._clock.mono()
         try:
@@ -233,6 +288,11 @@ class Resolver:
 def _case(context: Context) -> Case:
     assert context.case is not None
     return context.case
+
+
+def _replies(record: CallRecord, phases: Phases | None) -> int:
+    """How many of the money messages have a journalled reply."""
+    return sum(one.replied for one in (record, *(phases.confirms if phases else ())))
 
 
 def _standing(case: Case) -> State:

@@ -43,6 +43,9 @@ UNDECIDED = frozenset({S.SENDING, S.CONFIRMING, S.RESOLVING, S.REVERSING})
 OWNED = frozenset({S.PREPARING, S.READY, S.SENDING, S.CONFIRMING, S.RESOLVING, S.REVERSING})
 """States in which one process is at work on a case; in every other one it is released."""
 
+PAPER = frozenset({S.MANUAL_OPEN, S.MANUAL_SUBMITTED, S.MANUAL_CLOSED})
+"""The visit is held by manual-reimbursement papers: only they may act on it."""
+
 TERMINAL = frozenset(
     {S.SETTLED, S.REJECTED, S.NOT_APPLIED, S.REVERSED, S.VOIDED, S.CANCELLED, S.MANUAL_CLOSED},
 )
@@ -52,8 +55,8 @@ MOVES: dict[State, frozenset[State]] = {
     S.READY: frozenset({S.QUOTED, S.SENDING, S.REJECTED, S.NOT_SENT, S.CANCELLED, S.PREPARING}),
     S.QUOTED: frozenset({S.SENDING, S.CANCELLED, S.READY, S.PREPARING, S.REJECTED, S.NOT_SENT}),
     S.SENDING: frozenset({S.SETTLED, S.VOIDED, S.REJECTED, S.NOT_SENT, S.READY, S.RESOLVING, S.CONFIRMING}),
-    S.CONFIRMING: frozenset({S.SETTLED, S.RESOLVING}),
-    S.RESOLVING: frozenset({S.SETTLED, S.VOIDED, S.REVERSING, S.REVERSED, S.NOT_APPLIED, S.FROZEN}),
+    S.CONFIRMING: frozenset({S.SETTLED, S.VOIDED, S.RESOLVING}),
+    S.RESOLVING: frozenset({S.CONFIRMING, S.SETTLED, S.VOIDED, S.REVERSING, S.REVERSED, S.NOT_APPLIED, S.FROZEN}),
     S.REVERSING: frozenset({S.REVERSED, S.NOT_APPLIED, S.FROZEN, S.REVERSING}),
     S.SETTLED: frozenset({S.VOIDING}),
     S.VOIDING: frozenset({S.VOIDED, S.SETTLED}),

@@ -93,8 +93,9 @@ class Teller:
         told["funds"] = shown.get("funds", []) if funds is None else funds
         return told
 
-    async def commit(self, change: Change) -> None:
-        await self._ledger.commit(change)
+    async def commit(self, change: Change) -> int:
+        """Returns the journal's last sequence number."""
+        last = await self._ledger.commit(change)
         for case in change.cases:
             self._observer(
                 {
@@ -105,6 +106,7 @@ class Teller:
                     "at": case.changed_at,
                 }
             )
+        return last
 
     def event(self, kind: str, context: Context, data: Mapping[str, Any]) -> Event:
         assert context.case is not None

@@ -81,7 +81,7 @@ def _wire(centre: Controlled, body: Any) -> object:
 def _temperament(centre: Controlled, body: Mapping[str, Any]) -> object:
     centre.world.temperament = centre.world.temperament.changed(body)
     now = asdict(centre.world.temperament)
-    return {**now, "query_lag_s": str(now["query_lag_s"])}
+    return {name: str(value) if isinstance(value, float) else value for name, value in now.items()}
 
 
 def _clock(centre: Controlled, body: Mapping[str, Any]) -> object:

@@ -6,7 +6,7 @@ numbers of its own.  So a message is played on the same world as national calls,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,8 +15,9 @@ from urllib.parse import quote
 from adapter_core.formats.soap import content_type, read_envelope, write_fault, wsdl_at
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
+from adapter_core.simulator import settling
 from adapter_core.simulator.doors import Inquiry, Turned
-from adapter_core.simulator.records import Answer, Asked, Refusal, Visit
+from adapter_core.simulator.records import Answer, Asked, NoEffect, Refusal, Settlement, Visit
 from adapter_core.simulator.transactions import answer, refused
 from adapter_core.simulator.wire import HttpReply, HttpRequest
 from adapter_core.simulator.world import World
@@ -56,21 +57,28 @@ class LegacyDoor:
             operation = self.dialect.decode_request(frame_of(request))
         except (TranslationError, NotSupported) as error:
             raise Turned(self._unreadable(request, error)) from None
+        return self.inquiry(operation, world)
+
+    def inquiry(self, operation: Operation, world: World) -> Inquiry:
+        """What a message asks, under the number and the person it names."""
         return Inquiry(operation.message, self._serial(operation), self._person(operation, world), operation)
 
     def act(self, inquiry: Inquiry, world: World) -> Answer:
         return Play(self, inquiry.said, inquiry.msgid or world.identity("L"), world).run()
 
     def write(self, inquiry: Inquiry, told: Answer, world: World) -> HttpReply:
-        operation: Operation = inquiry.said
+        try:
+            return reply_of(self.frame(inquiry.said, told, world))
+        except TranslationError as error:
+            return HttpReply(str(error).encode(), 500, (("Content-Type", "text/plain; charset=utf-8"),))
+
+    def frame(self, operation: Operation, told: Answer, world: World) -> Frame:
+        """The answer in the family's own form.  Raises: TranslationError where the form can't carry it."""
         state = _STATES.get(operation.verb, "DONE") if told.infcode == "0" else "REJECTED"
         content: Content = (told.output or {}) if told.infcode == "0" else {}
         code = "OK" if told.infcode == "0" else "REJECTED"
         outcome = Outcome(state, code, told.err_msg, content, self._refs(operation, content, state, world))
-        try:
-            return reply_of(self.dialect.encode_reply(operation, outcome))
-        except TranslationError as error:
-            return HttpReply(str(error).encode(), 500, (("Content-Type", "text/plain; charset=utf-8"),))
+        return self.dialect.encode_reply(operation, outcome)
 
     def _serial(self, operation: Operation) -> str:
         """The number by which a reversal will name this message, where the family has one."""
@@ -277,9 +285,29 @@ class Play:
         if self.operation.otherwise:
             return self._reverse(target)
         infno = "2305" if one.visit.kind == "inpatient" else "2208"
-        told = self._call(infno, {"data": {**_names(one.visit), "setl_id": target.setl_id}})
+        told = self._call(infno, {"data": {**_names(one.visit), "setl_id": target.setl_id}}, self.msgid)
         visit = {"mdtrt_id": one.visit.mdtrt_id}
         return {"result": told["setlinfo"], "funds": told["setldetail"], "visit": visit}
+
+    def _confirm(self) -> Content:
+        return self._second(settling.confirm)
+
+    def _abort(self) -> Content:
+        return self._second(settling.abort)
+
+    def _second(self, phase: Callable[[World, Settlement], None]) -> Content:
+        """The second phase of what the message names; of nothing, as 2601 of nothing."""
+        self.world.undo_unconfirmed()
+        target = self._target()
+        if target is None or not target.setl_id:
+            return self._nothing()
+        one = self.world.settlements[target.setl_id]
+        try:
+            phase(self.world, one)
+        except NoEffect:
+            return {"visit": {"mdtrt_id": one.visit.mdtrt_id}}
+        self.changed = True
+        return {"visit": {"mdtrt_id": one.visit.mdtrt_id}}
 
     def _cancel(self) -> Content:
         target = self._target()
@@ -393,6 +421,10 @@ class Play:
         opened = self._call("2201", {"data": {**content.get("visit", {}), **common}})
         return self.world.visits[opened["data"]["mdtrt_id"]]
 
+    def _two_phase(self, infno: str) -> bool:
+        """Whether this family's settlements wait for a confirm of their own."""
+        return infno in ("2207", "2304") and any(one.verb == "confirm" for one in self.door.dialect.messages)
+
     def _call(self, infno: str, nodes: Mapping[str, Any], msgid: str = "") -> Content:
         env = self.operation.content.get("env", {})
         asked = Asked(
@@ -403,6 +435,7 @@ class Play:
             fixmedins_name=str(env.get("fixmedins_name", "")),
             mdtrtarea_admvs=_area(self.operation),
             sign_no=next(iter(self.world.sign_ins), ""),
+            prepare=self._two_phase(infno),
         )
         told = answer(self.world, asked)
         if told.infcode != "0":

@@ -98,7 +98,7 @@ def find_settlement(world: World, asked: Asked) -> Content:
 def _by_setl_id(world: World, setl_id: str, psn_no: str) -> tuple[Settlement, Refund | None] | None:
     refunded = world.refunds.get(setl_id)
     one = refunded or world.settlements.get(setl_id)
-    if one is None or one.visit.psn_no != psn_no or one.state == "reversed" or not world.visible(one.since):
+    if one is None or one.visit.psn_no != psn_no or not _shown(world, one):
         return None
     if refunded is None:
         return one, None
@@ -107,13 +107,20 @@ def _by_setl_id(world: World, setl_id: str, psn_no: str) -> tuple[Settlement, Re
     return (one, made) if stands else None
 
 
+def _shown(world: World, one: Settlement) -> bool:
+    """Whether 5203 shows it: what was reversed or never confirmed is gone."""
+    if one.state in ("reversed", "undone") or not world.visible(one.since):
+        return False
+    return one.state != "prepared" or world.temperament.shows_prepared
+
+
 def _by_visit(world: World, mdtrt_id: str, psn_no: str) -> tuple[Settlement, Refund | None] | None:
     visit = world.visits.get(mdtrt_id)
     if visit is None or visit.psn_no != psn_no:
         return None
     newest: tuple[float, int, Settlement, Refund | None] | None = None
     for order, one in enumerate(visit.settlements):
-        if one.state == "reversed" or not world.visible(one.since):
+        if not _shown(world, one):
             continue
         made = one.refund if one.state == "refunded" and one.refund and world.visible(one.refund.since) else None
         row = (made.since if made else one.since, order, one, made)
@@ -239,7 +246,7 @@ def _records(world: World, asked: Asked, data: Ask) -> list[tuple[int, Settlemen
     flag = data.get("refd_setl_flag")
     found = []
     for one in world.settlements.values():
-        ours = one.place.fixmedins_code == asked.fixmedins_code and one.state != "reversed"
+        ours = one.place.fixmedins_code == asked.fixmedins_code and one.state not in ("reversed", "prepared", "undone")
         grouped = one.insutype == data.need("insutype") and CLR_TYPE[one.split.rule.kind] == data.need("clr_type")
         if not ours or not grouped:
             continue

@@ -29,7 +29,8 @@ class NoEffect(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, whatever door it came through.  ``input``: the national input nodes."""
+    """One request, whatever door it came through.  ``input``: the national input nodes; prepare: a settlement of a two-phase
+    family, which takes effect with its confirm."""
 
     infno: str
     msgid: str
@@ -39,6 +40,7 @@ class Asked:
     mdtrtarea_admvs: str = ""
     sign_no: str = ""
     opter: str = ""
+    prepare: bool = False
 
     def record(self, node: str = "data") -> Ask:
         """The record of an input node; where it is absent, the first record there is (Guangzhou says ``mdtrtinfo``)."""
@@ -143,7 +145,8 @@ class Place:
 
 @dataclass(slots=True)
 class Settlement:
-    """One settlement.  state: ``settled`` | ``refunded`` | ``reversed``.  since: seconds, the monotonic clock."""
+    """One settlement.  state: ``settled`` | ``refunded`` | ``reversed``; of a two-phase family first ``prepared``, then
+    ``settled`` or ``undone``.  since: when it took that state, seconds of the monotonic clock."""
 
     setl_id: str
     infno: str

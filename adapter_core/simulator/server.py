@@ -18,6 +18,8 @@ from types import TracebackType
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.host import load_plugins
+from adapter_core.simulator.bridge import PREFIX as BRIDGE
+from adapter_core.simulator.bridge import BridgeDoor
 from adapter_core.simulator.control import PREFIX, control
 from adapter_core.simulator.doors import CsbDoor, Door, Inquiry, Keys, NationalDoor, TifDoor, Turned
 from adapter_core.simulator.faults import RuleBook
@@ -221,7 +223,8 @@ class Simulator:
             "/ebus": TifDoor(self.keys),
         }
         for name, dialect in self.dialects.items():
-            doors[f"/legacy/{name}"] = LegacyDoor(dialect)
+            doors[f"/legacy/{name}"] = legacy = LegacyDoor(dialect)
+            doors[f"{BRIDGE}/{name}"] = BridgeDoor(legacy)
         soap = next((name for name in sorted(self.dialects) if name.startswith(SOAP_DIALECT)), None)
         if soap is not None:
             doors[SOAP_PATH] = doors[f"/legacy/{soap}"]

@@ -25,10 +25,10 @@ def trial(world: World, asked: Asked) -> Content:
 
 
 def settle(world: World, asked: Asked) -> Content:
-    """2207, 2304."""
+    """2207, 2304; of a two-phase family the first phase."""
     wanted = _wanted(world, asked)
     wanted.setl_id = world.identity("J")
-    world.settle(wanted)
+    (world.prepare if asked.prepare else world.settle)(wanted)
     return _told(world, wanted, medins_setl_id=asked.msgid, setl_id=wanted.setl_id)
 
 
@@ -93,12 +93,30 @@ def _lines(world: World, visit: Visit, batch: str) -> list[FeeLine]:
     return of_batch
 
 
+def confirm(world: World, one: Settlement) -> None:
+    """The second phase of a two-phase family.  Raises: NoEffect, Refusal."""
+    if one.state == "settled" and world.temperament.confirm_again == "ok":
+        raise NoEffect
+    if one.state != "prepared":
+        raise Refusal("trade_confirmed" if one.state == "settled" else "trade_undone")
+    world.confirm(one)
+
+
+def abort(world: World, one: Settlement) -> None:
+    """A second phase that discards the first.  Raises: NoEffect, Refusal."""
+    if one.state == "undone":
+        raise NoEffect
+    if one.state != "prepared":
+        raise Refusal("trade_confirmed")
+    one.state, one.since = "undone", world.clock.mono()
+
+
 def refund(world: World, asked: Asked) -> Content:
     """2208, 2305: the whole settlement; its amounts come back negative, under the refund's own setl_id."""
     data = asked.record()
     visit = world.visit(data.need("mdtrt_id"), data.need("psn_no"))
     found = world.settlements.get(data.need("setl_id"))
-    if found is None or found.visit is not visit or found.state == "reversed":
+    if found is None or found.visit is not visit or found.state in ("reversed", "prepared", "undone"):
         raise Refusal("settlement_unknown")
     if (asked.infno == "2305") != (visit.kind == "inpatient"):
         raise Refusal("visit_wrong_kind")
@@ -131,8 +149,10 @@ def _reverse_settlement(world: World, settlement: Settlement, oinfno: str) -> No
     _refuse_other(world, oinfno, settlement.infno, national_date(settlement.at))
     if settlement.state == "refunded":
         raise Refusal("settlement_refunded")
-    if settlement.state == "reversed":
+    if settlement.state in ("reversed", "undone"):
         raise NoEffect
+    if settlement.state == "prepared":
+        return abort(world, settlement)
     world.reverse(settlement)
 
 

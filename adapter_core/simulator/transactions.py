@@ -70,6 +70,7 @@ def answer(world: World, asked: Asked) -> Answer:
     before, known = world.answers.get(asked.msgid, ("", None))
     if found.once and world.temperament.dedup_msgid and known is not None and before == asked.infno:
         return replace(known, committed=False)
+    world.undo_unconfirmed()
     try:
         _refuse_unsigned(world, asked, base)
         _refuse_faulty(world, asked)

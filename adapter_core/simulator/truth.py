@@ -15,6 +15,7 @@ def truth_of(world: World) -> dict[str, Any]:
 
     Money is text with two places; times are China time.
     """
+    world.undo_unconfirmed()
     return {
         "seed": world.seed,
         "time": national_time(world.clock.wall()),

@@ -36,6 +36,8 @@ class Temperament:
     centre serves 3201 only as yet, so it shows nowhere).
     sign_in: calls need a sign_no from 9001.  diagnoses: a trial needs them.  discharge: 2304 (final) needs 2402.
     strict_input: a field that breaks the standard's tables refuses the message (5203 may leave out setl_id).
+    Of two-phase families: unconfirmed_s: a settlement nobody confirmed for so long is undone (0 = never).
+    shows_prepared: queries show it meanwhile.  confirm_again: ``ok`` | ``error``, what a second confirm meets.
     """
 
     dedup_msgid: bool = False
@@ -49,6 +51,9 @@ class Temperament:
     diagnoses: bool = False
     discharge: bool = False
     strict_input: bool = False
+    unconfirmed_s: float = 0.0
+    shows_prepared: bool = False
+    confirm_again: str = "ok"
 
     def changed(self, changes: Mapping[str, Any]) -> Temperament:
         """Raises: ValueError naming what is wrong."""
@@ -56,6 +61,7 @@ class Temperament:
             "query": ("by_visit", "by_setl_id_only", "none"),
             "reverse_missing": ("ok", "error"),
             "reverse_window": ("same_day", "until_cleared"),
+            "confirm_again": ("ok", "error"),
         }
         known = {one.name: getattr(self, one.name) for one in fields(self)}
         for name, value in changes.items():
@@ -65,10 +71,11 @@ class Temperament:
                 raise ValueError(f"{name} is one of {', '.join(choices[name])}")
             if isinstance(known[name], bool) and not isinstance(value, bool):
                 raise ValueError(f"{name} is true or false")
-        lag = changes.get("query_lag_s", self.query_lag_s)
-        if isinstance(lag, (bool, str)) or float(lag) < 0:
-            raise ValueError("query_lag_s is a number of seconds")
-        return replace(self, **{**changes, "query_lag_s": float(lag)})
+        seconds = {name: changes.get(name, known[name]) for name in ("query_lag_s", "unconfirmed_s")}
+        for name, value in seconds.items():
+            if isinstance(value, (bool, str)) or float(value) < 0:
+                raise ValueError(f"{name} is a number of seconds")
+        return replace(self, **{**changes, **{name: float(value) for name, value in seconds.items()}})
 
 
 @cache
@@ -218,6 +225,30 @@ class World:
         self._move(settlement, +1)
         for sn in settlement.lines:
             settlement.visit.lines[sn].setl_id = settlement.setl_id
+
+    def prepare(self, settlement: Settlement) -> None:
+        """Phase one of a two-phase family: nothing moves yet."""
+        settlement.state = "prepared"
+        self.settlements[settlement.setl_id] = settlement
+        settlement.visit.settlements.append(settlement)
+
+    def confirm(self, settlement: Settlement) -> None:
+        """Phase two.  Raises: Refusal when the lines were settled otherwise meanwhile."""
+        taken = next((sn for sn in settlement.lines if settlement.visit.lines[sn].setl_id), None)
+        if taken is not None:
+            raise Refusal("line_settled", sn=taken)
+        settlement.state, settlement.since = "settled", self.clock.mono()
+        self._move(settlement, +1)
+        for sn in settlement.lines:
+            settlement.visit.lines[sn].setl_id = settlement.setl_id
+
+    def undo_unconfirmed(self) -> None:
+        """What nobody confirmed in time comes to nothing."""
+        if not self.temperament.unconfirmed_s:
+            return
+        for one in self.settlements.values():
+            if one.state == "prepared" and self.clock.mono() - one.since >= self.temperament.unconfirmed_s:
+                one.state, one.since = "undone", self.clock.mono()
 
     def refund(self, settlement: Settlement, refund: Refund) -> None:
         """A refund: everything comes back; the lines may be settled again."""

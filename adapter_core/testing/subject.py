@@ -8,6 +8,7 @@
     admdvs = "360100"
     [gateway.jiangxi]                        # for the runs of this gateway: path, secrets, options, capabilities, admdvs
     secrets = { ak = "ak-test-0001" }
+    said.person = { mdtrt_cert_type = "03", mdtrt_cert_no = "T0000001" }   # whom the built-in scenarios are about
     [[samples]]                              # a folder below tests/samples
     folder = "neusoft"
     dialect = "jiangxi-neusoft"
@@ -145,7 +146,8 @@ class Subject:
     def site(self, gateway: str) -> Site:
         """The site the runs of one gateway stand on."""
         row = {**self.data.get("site", {}), **self.data.get("gateway", {}).get(gateway, {})}
-        row.pop("kind", None)
+        for own in ("kind", "said"):
+            row.pop(own, None)
         site: Site = _checked(
             Site, {**row, "gateway": gateway, "dialect_options": self.data.get("dialect_options", {})}
         )
@@ -174,6 +176,7 @@ class Subject:
         route = self.gateway(gateway).route
         pay = route.goal(kind, "settle")
         base = json.loads((BUILT_IN / "outpatient.json").read_text("utf-8"))
+        base.update(self.data.get("gateway", {}).get(gateway, {}).get("said", {}))
         text = (BUILT_IN / "gateway.toml").read_text("utf-8")
         money, back = (pay.call, route.steps[pay.undo].call if pay.undo else "") if pay else ("", "")
         for row in tomllib.loads(text.replace("{money}", money).replace("{void}", back))["scenario"]:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ import psycopg
 from adapter_core.ledger import postgres_inspection as inspection
 from adapter_core.ledger.inspection import Reading
 from adapter_core.ledger.postgres import BLOCK, PostgresLedger
+from adapter_core.ledger.witness import Witness
+from adapter_core.ledger.witnessed import Witnessed
 
 from .postgres_proxy import Proxy, proxy_to
 
@@ -586,3 +589,40 @@ async def test_the_lineage_is_recorded_and_another_one_shows(url: str, caplog: p
         await moved.record_lineage()
     async with await open_ledger(url, read_only=True) as last:
         assert last.recorded == moved.lineage
+
+
+async def let_out(ledger: Witnessed, case_id: str) -> None:
+    written = case(case_id, visit_key=case_id)
+    await ledger.commit(Change(ORG, events=(event("TOLD", case_id=case_id),), cases=(written,)))
+
+
+async def test_after_a_failover_every_known_witness_is_waited_for(url: str, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one", "two")]
+    with Witness(paths[0]) as mine, Witness(paths[1]) as theirs:
+        async with await open_ledger(url) as first, await open_ledger(url) as second:
+            await let_out(Witnessed(first, mine), "c1")
+            await let_out(Witnessed(second, theirs), "c2")
+        execute(url, "UPDATE meta SET value = '1 00000000' WHERE starts_with(name, 'witness ')")  # the timeline moved since
+        async with await open_ledger(url) as first, await open_ledger(url) as second:
+            waiting, other = Witnessed(first, mine), Witnessed(second, theirs)
+            for asked in (waiting.case("c1"), let_out(waiting, "c3"), waiting.cases_in([State.PREPARING])):
+                with pytest.raises(LedgerUnavailable, match=theirs.name) as refused:
+                    await asked
+                assert refused.value.code == "LEDGER_BEHIND"
+            assert await first.case("c3") is None
+            assert await other.case("c2") is not None
+            await let_out(waiting, "c3")
+
+
+async def test_what_one_witness_misses_stops_every_replica(url: str, tmp_path: Path) -> None:
+    with Witness(tmp_path / "one") as mine, Witness(tmp_path / "two") as theirs:
+        theirs.append(ORG, "lost", 1, "ab" * 32)
+        async with await open_ledger(url) as first, await open_ledger(url) as second:
+            with pytest.raises(LedgerUnavailable, match="lost its tail"):
+                await let_out(Witnessed(second, theirs), "c1")
+            with pytest.raises(LedgerUnavailable, match=theirs.name):
+                await let_out(Witnessed(first, mine), "c1")
+            assert await first.case("c1") is None
+            assert await first.forget_witness(theirs.name)
+            assert not await first.forget_witness(theirs.name)
+            await let_out(Witnessed(first, mine), "c1")

@@ -248,10 +248,10 @@ def assert_invariants(centre: Simulator, folder: Path) -> None:
         assert datetime.fromisoformat(at).astimezone(UTC) <= datetime.fromisoformat(entry.at)
     msgids = Counter(entry.msgid for entry in centre.entries if entry.infno in MONEY)
     assert max(msgids.values(), default=1) == 1, "a money msgid was sent twice"
-    _assert_same_truth(centre, ledger)
+    same_truth(centre, ledger)
 
 
-def _assert_same_truth(centre: Simulator, ledger: Path) -> None:
+def same_truth(centre: Simulator, ledger: Path) -> None:
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as reader:
         cases = reader.execute(
             "SELECT state, setl_id, total_fen, cash_fen FROM cases WHERE purpose = 'settle'"

@@ -89,7 +89,7 @@ async def evidence(
     centre = Centre(clock, *script)
     ownership = Ownership(None, clock, "me", 45.0, exclusive=True)  # type: ignore[arg-type]
     sessions = Sessions(None, centre, clock)  # type: ignore[arg-type]
-    resolver = Resolver(None, centre, clock, Middle(), ownership, sessions)  # type: ignore[arg-type]
+    resolver = Resolver(None, centre, clock, Middle(), ownership, sessions, None)  # type: ignore[arg-type]
     record = CallRecord("r", "H", "MSG1", "pay", "2207", "N", not_after=iso(clock.wall()))
 
     async def refresh() -> tuple[Context, CallRecord]:

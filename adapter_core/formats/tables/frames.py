@@ -153,23 +153,29 @@ class DelimitedOpened:
             faults.append(Fault(f"{self._where}rows", f"{len(side.head)} 行", f"{len(self._rows)} 行"))
 
     def _cells(self, text: str, record: Record, prefix: str, marker: str, faults: list[Fault]) -> Cells | None:
-        cells = text.split(self._spec.cell)
-        if record.closed and cells.pop():
-            faults.append(Fault(prefix, f"以 {self._spec.cell} 结尾", "没有结尾：被截断？"))
-            return None
-        if marker and (not cells or cells[0] != marker):
-            faults.append(Fault(f"{prefix} cell [0]", marker, "其他标记"))
-            return None
-        if marker:
-            cells[0] = ""  # no value of anybody's
-        count, full = len(cells), record.cells
-        if count < record.least or (count > full and not record.keep_rest):
-            wanted = f"{full} 栏" if record.least == full else f"{record.least} 至 {full} 栏"
-            faults.append(Fault(prefix, wanted, f"{count} 栏"))
-            return None
-        if count < full:
-            cells += [""] * (full - count)
-        return Cells(cells, count)
+        return cells_of(text.split(self._spec.cell), record, prefix, self._spec.cell, faults, marker)
+
+
+def cells_of(
+    cells: list[str], record: Record, prefix: str, separator: str, faults: list[Fault], marker: str = ""
+) -> Cells | None:
+    """One row's cells as the record has them; None with a fault when their number, end or marker is another."""
+    if record.closed and cells.pop():
+        faults.append(Fault(prefix, f"以 {separator} 结尾", "没有结尾：被截断？"))
+        return None
+    if marker and (not cells or cells[0] != marker):
+        faults.append(Fault(f"{prefix} cell [0]", marker, "其他标记"))
+        return None
+    if marker:
+        cells[0] = ""  # no value of anybody's
+    count, full = len(cells), record.cells
+    if count < record.least or (count > full and not record.keep_rest):
+        wanted = f"{full} 栏" if record.least == full else f"{record.least} 至 {full} 栏"
+        faults.append(Fault(prefix, wanted, f"{count} 栏"))
+        return None
+    if count < full:
+        cells += [""] * (full - count)
+    return Cells(cells, count)
 
 
 class DelimitedBuilding:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from adapter_core.formats.tables.calls import value_faults
 from adapter_core.formats.tables.fields import FieldTypes, national_fields
 from adapter_core.formats.tables.rows import LISTS, Faulty, RowParser, listed
 from adapter_core.formats.tables.spec import (
@@ -40,7 +41,7 @@ _TOP = {
     "unsupported",
     "kind",
 }
-_RECORD = {"into", "cells", "least", "closed", "rest", "at", "implied", "derived", "within", "rows", "layout"}
+_RECORD = {"into", "cells", "least", "closed", "rest", "at", "implied", "derived", "within", "widths", "rows", "layout", "like"}
 _MESSAGE = {
     "title",
     "verb",
@@ -176,10 +177,15 @@ class _Builder:
         except TypeError as error:
             self.faults.append(f"frame: {error}")
             return None
-        if frame.kind not in ("delimited", "xml", "json"):
+        if frame.kind not in ("delimited", "elements", "xml", "json", "call"):
             self.faults.append(f"frame: kind {frame.kind!r}")
+        if frame.kind != "call" and not (frame.ask_text and frame.tell_text):
+            self.faults.append("frame: ask_text and tell_text say where the text is")
+        self.faults.extend(f"frame.values.{name}: {fault}" for name, fault in value_faults(frame))
         if frame.kind == "delimited" and not (frame.row and frame.cell):
             self.faults.append("frame: a delimited frame has row and cell separators")
+        if frame.kind == "elements" and not (frame.start and frame.end and frame.cell and frame.element):
+            self.faults.append("frame: a frame of elements has start, end, cell and element marks")
         return frame
 
     def _envelope(self, side: Side) -> Record:
@@ -196,13 +202,17 @@ class _Builder:
         if len(given) != 1 or "at" not in entry:
             self.faults.append("success: needs at and exactly one of is, not, min, above")
             return None
+        if entry.get("words") and given.keys() <= {"equal", "not_equal"}:
+            self.faults.append("success: words goes with min or above")
         write = str(entry.get("write", entry.get("is", "")))
         if not write:
             self.faults.append("success: needs write, the value that we tell")
         for test in ("least", "above"):
             if test in given:
                 given[test] = int(given[test])
-        return Success(at=entry["at"], write=write, **given)
+        also = {str(place): str(text) for place, text in entry.get("also", {}).items()}
+        warning, words = entry.get("warning", ""), bool(entry.get("words", False))
+        return Success(at=entry["at"], write=write, also=also, warning=warning, words=words, **given)
 
     def _form(self, name: str) -> Form:
         entry = self.raw.get(name, {})
@@ -220,11 +230,21 @@ class _Builder:
             return self._records[name]
         entry = self.raw["record"][name]
         self._unknown_keys(f"record {name}", entry, _RECORD)
-        layout: Mapping[str, Any] = entry.get("layout", {}).get(self._layouts.get(name, ""), _EMPTY)
-        into, cells = entry.get("into", ""), layout.get("cells", entry.get("cells", 0))
+        like = entry.get("like", name)
+        if like not in self.raw["record"]:
+            self.faults.append(f"record {name}: no record {like!r} to be like")
+            like = name
+        entry = {**self.raw["record"][like], **entry}
+        layout: Mapping[str, Any] = entry.get("layout", {}).get(self._layouts.get(like, ""), _EMPTY)
+        resized = "cells" in layout or "widths" in layout
+        entry = {key: value for key, value in entry.items() if key != "least" or not resized}
+        entry |= {key: value for key, value in layout.items() if key in ("cells", "widths", "least", "rest")}
+        into, widths = entry.get("into", ""), tuple(entry.get("widths", ()))
+        cells = len(widths) or entry.get("cells", 0)
         if into and into not in LISTS:
             self.faults.append(f"record {name}: into {into!r} is no list section")
-        rows = self._with_layout(name, self._expanded(name), layout, into, cells)
+        own = name if "rows" in self.raw["record"][name] else like
+        rows = self._with_layout(name, self._expanded(own), layout, into, cells)
         self._check_places(name, rows, cells)
         implied = self._each(f"record {name}, implied", entry.get("implied", []), into, self._rows.implied)
         record = Record(
@@ -232,13 +252,14 @@ class _Builder:
             rows=rows,
             into=into,
             cells=cells,
-            least=layout.get("least", entry.get("least", cells)),
+            least=entry.get("least", cells),
             closed=entry.get("closed", False),
             keep_rest=entry.get("rest", "") == "keep",
             at=entry.get("at", ""),
             implied=tuple(found for found in implied if found),
             derived=tuple(self._each(f"record {name}, derived", entry.get("derived", []), into, self._rows.derived)),
             within=frozenset(str(path) for path in entry.get("within", [])),
+            widths=widths,
         )
         self._records[name] = record
         return record
@@ -258,8 +279,8 @@ class _Builder:
     def _with_layout(
         self, name: str, raw: list[Any], layout: Mapping[str, Any], into: str, cells: int
     ) -> tuple[Row, ...]:
-        """A layout's rows take the places of the rows they touch."""
-        rows = self._parse_rows(f"record {name}", raw, into, cells > 0)
+        """A layout's rows take the places of the rows they touch, or of all rows (``only``)."""
+        rows = () if layout.get("only") else self._parse_rows(f"record {name}", raw, into, cells > 0)
         changed = self._parse_rows(f"record {name}, layout", layout.get("rows", []), into, cells > 0)
         taken = {place for row in changed for place in row.places}
         kept = tuple(row for row in rows if taken.isdisjoint(row.places))

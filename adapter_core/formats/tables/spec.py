@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from adapter_core.formats.tables.converters import Converter
 
@@ -79,7 +79,8 @@ class Record:
 
     into: the list section of which each such record is one element ("" = none).  cells / least: how many cells it has,
     and at least must have; closed: a cell mark after the last one.  keep_rest: cells beyond are kept.  at: its element.
-    within: amounts that have no place of their own because another told amount contains them.
+    within: amounts that have no place of their own because another told amount contains them.  widths: cells cut by bytes,
+    not by a mark (below 0: filled with zeros on the left instead of spaces on the right).
     """
 
     name: str
@@ -93,6 +94,7 @@ class Record:
     implied: tuple[Implied, ...] = ()
     derived: tuple[Derived, ...] = ()
     within: frozenset[str] = frozenset()
+    widths: tuple[int, ...] = ()
 
     @property
     def positional(self) -> bool:
@@ -140,7 +142,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The family's own success rule on one place.  Exactly one of the tests is set; ``write`` is what we write."""
+    """The family's own success rule on one place.  Exactly one of the tests is set; ``write`` is what we write.
+
+    also: further places that must hold these very texts before anything is a success.  warning: the place whose text,
+    beside a success, is a warning.  words: a code that is no number is an error's own text (with a numeric test only;
+    elsewhere such a reply can't be read).
+    """
 
     at: str
     write: str
@@ -148,6 +155,9 @@ class Success:
     not_equal: str | None = None
     least: int | None = None
     above: int | None = None
+    also: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +175,19 @@ class Form:
 class FrameSpec:
     """The frame all messages of a dialect share.
 
-    kind: ``delimited``, ``xml`` or ``json``.  code: the place that names the message.  ask_text, tell_text: where the
-    text is (``in.in``, ``out.out``, ``body``).  Delimited: separators, number of parts (0 = none) and which of them
-    holds the rows, marker (first cell of the first row), row_closed.  file_ret: the return value that a file leaves out.
+    kind: ``delimited``, ``elements``, ``xml``, ``json`` or ``call``.  code: the place that names the message.  ask_text, tell_text: where
+    the text is (``in.in``, ``out.out``, ``body``); a call has none, its named values are the message.  Delimited: separators,
+    number of parts (0 = none) and which of them holds the rows, marker (first cell of the first row), row_closed.
+    file_ret: the return value that a file leaves out.  values: what single values of a call are (`calls`).  Elements: one
+    row of cells between the marks start and end (`elements`).  numbers: JSON numbers instead of texts for amounts, on both
+    sides (true) or on one (``ask``, ``tell``).
     """
 
     kind: str
     charset: str
     code: str
-    ask_text: str
-    tell_text: str
+    ask_text: str = ""
+    tell_text: str = ""
     function: str = ""
     limit: int = 0
     file_ret: str = ""
@@ -193,7 +206,11 @@ class FrameSpec:
     tell_root: str = ""
     declaration: str = ""
     soap: Mapping[str, str] = field(default_factory=dict)
-    numbers: bool = False
+    numbers: bool | str = False
+    start: str = ""
+    end: str = ""
+    element: str = ""
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def marker(self, side: Side) -> str:
         return self.ask_marker if side == "ask" else self.tell_marker

@@ -6,9 +6,12 @@ writing a reply, ``asked`` (the content that was asked).  List elements keep the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from adapter_core.formats.tables.calls import CallBuilding, CallOpened
+from adapter_core.formats.tables.elements import ElementsBuilding, ElementsOpened
 from adapter_core.formats.tables.fields import FieldTypes
 from adapter_core.formats.tables.frames import Building, DelimitedBuilding, DelimitedOpened, Opened
 from adapter_core.formats.tables.loader import build_spec, parse_table
@@ -35,8 +38,10 @@ class FieldTable:
             for side in (message.ask, message.tell)
             for record in side.records
         }
-        told = {place.removeprefix("tree.") for form in (spec.failure, spec.unknown) for place in form.places}
-        skip = frozenset({spec.success.at.removeprefix("tree."), spec.frame.code.removeprefix("tree."), *told})
+        told = {place for form in (spec.failure, spec.unknown) for place in form.places}
+        told |= {place for message in spec.messages.values() for place in message.match}
+        named = {spec.success.at, *spec.success.also, spec.frame.code, *told}
+        skip = frozenset(re.sub(r"^(tree|in|out|soap)\.", "", place) for place in named)
         self._readers = {name: RecordReader(record, skip) for name, record in records.items()}
         self._writers = {name: RecordWriter(record, blank) for name, record in records.items()}
         self._envelope_readers = {side: EnvelopeReader(record) for side, record in spec.envelope.items()}
@@ -51,6 +56,10 @@ class FieldTable:
         """A frame taken apart.  Raises: TranslationError for bytes that aren't this family's frame."""
         if self.spec.frame.kind == "delimited":
             return DelimitedOpened(self.spec.frame, side, frame)
+        if self.spec.frame.kind == "elements":
+            return ElementsOpened(self.spec.frame, side, frame)
+        if self.spec.frame.kind == "call":
+            return CallOpened(self.spec.frame, side, frame)
         return TreeOpened(self.spec.frame, side, frame)
 
     def message_of(self, opened: Opened) -> Message:
@@ -91,7 +100,7 @@ class FieldTable:
             building.envelope[self.spec.frame.code] = message.code
             sections = _with_match(message, sections)
         else:
-            building.envelope[self.spec.success.at] = self.spec.success.write
+            building.envelope.update({**self.spec.success.also, self.spec.success.at: self.spec.success.write})
         write_side(message.side(side), self._writers, sections, building, faults)
         frame = building.build(faults)
         if faults:
@@ -112,7 +121,10 @@ class FieldTable:
     def _building(self, side: Side, sections: Mapping[str, Any]) -> Building:
         if self.spec.frame.kind == "delimited":
             return DelimitedBuilding(self.spec.frame, side)
-        building = TreeBuilding(self.spec.frame, side)
+        if self.spec.frame.kind == "elements":
+            return ElementsBuilding(self.spec.frame, side)
+        tree = CallBuilding if self.spec.frame.kind == "call" else TreeBuilding
+        building = tree(self.spec.frame, side)
         version = sections.get("echo", {}).get("soap.version")
         if version:
             building.envelope["soap.version"] = version
@@ -166,11 +178,15 @@ def succeeded(success: Success, code: str) -> bool | None:
         return None
     if success.equal is not None:
         return code == success.equal
-    if success.not_equal is not None:
-        return code != success.not_equal
     digits = code.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        return None
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= 18
+    if success.not_equal is not None:
+        # Where the failure is a number ("not 0"), a word says neither.
+        if not success.not_equal.lstrip("-").isdigit():
+            return code != success.not_equal
+        return int(code) != int(success.not_equal) if is_number else None
+    if not is_number:
+        return False if success.words else None
     return int(code) >= success.least if success.least is not None else int(code) > int(success.above or 0)
 
 

@@ -10,6 +10,7 @@ from adapter_core.formats import soap
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.formats.tables.frames import Envelope, call_frame, frame_text
 from adapter_core.formats.tables.spec import FrameSpec, MessageSide, Record, Side
+from adapter_core.formats.text import encode_text
 from adapter_core.formats.xml import element_of, read_xml, tree_of, write_xml, xml_text
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
@@ -67,7 +68,7 @@ class TreeOpened:
         group, _, path = place.partition(".")
         if group != "tree":
             return self.envelope[place]
-        found = _at(self._tree, path)
+        found = child_at(self._tree, path)
         return "" if isinstance(found, (dict, list)) else _leaf(found)
 
     def leaves(self) -> dict[str, str]:
@@ -88,14 +89,14 @@ class TreeOpened:
         self._taken = frozenset(record.at for record in side.records if record.at)
 
     def head(self, record: Record, faults: list[Fault]) -> tuple[Paths, str]:
-        subtree = _at(self._tree, record.at)
+        subtree = child_at(self._tree, record.at)
         if isinstance(subtree, list) or (subtree is not None and subtree != "" and not isinstance(subtree, dict)):
             faults.append(Fault(record.at, "一个对象", "其他内容"))
             subtree = None
         return self._paths(subtree or {}, record.at, faults), record.at
 
     def rows(self, record: Record, after_head: bool, faults: list[Fault]) -> Iterable[tuple[Paths, str]]:
-        found = _at(self._tree, record.at)
+        found = child_at(self._tree, record.at)
         listed = found if isinstance(found, list) else [] if found in (None, "") else [found]
         for number, element in enumerate(listed):
             prefix = f"{record.at}[{number}]"
@@ -157,7 +158,7 @@ class TreeBuilding:
     def _fill(self, home: dict[str, Any], record: Record, places: Mapping[str, str]) -> None:
         numeric = (
             {place for row in record.rows if "number" in row.how.fits for place in row.places}
-            if self._spec.numbers
+            if self._spec.numbers in (True, self._side)
             else ()
         )
         for path, text in places.items():
@@ -171,12 +172,12 @@ class TreeBuilding:
 
     def build(self, faults: list[Fault]) -> Frame:
         spec = self._spec
-        for place in [place for place in self.envelope if place.startswith("tree.")]:
-            *branch, name = place[5:].split(".")
-            _branch(self._tree, branch)[name] = self.envelope[place]
+        self._graft()
         try:
             if spec.kind == "json":
                 raw = write_json(self._tree)
+                if spec.charset.lower() not in ("utf-8", "utf8"):
+                    raw = encode_text(raw.decode("utf-8"), spec.charset)
             else:
                 root = element_of(spec.ask_root if self._side == "ask" else spec.tell_root, self._tree)
                 raw = (
@@ -192,6 +193,12 @@ class TreeBuilding:
             return frame
         status = None if self._side == "ask" else 200
         return Frame(body=frame.body, headers=self._headers(), status=status, side=frame.side)
+
+    def _graft(self) -> None:
+        """Put what the envelope says of the tree into the tree."""
+        for place in [place for place in self.envelope if place.startswith("tree.")]:
+            *branch, name = place[5:].split(".")
+            _branch(self._tree, branch)[name] = self.envelope[place]
 
     def _soap(self, text: str) -> bytes:
         names = self._spec.soap
@@ -213,7 +220,8 @@ class TreeBuilding:
         return (("Content-Type", f"{media}; charset={self._spec.charset}"),)
 
 
-def _at(tree: Any, path: str) -> Any:
+def child_at(tree: Any, path: str) -> Any:
+    """The subtree at a path of names; None where there is none."""
     for name in path.split(".") if path else []:
         if not isinstance(tree, dict):
             return None

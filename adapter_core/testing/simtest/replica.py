@@ -13,6 +13,7 @@ from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.national_dialect import NationalDialect
 from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.place import Place
+from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.testing.simtest import questions
@@ -170,10 +171,13 @@ class Replica:
         return outcome.state
 
     async def decide(self, case: Case, decision: OperatorDecision) -> None:
-        """An operator's decision, carried out on this node."""
+        """An operator's decision, carried out on this node; repeated when the case changed under the operator's eyes."""
         assert self.pipeline is not None
         try:
             await self.pipeline.decide(self.place, case, decision)
+        except Conflict:
+            self.world.count("decision met a change")
+            await self.decide(self._checker.cases[case.case_id], decision)
         except EXPECTED as error:
             self.world.count(f"decision refused {error.code}")
             self.world.violate("E5", f"{decision.outcome} for {case.key} was refused: {error}")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ from .rounds import play
 
 KILLS = 200
 SHOWN_MAX = 20
+KILLS_A_LINE = 20
 
 
 def server_or_reason() -> TestServer | str:
@@ -52,16 +56,29 @@ def main() -> int:
                 console.print(f"postgresql: skipped: {server}")
                 continue
             began = time.monotonic()
-            with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
-                bar = progress.add_task(f"{kind}: SIGKILLs", total=chosen.kills)
-                totals[kind] = asyncio.run(
-                    play(Path(folder) / kind, chosen.kills, chosen.seed, server, lambda bar=bar: progress.advance(bar))
-                )
+            with _counting(console, kind, chosen.kills) as killed:
+                totals[kind] = asyncio.run(play(Path(folder) / kind, chosen.kills, chosen.seed, server, killed))
             totals[kind].counts["seconds"] = round(time.monotonic() - began)
             if server is not None:
                 server.drop_databases()
     _show(console, totals)
     return int(not totals or any(any(found.faults.values()) for found in totals.values()))
+
+
+@contextmanager
+def _counting(console: Console, kind: str, kills: int) -> Iterator[Callable[[], None]]:
+    """To be told of each kill: a bar on a terminal, a line now and then in a log."""
+    numbers = itertools.count(1)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task(f"{kind}: SIGKILLs", total=kills)
+
+        def killed() -> None:
+            progress.advance(bar)
+            number = next(numbers)
+            if not console.is_terminal and number % KILLS_A_LINE == 0:
+                console.print(f"{kind}: {number} of {kills} SIGKILLs after {progress.tasks[bar].elapsed or 0:.0f} s")
+
+        yield killed
 
 
 def _show(console: Console, totals: dict[str, Findings]) -> None:

@@ -52,7 +52,7 @@ class Told:
 
 
 class Visit:
-    """One bill of one patient, who has no other.  changed: answers that were not what they had been."""
+    """One bill of one patient, who has no other.  changed: answers that were not what they had been; last: what was heard last."""
 
     def __init__(self, number: int, name: str, kind: str, ask: Ask) -> None:
         self.name = name
@@ -65,7 +65,7 @@ class Visit:
         self.changed: list[str] = []
         self._ask = ask
         self._void_asked = False
-        self._last = ""
+        self.last = ""
         self._bill_mark = ""
 
     @property
@@ -109,7 +109,7 @@ class Visit:
             if state == "FROZEN" or self.kind == "cancel":
                 return ""
             supersedes = key
-        raise GaveUp(f"{self.name} ({self.kind}): not settled under {SETTLEMENTS_MAX} keys: {self._last}")
+        raise GaveUp(f"{self.name} ({self.kind}): not settled under {SETTLEMENTS_MAX} keys: {self.last}")
 
     async def _cancelled(self, key: str, asked: str) -> str:
         """The cashier waits a moment, cancels, and then asks what became of it."""
@@ -155,7 +155,7 @@ class Visit:
             return "REFUSED", str(reply.get("refused", "FAULT"))
         answer = json.loads(reply["answer"])
         state = str(answer["state"])
-        self._last = f"{state} {answer['code']} {answer['message_zh']}"
+        self.last = f"{state} {answer['code']} {answer['message_zh']}"
         if name.split()[0] in ("settle", "void"):
             wrong = self.told.setdefault(name, Told()).heard(state, reply["answer"], self._void_asked)
             if wrong:

@@ -32,8 +32,9 @@ from .wire import HOOKED, PLACES, HookPost, Relay, Sent, Server
 
 LEASE_S = 2.0
 DESKS = 5
-HOSPITAL_DECIDES_S = 90.0
-"""A bound, not a promise: a season that is not decided by then has a visit that never will be."""
+HOSPITAL_DECIDES_S = 120.0
+KILLED_WITHIN_S = 10.0
+"""Bounds, not promises: a season that is not decided by then, so long after each kill, has a visit that never will be."""
 HIS_PATIENCE_S = 1.5
 CONFIG = """\
 [institution]
@@ -179,6 +180,7 @@ class Season:
         self._patients, self._asks = itertools.count(1), itertools.count(1)
         self._relays: list[Relay] = []
         self._playing: list[asyncio.Task[None]] = []
+        self._open: list[str] = []
         self._beside: set[asyncio.Task[None]] = set()
 
     @property
@@ -190,13 +192,12 @@ class Season:
     async def run(self, trouble: Callable[[Season], AsyncGenerator[None]] | None = None) -> Findings:
         """trouble: goes on beside the kills, as long as it is iterated over."""
         try:
-            async with asyncio.timeout(HOSPITAL_DECIDES_S + 3 * self._kills):
+            async with asyncio.timeout(HOSPITAL_DECIDES_S + KILLED_WITHIN_S * self._kills):
                 await self._run(trouble)
         except TimeoutError:
-            open_visits = [
-                visit.name for visit, task in zip(self.visits, self._playing, strict=False) if not task.done()
-            ]
-            self.findings.faults["never decided"].append(f"{self.folder.name}: {open_visits}")
+            killed = self.findings.counts["SIGKILL"]
+            text = f"season {self._number}: {killed} of {self._kills} killed, calm: {self._calm}, open: {self._open}"
+            self.findings.faults["never decided"].append(text)
         return self.findings
 
     async def _run(self, trouble: Callable[[Season], AsyncGenerator[None]] | None) -> None:
@@ -272,6 +273,8 @@ class Season:
                 yield centre
             finally:
                 self._closing = True
+                rows = zip(self.visits, self._playing, strict=False)
+                self._open = [f"{visit.name} ({visit.last})" for visit, task in rows if not task.done()]
                 for task in (*self._playing, *self._beside):
                     task.cancel()
                 for slot in self.slots:
@@ -330,7 +333,8 @@ class Season:
         """One try at one living replica after another, until one replies."""
         while True:
             slot = await self._someone_up()
-            if slot.line is None:
+            if slot.line is None or slot.line.is_closing():
+                await asyncio.sleep(0.01)  # its end was seen by the one side, and not yet by the other
                 continue
             number = next(self._asks)
             waiting: asyncio.Future[dict[str, Any] | None] = asyncio.get_running_loop().create_future()

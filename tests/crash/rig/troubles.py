@@ -20,6 +20,7 @@ from .season import Season
 END_BACKENDS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
 )
+ANSWERS_BETWEEN = 8
 DISK_BYTES = 24 * 1024 * 1024
 CHUNK = 64 * 1024
 
@@ -42,12 +43,13 @@ class Database:
         self._turn = asyncio.Lock()
 
     async def trouble(self, season: Season) -> AsyncGenerator[None]:
-        """Now and then every connection is ended by the server, more seldom the server itself."""
+        """Now and then every connection is ended by the server, more seldom the server itself.  In between messages are answered:
+        on a busy machine a start takes longer than the pause."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._chance.uniform(1.0, 4.0)):
                     await season.enough.wait()
-            if season.enough.is_set():
+            if await _any_answers(season, ANSWERS_BETWEEN):
                 return
             all_troubled = not any(one.enough.is_set() for one in self.seasons)
             if self._server.process is not None and all_troubled and self._chance.random() < 0.3:
@@ -110,11 +112,11 @@ async def disk_trouble(season: Season) -> AsyncGenerator[None]:
     try:
         while True:
             for _ in range(2):
-                if await _any_answers(season, 8):
+                if await _any_answers(season, ANSWERS_BETWEEN):
                     return
                 _fill(filler)
                 season.findings.counts["disk full"] += 1
-            if await _any_answers(season, 8):
+            if await _any_answers(season, ANSWERS_BETWEEN):
                 return
             filler.unlink()
             season.kill_all("disk was full")  # a ledger that met an I/O error stops, and so must its process

@@ -1,0 +1,97 @@
+"""Relaying: a call of the HIS's own, passed on and journalled; nothing here moves money.
+
+Reads, trials and uploads are repeated under a new msgid when no trusted reply came; a create without a plan of its own is sent once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from adapter_core.province.dialect import Dialect
+from adapter_core.province.messages import Operation, Outcome
+from adapter_core.province.plan import Step
+from adapter_core.settlement import answers
+from adapter_core.settlement.calls import Called, Caller, Context
+from adapter_core.settlement.filing import file_reply
+from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.place import Place
+from adapter_core.settlement.ports import Ledger
+from adapter_core.settlement.reception import Reception
+from adapter_core.settlement.records import Bill, Change, Encounter
+from adapter_core.settlement.standing import view
+from adapter_core.settlement.states import Result
+from adapter_core.values.errors import NotSupported
+
+STEP = "relay"
+PASSED_ON = frozenset({"R", "P", "U", "session"})
+
+
+class Relaying:
+    """commit: writes a change and tells the observers."""
+
+    def __init__(
+        self, ledger: Ledger, caller: Caller, reception: Reception, commit: Callable[[Change], Awaitable[int]]
+    ) -> None:
+        self._ledger = ledger
+        self._caller = caller
+        self._reception = reception
+        self._commit = commit
+
+    async def relay(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
+        """The centre's own answer, whole, under ``reply``; DONE REJECTED NOT_SENT or UNKNOWN.
+
+        Raises: NotSupported where this route can't relay; Refused VISIT_HELD for a trial of a bill that a case works on.
+        """
+        trial = place.gateway.route.goal(operation.kind, "quote") if operation.keys.get("visit") else None
+        if trial is not None:
+            return await self._trial(place, dialect, operation, trial)
+        step = place.gateway.route.steps.get(STEP)
+        if step is None:
+            raise NotSupported("this route relays nothing", message_zh="该线路不能转发国家接口报文，未发送")
+        context = Context(
+            place,
+            Encounter("", place.org, "", operation.kind, operation.dialect, content=dict(operation.content)),
+            Bill("", place.org, "", "", ""),
+        )
+        content = dict(operation.content)
+        if step.kind_class in PASSED_ON:
+            return _told(await self._caller.read(step, context, content))
+        if step.kind_class != "C":
+            raise NotSupported(f"{step.call} is not relayed", message_zh=f"本版本不转发交易 {step.call}，未发送")
+        called = await self._caller.send(step, context, content)
+        record, event = self._caller.outcome(context, called)
+        await self._commit(Change(place.org, events=(event,), calls=(record,)))
+        return _told(called)
+
+    async def _trial(self, place: Place, dialect: Dialect, operation: Operation, step: Step) -> Outcome:
+        """A trial of the HIS's own: its amounts are the bill's, as long as the HIS settles what it tried."""
+        found = await self._reception.locate(place, dialect, operation)
+        await self._reception.refuse_held(place, found)
+        context, change = self._reception.admitted(place, dialect, operation, found)
+        await self._commit(change)
+        called = await self._caller.read(step, context, view(context.encounter, context.bill))
+        if called.verdict.result is Result.APPLIED:
+            encounter, bill = file_reply(step, context.encounter, context.bill, called.verdict.content, {})
+            encounter = replace(encounter, version=encounter.version + 1)
+            await self._commit(Change(place.org, encounter=encounter, bills=(replace(bill, version=bill.version + 1),)))
+        return _told(called)
+
+
+def _told(called: Called) -> Outcome:
+    verdict, content = called.verdict, {"call": {"msgid": called.call.msgid}}
+    match verdict.result:
+        case Result.APPLIED:
+            return Outcome("DONE", "OK", "已受理", {**verdict.content, **content})
+        case Result.REJECTED:
+            return replace(answers.rejected(verdict), content={**_refusal(verdict), **content})
+        case Result.NOT_SENT:
+            return replace(answers.not_sent(verdict.code), content=dict(content))
+        case _:
+            text = "没有得到医保中心的可信应答，请先查询再决定是否重新上传"
+            return Outcome("UNKNOWN", verdict.code or "UNKNOWN", text, dict(content), {}, ("query", "repeat"))
+
+
+def _refusal(verdict: Verdict) -> dict[str, object]:
+    """What the centre itself said."""
+    return {"reply": {"infcode": verdict.code, "err_msg": verdict.text}}

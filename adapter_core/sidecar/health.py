@@ -1,0 +1,33 @@
+"""``/healthz``: the process answers.  ``/readyz``: it may be sent work.  Neither says anything of a patient."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+
+from adapter_core.sidecar.desk import Caller, Desk, desk_of, json_response
+from adapter_core.sidecar.told import encode
+
+
+@get("/healthz", operation_id="healthz", security=[])
+async def healthz(request: Caller) -> Response[bytes]:
+    """The process is alive."""
+    return json_response(b'{"status":"ok"}')
+
+
+@get("/readyz", operation_id="readyz", security=[])
+async def readyz(request: Caller) -> Response[bytes]:
+    """200 while work may be sent here; 503 with the reason while it drains or its ledger can't be written."""
+    reason = unready(desk_of(request))
+    if reason:
+        return json_response(encode({"status": "unready", "reason": reason}), 503)
+    return json_response(b'{"status":"ready"}')
+
+
+def unready(desk: Desk) -> str:
+    """Why no work should be sent here; "" while it may."""
+    if desk.draining:
+        return "draining"
+    return "ledger" if getattr(desk.running.ledger, "trouble", "") else ""
+
+
+ROUTES = [healthz, readyz]

@@ -1,0 +1,135 @@
+"""Replies in the national form, as the drop-in gives them: the centre's own, or the case's told in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from adapter_core.formats.json import write_json
+from adapter_core.province.messages import Outcome
+from adapter_core.province.relay import Asked
+from adapter_core.settlement.answers import UNKNOWN_MARK, outcome_from, work_order
+from adapter_core.settlement.records import Case, Encounter
+from adapter_core.settlement.states import State
+from adapter_core.standard.codec import codec
+from adapter_core.values.content import Content
+from adapter_core.values.moments import china
+
+Reply = dict[str, Any]
+ERR_MSG_MAX = 200
+DONE_STATES = frozenset({"SETTLED", "VOIDED"})
+NOT_KNOWN = frozenset({"PENDING", "VOIDING", "FROZEN"})
+NAMES_IN_5203 = {"psn_pay": "psn_part_amt", "cash_payamt": "psn_cash_pay"}
+"""What a settlement's fields are called when it is asked for."""
+encode = write_json
+
+
+def reply(infcode: int, err_msg: str | None, output: Content | None, stamp: str = "", refmsgid: str = "") -> Reply:
+    return {
+        "infcode": infcode,
+        "inf_refmsgid": refmsgid,
+        "refmsg_time": stamp,
+        "respond_time": stamp,
+        "err_msg": err_msg,
+        "output": output,
+    }
+
+
+def refused(text: str) -> Reply:
+    """Definitely nothing of it stands, or the words say what does."""
+    return reply(-1, text[:ERR_MSG_MAX], None)
+
+
+def refusal(text: str) -> bytes:
+    return encode(refused(text))
+
+
+def unknown(text: str, case: Case) -> Reply:
+    """The result isn't known: never the failure form's words; the same to each repeat."""
+    words = text if text.startswith(UNKNOWN_MARK) else UNKNOWN_MARK + text
+    if work_order(case) not in words:
+        words += f"（工单号 {work_order(case)}）"
+    return reply(-1, words[:ERR_MSG_MAX], None, _stamp(case), _refmsgid(case))
+
+
+def passed_on(asked: Asked, outcome: Outcome) -> Reply:
+    """The centre's own reply; where it put our msgid, the caller's own stands again."""
+    if outcome.state != "DONE":
+        said = outcome.content.get("reply")
+        text = said["err_msg"] if said and said.get("err_msg") else outcome.message_zh
+        infcode = said["infcode"] if said else "-1"
+        return reply(int(infcode) if infcode.lstrip("-").isdigit() else -1, text, None)
+    ours = outcome.content.get("call", {}).get("msgid", "")
+    answered: Reply = outcome.content["reply"]
+    return {**answered, "output": _with_their_msgid(answered.get("output"), ours, asked.msgid)}
+
+
+def created(asked: Asked, outcome: Outcome) -> Reply:
+    """A registration, new or told again."""
+    visit, person = outcome.content.get("visit", {}), outcome.content.get("person", {})
+    told = {**person, **visit}
+    names = [field.code for node in codec(asked.infno).transaction.output[:1] for field in node.fields]
+    node = codec(asked.infno).transaction.output[0].name
+    return reply(0, None, {node: {name: told[name] for name in names if name in told}})
+
+
+def told(asked: Asked, outcome: Outcome, case: Case | None) -> tuple[Reply, bool]:
+    """A money call's reply, and whether it says that the result isn't known."""
+    if case is not None and outcome.state in NOT_KNOWN:
+        return unknown(outcome.message_zh, case), True
+    if case is None or outcome.state not in DONE_STATES or "result" not in outcome.content:
+        return refused(outcome.message_zh), False
+    return _output(asked, outcome.content, case, asked.msgid), False
+
+
+def done(asked: Asked, case: Case) -> Reply:
+    """A reversal's success: it has no output node."""
+    return reply(0, None, {}, _stamp(case), _refmsgid(case))
+
+
+def settlement(asked: Asked, case: Case, their_msgid: str) -> Reply:
+    """A settlement as 5203 shows it, from what was told.  their_msgid: the one the HIS settled under."""
+    content = outcome_from(case.told).content
+    result = dict(content.get("result", {}))
+    result.update({name: result[ours] for name, ours in NAMES_IN_5203.items() if ours in result and name not in result})
+    result["refd_setl_flag"] = "1" if case.state is State.VOIDED else "0"
+    return _output(asked, {**content, "result": result}, case, their_msgid)
+
+
+def unregistered(encounter: Encounter) -> Encounter:
+    """The encounter without its registration."""
+    steps = {name: row for name, row in encounter.standing.items() if name.rstrip("?") not in ("register", "admit")}
+    visit = {name: value for name, value in encounter.content.get("visit", {}).items() if name != "mdtrt_id"}
+    content = {**encounter.content, "visit": visit}
+    return replace(encounter, standing=steps, content=content, mdtrt_id="", version=encounter.version + 1)
+
+
+def _output(asked: Asked, content: Mapping[str, Any], case: Case, their_msgid: str) -> Reply:
+    result = dict(content["result"])
+    if result.get("medins_setl_id") and their_msgid:
+        result["medins_setl_id"] = their_msgid
+    nodes: Content = {"setlinfo": result, "setldetail": list(content.get("funds", []))}
+    return reply(0, None, codec(asked.infno).write("output", nodes), _stamp(case), _refmsgid(case))
+
+
+def _with_their_msgid(value: Any, ours: str, theirs: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: theirs if name == "medins_setl_id" and item == ours else _with_their_msgid(item, ours, theirs)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_with_their_msgid(item, ours, theirs) for item in value]
+    return value
+
+
+def _stamp(case: Case) -> str:
+    """The moment of the case's last change: each repeat is told the same."""
+    moment = china(datetime.fromisoformat(case.changed_at))
+    return f"{moment:%Y%m%d%H%M%S}{moment.microsecond // 1000:03}"
+
+
+def _refmsgid(case: Case) -> str:
+    return case.case_id

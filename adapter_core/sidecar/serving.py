@@ -1,0 +1,196 @@
+"""``serve``: a parent that keeps one worker alive, and the worker: the adapter and its listeners in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from adapter_core.bootstrap import SystemClock, adapter
+from adapter_core.config import ClientSettings, Config
+from adapter_core.ledger.key_files import forbid_core_dumps
+from adapter_core.settlement.states import State
+from adapter_core.sidecar.access import Access
+from adapter_core.sidecar.changes import Changes
+from adapter_core.sidecar.desk import Desk
+from adapter_core.sidecar.limits import App, Caps
+from adapter_core.sidecar.listening import guarded
+from adapter_core.sidecar.service import paths, service_app
+from adapter_core.values.errors import ConfigError
+
+BACKLOG = 1024
+LOCAL_CLIENT = "this-machine"
+"""The name of this machine's own commands in the log."""
+GOES_ON_S = 0.05
+"""How often a drain looks whether calls are still on the wire."""
+ON_THE_WIRE = (State.PREPARING, State.READY, State.SENDING, State.CONFIRMING)
+Report = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
+
+class Listener(uvicorn.Server):
+    """One bound address.  Signals are the worker's, not its own."""
+
+    def __init__(self, app: App, bound: socket.socket, caps: Caps, drain_s: float, tls: dict[str, Any]) -> None:
+        self.bound = bound
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http=guarded(caps),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, round(drain_s)),
+            backlog=BACKLOG,
+            **tls,
+        )
+        super().__init__(config)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    @property
+    def address(self) -> str:
+        host, port = self.bound.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def run_until_told(self) -> None:
+        await self.serve(sockets=[self.bound])
+
+
+def bind(address: str) -> socket.socket:
+    """A listening socket.  Raises: ConfigError when the address is taken or not ours."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, int(port)))
+    except OSError as error:
+        bound.close()
+        raise ConfigError(f"can't listen on {address}: {error.strerror}") from error
+    bound.set_inheritable(False)
+    return bound
+
+
+def with_operator(config: Config) -> Config:
+    """The configuration with this machine's own commands as a client; their credential is made at the first start, for the owner
+    only."""
+    path = config.path(config.settings.http.operator_token_file)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    local = ClientSettings(name=LOCAL_CLIENT, roles=["cashier", "operator"], token_file=path)
+    clients = [*config.settings.clients, local]
+    return Config(config.settings.model_copy(update={"clients": clients}), config.folder)
+
+
+async def work(config: Config, report: Report = print) -> None:
+    """The worker: serve until SIGTERM or SIGINT, then let what runs come to its end.
+
+    report: told each address once it is served.  Raises: ConfigError, LedgerDamaged, LedgerUnavailable.
+    """
+    stop = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(config, report):
+        await stop.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A service that runs."""
+
+    desk: Desk
+    listeners: Sequence[Listener]
+
+
+@contextlib.asynccontextmanager
+async def serving(config: Config, report: Report = lambda line: None) -> AsyncIterator[Serving]:
+    """The whole service while the block runs; leaving it drains.  Raises: ConfigError, LedgerDamaged, LedgerUnavailable."""
+    config = with_operator(config)
+    http = config.settings.http
+    with contextlib.ExitStack() as sockets:
+        bound = _bound(
+            config, sockets
+        )  # before the ledger is opened: a second start fails on either, and this is quicker
+        changes = Changes()
+        async with adapter(config, observer=changes.changed) as running:
+            desk = Desk(running, changes)
+            access = Access.of(config, SystemClock())
+            caps = Caps()
+            app = paths(desk)
+            listeners = [
+                Listener(service_app(app, access, address, caps), one, caps, http.drain)
+                for address, one in bound.items()
+            ]
+            tasks = [asyncio.create_task(one.run_until_told()) for one in listeners]
+            try:
+                await _all_started(listeners, tasks)
+                for one in listeners:
+                    report(f"his-adapter serves http://{one.address}")
+                yield Serving(desk, listeners)
+            finally:
+                desk.draining = True
+                await _drained(desk, listeners, tasks, http.drain)
+
+
+def _bound(config: Config, sockets: contextlib.ExitStack) -> dict[str, socket.socket]:
+    """The main listener and one for each client that has its own."""
+    addresses = dict.fromkeys(
+        [config.settings.http.listen, *(one.listen for one in config.settings.clients if one.listen)]
+    )
+    return {address: sockets.enter_context(contextlib.closing(bind(address))) for address in addresses}
+
+
+async def _all_started(listeners: list[Listener], tasks: list[asyncio.Task[None]]) -> None:
+    while not all(one.started for one in listeners):
+        done, _ = await asyncio.wait(tasks, timeout=GOES_ON_S / 10, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+async def _drained(desk: Desk, listeners: list[Listener], tasks: list[asyncio.Task[None]], limit_s: float) -> None:
+    """No new connection; requests under way are answered; no money call is left on the wire if it ends in time.
+
+    What is then still in doubt goes on at the next start, from the journal.
+    """
+    for one in listeners:
+        one.should_exit = True
+    loop = asyncio.get_running_loop()
+    until = loop.time() + limit_s
+    await asyncio.wait(tasks, timeout=limit_s + 1)
+    for task in tasks:
+        task.cancel()
+    while loop.time() < until and await desk.running.ledger.cases_in(ON_THE_WIRE):  # noqa: ASYNC110 - a ledger tells nobody
+        await asyncio.sleep(GOES_ON_S)
+
+
+def run_worker(config: Config) -> None:
+    """The worker's own process: its loop is uvloop where there is one."""
+    forbid_core_dumps()
+    if sys.platform == "win32":
+        asyncio.run(work(config))
+        return
+    import uvloop
+
+    uvloop.run(work(config))
