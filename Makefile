@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: help demo test check bench crash lock
+.PHONY: help demo serve test check bench crash lock
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    settle a day's visits against the simulated centre and print what happened"
+	@echo "make serve   run the service with ./his-adapter.toml (his-adapter init makes one)"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, floors, made pages"
 	@echo "make bench   measures what a person waits for and prints a table"
@@ -19,6 +20,9 @@ help:
 demo: $(READY)
 	@$(BIN)/his-adapter demo
 
+serve: $(READY)
+	@$(BIN)/his-adapter serve $(SERVE)
+
 # Two processes: the suite is small enough for any laptop, and a file's tests stay together so fixtures are built once.
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -26,6 +30,8 @@ test: $(READY)
 bench: $(READY)
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/hanging.py
+	@command -v npm >/dev/null && npm install --prefix bench --no-package-lock --loglevel=error || echo "no npm: no load generator" >&2
+	@$(BIN)/python bench/throughput.py $(BENCH)
 
 crash: $(READY)
 	@$(BIN)/python -m tests.crash.rig $(CRASH)
@@ -41,7 +47,7 @@ check: $(READY)
 
 # Keeps the versions of the present lock: UPGRADE=--upgrade takes the newest, UPGRADE="--upgrade-package NAME" one of them.
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --group bench --universal --python-version 3.11 --generate-hashes \
 		--no-header --quiet $(UPGRADE) --output-file requirements.lock
 	$(BIN)/python .ci/third_party.py
 

@@ -98,7 +98,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
     "2201": answer_2201,
     "2204": answer_lines,
     "2301": answer_lines,
-    **dict.fromkeys(("2101", "2102", "2206", "2206A", "2207", "2207A"), answer_money),
+    **dict.fromkeys(("2101", "2102", "2206", "2206A", "2207", "2207A", "2303", "2303A", "2304", "2304A"), answer_money),
 }
 
 

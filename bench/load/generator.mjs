@@ -1,0 +1,43 @@
+// Fires prepared bodies at one address and prints what came of it as JSON.  Usage: node generator.mjs <plan.json>
+// plan: {url, headers, connections, bodies: file of one JSON text per line, warm: how many of them first}
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+
+const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const autocannon = createRequire(plan.modules + "/")("autocannon");
+const bodies = readFileSync(plan.bodies, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+
+async function fire(some) {
+  let next = 0;
+  const codes = {};
+  return await new Promise((resolve, reject) => {
+    const run = autocannon(
+      {
+        url: plan.url,
+        connections: Math.min(plan.connections, some.length),
+        amount: some.length,
+        timeout: 60,
+        requests: [{
+          method: "POST",
+          headers: plan.headers,
+          setupRequest: (request) => ({ ...request, body: some[next++ % some.length] }),
+        }],
+      },
+      (error, result) => {
+        if (error) { reject(error); return; }
+        resolve({
+          seconds: result.duration, sent: some.length, codes,
+          errors: result.errors, p50_ms: result.latency.p50, p99_ms: result.latency.p99,
+        });
+      },
+    );
+    run.on("response", (client, statusCode) => { codes[statusCode] = (codes[statusCode] || 0) + 1; });
+  });
+}
+
+if (plan.warm) { await fire(bodies.slice(0, plan.warm)); }
+process.stdout.write(JSON.stringify({ warm: true }) + "\n");
+await new Promise((resolve) => process.stdin.once("data", resolve));
+process.stdout.write(JSON.stringify(await fire(bodies.slice(plan.warm || 0))) + "\n");
+process.exit(0);

@@ -1,0 +1,229 @@
+"""Messages a second, waiting time, CPU and memory: this adapter beside two hand-written ones and Node-RED, in one run.
+
+``make bench`` runs it.  The load generator and Node-RED come from npm into a folder of their own; without npm this part is
+skipped, and says so.  Nothing is asserted: read ratios, both cores are shared with the generator and the centre.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.load import messages, subjects
+from bench.load.subjects import Subject
+
+HERE = Path(__file__).resolve().parent
+JSON_TYPE = {"content-type": "application/json; charset=utf-8"}
+XML_TYPE = {"content-type": "text/xml; charset=utf-8", "soapaction": '""'}
+console = Console(width=150)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One workload on one subject."""
+
+    workload: str
+    subject: str
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms: float
+    rss_mb: float
+    bad: int
+
+
+def fire(
+    subject: Subject, workload: str, path: str, headers: dict[str, str], bodies: Iterable[str], connections: int, warm: int, folder: Path, modules: Path,
+) -> Figures:  # fmt: skip
+    listed = list(bodies)
+    (folder / "bodies.ndjson").write_text("\n".join(json.dumps(one, ensure_ascii=False) for one in listed), "utf-8")
+    plan = {
+        "url": subject.url + path, "headers": {**headers, **subject.headers}, "connections": connections,
+        "bodies": str(folder / "bodies.ndjson"), "warm": warm, "modules": str(modules.parent),
+    }  # fmt: skip
+    (folder / "plan.json").write_text(json.dumps(plan))
+    generator = subprocess.Popen(
+        ["node", str(HERE / "load" / "generator.mjs"), str(folder / "plan.json")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert generator.stdin is not None
+    assert generator.stdout is not None
+    generator.stdout.readline()  # warmed up
+    before = subject.cpu_s()
+    with peak_of(subject) as peak:
+        began = time.perf_counter()
+        generator.stdin.write("go\n")
+        generator.stdin.flush()
+        result = json.loads(generator.stdout.readline())
+        seconds = time.perf_counter() - began
+    generator.wait()
+    sent = result["sent"]
+    bad = sent - result["codes"].get("200", 0)
+    cpu_ms = (subject.cpu_s() - before) * 1000 / sent
+    return Figures(workload, subject.name, sent / seconds, result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad)
+
+
+@contextmanager
+def peak_of(subject: Subject) -> Iterator[list[float]]:
+    """The highest memory seen while the block runs."""
+    peak, done = [subject.rss_mb()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            peak[0] = max(peak[0], subject.rss_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def sent_before(subject: Subject, path: str, headers: dict[str, str], bodies: Iterable[str]) -> None:
+    """The HIS's earlier messages of the same visits, 16 at a time, not measured."""
+    with httpx.Client(timeout=60, trust_env=False, headers={**headers, **subject.headers}) as client:
+
+        def send(text: str) -> None:
+            client.post(subject.url + path, content=text.encode()).raise_for_status()
+
+        with ThreadPoolExecutor(16) as pool:
+            for _ in pool.map(send, bodies):
+                pass
+
+
+Start = Callable[[str, Path], AbstractContextManager[Subject]]
+
+
+def compared(modules: Path | None) -> dict[str, Start]:
+    starts: dict[str, Start] = {"his-adapter": subjects.ours, "flask": subjects.flask, "fastapi": subjects.fastapi}
+    if modules and (modules / "node-red").is_dir() and (modules / "node-red-node-sqlite").is_dir():
+        starts["node-red"] = lambda url, folder: subjects.node_red(url, folder, modules)
+    else:
+        console.print("Node-RED or its sqlite node is not installed: its rows are left out", style="yellow")
+    return starts
+
+
+def measure(share: float, only: str, modules: Path) -> tuple[list[Figures], dict[str, float]]:
+    rows: list[Figures] = []
+    facts: dict[str, float] = {}
+
+    def count(whole: int) -> int:
+        return max(20, int(whole * share))
+
+    with tempfile.TemporaryDirectory() as home, subjects.centre() as url:
+        for name, start in compared(modules).items():
+            if only and name not in only.split(","):
+                continue
+            folder = Path(home) / name
+            folder.mkdir()
+            with start(url, folder) as subject:
+                if name == "his-adapter":
+                    facts["start to ready, s"] = subject.ready_s
+                    facts["memory at rest, MB"] = subject.rss_mb()
+                for workload, path, headers, before, bodies, connections in (
+                    ("(a) settlement, 32 at once", "/fsi/api", JSON_TYPE, lambda: messages.settlements(count(6000), 0, "2206"), lambda: messages.settlements(count(6000)), 32),
+                    ("(a) settlement, 1 at once", "/fsi/api", JSON_TYPE, lambda: messages.settlements(count(400), 500_000, "2206"), lambda: messages.settlements(count(400), 500_000), 1),
+                    ("(b) the same as SOAP, 32 at once", "/his/guangdong-soap", XML_TYPE, lambda: messages.soap("0303", count(1500)), lambda: messages.soap("0304", count(1500)), 32),
+                    ("(c) 300 fee lines, 8 at once", "/fsi/api", JSON_TYPE, None, lambda: messages.uploads(count(600)), 8),
+                    ("(d) whole visit, six calls, 32 at once", "/v1/settlements", JSON_TYPE, None, lambda: messages.composites(count(1500)), 32),
+                ):  # fmt: skip
+                    if name != "his-adapter" and workload.startswith("(d)"):
+                        continue
+                    if name == "his-adapter" and before:
+                        sent_before(subject, path, headers, before())
+                    console.print(f"{name}: {workload} …", style="dim")
+                    rows.append(
+                        fire(subject, workload, path, headers, bodies(), connections, count(200) // 2, folder, modules)
+                    )
+    return rows, facts
+
+
+def slow_centre(share: float, modules: Path) -> Figures:
+    """256 callers, a centre that takes 800 ms: the bound is 320 a second."""
+    with tempfile.TemporaryDirectory() as home, subjects.centre(800) as url, subjects.ours(url, Path(home)) as subject:
+        count = max(600, int(3000 * share))
+        sent_before(subject, "/fsi/api", JSON_TYPE, messages.settlements(count, 0, "2206"))
+        bodies = messages.settlements(count)
+        return fire(subject, "256 callers, centre 800 ms", "/fsi/api", JSON_TYPE, bodies, 256, 256, Path(home), modules)
+
+
+def show(rows: list[Figures], facts: dict[str, float]) -> None:
+    for workload in dict.fromkeys(row.workload for row in rows):
+        some = [row for row in rows if row.workload == workload]
+        best = max(row.per_second for row in some)
+        peer = {row.subject: row for row in some}
+        table = Table(
+            "who",
+            "messages/s",
+            "",
+            "p50 ms",
+            "p99 ms",
+            "CPU ms",
+            "peak MB",
+            "not 200",
+            "× Node-RED",
+            "× Flask",
+            title=workload,
+        )
+        for row in some:
+            ratios = [
+                f"{row.per_second / peer[one].per_second:.2f}" if one in peer else "" for one in ("node-red", "flask")
+            ]
+            table.add_row(
+                row.subject, f"{row.per_second:.0f}", Bar(best, 0, row.per_second, width=24), f"{row.p50_ms:.0f}", f"{row.p99_ms:.0f}",
+                f"{row.cpu_ms:.2f}", f"{row.rss_mb:.0f}", str(row.bad), *ratios,
+            )  # fmt: skip
+        console.print(table)
+    for name, value in facts.items():
+        console.print(f"{name}: {value:.2f}")
+
+
+def npm_modules() -> Path | None:
+    """The folder of npm's packages: ``BENCH_NODE_MODULES``, or bench/node_modules."""
+    named = os.environ.get("BENCH_NODE_MODULES")
+    modules = Path(named) if named else HERE / "node_modules"
+    return modules if (modules / "autocannon").is_dir() and shutil.which("node") else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of messages")
+    parser.add_argument("--only", default="", help="his-adapter, flask, fastapi, node-red; several with commas")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    arguments = parser.parse_args()
+    modules = npm_modules()
+    if modules is None:
+        sys.stderr.write("skipped: the load generator needs Node.js and npm (npm install --prefix bench)\n")
+        return
+    rows, facts = measure(arguments.share, arguments.only, modules)
+    if not arguments.only or "his-adapter" in arguments.only:
+        rows.append(slow_centre(arguments.share, modules))
+    show(rows, facts)
+    if arguments.json:
+        kept: dict[str, Any] = {"rows": [row.__dict__ for row in rows], "facts": facts}
+        arguments.json.write_text(json.dumps(kept, indent=1))
+
+
+if __name__ == "__main__":
+    main()
