@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import string
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -78,10 +79,10 @@ TIMED = {
 class SystemClock:
     """The machine's clocks.  CLOCK_BOOTTIME counts through a suspend, where the system has it."""
 
-    _source = getattr(time, "CLOCK_BOOTTIME", None)
-
     def mono(self) -> float:
-        return time.monotonic() if self._source is None else time.clock_gettime(self._source)
+        if sys.platform == "linux":
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
 
     def wall(self) -> datetime:
         return datetime.now(UTC)
@@ -189,9 +190,7 @@ def paper_office(running: Adapter, place: Place) -> PaperOffice:
         running.pipeline.papers,
         running.kept or running.ledger,
         place,
-        House(
-            place.org, place.site.fixmedins_name, place.site.admdvs, settings.environment, settings.papers.phone
-        ),
+        House(place.org, place.site.fixmedins_name, place.site.admdvs, settings.environment, settings.papers.phone),
         lambda: papers_key(running.config),
         OfficeRules(settings.papers.basis, notice),
         upload if place.gateway.capabilities.details_stay else None,
@@ -202,7 +201,7 @@ PAPERS_KEY_BYTES_MAX = 1024
 
 
 def papers_key(config: Config) -> SealKey:
-    """The key papers are sealed with, made on the first call; its public half lies beside it as ``….pub``.
+    """The key papers are sealed with, made on the first call; its public half lies beside it as ``….public``.
 
     Raises: ConfigError when others can read it, or it is no key.
     """
@@ -219,7 +218,7 @@ def papers_key(config: Config) -> SealKey:
         except FileExistsError:
             pass  # another process made it in the same moment
     key = read_key(read_key_file(path, PAPERS_KEY_BYTES_MAX).decode("ascii"))
-    public = path.with_name(path.name + ".pub")
+    public = path.with_name(path.name + ".public")
     if not public.exists() or public.read_text("ascii") != key.public.text() + "\n":
         public.write_text(key.public.text() + "\n", "ascii")
     return key

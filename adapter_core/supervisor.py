@@ -58,7 +58,8 @@ async def heartbeat() -> AsyncIterator[None]:
 
 async def _beat(pipe: int) -> None:
     os.set_inheritable(pipe, False)
-    os.set_blocking(pipe, False)
+    if sys.platform != "win32":  # there is no parent there, and before Python 3.12 no such call
+        os.set_blocking(pipe, False)
     while True:
         try:
             os.write(pipe, b".")

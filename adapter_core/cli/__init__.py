@@ -1,5 +1,8 @@
 """``his-adapter``: the command line."""
 
-from adapter_core.cli.app import main
+from adapter_core.cli.app import app, main
+from adapter_core.cli.paper_commands import paper_app
+
+app.add_typer(paper_app, name="paper")
 
 __all__ = ["main"]

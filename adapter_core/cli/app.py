@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from adapter_core.operations.machine import speak_utf8
 from adapter_core.values.errors import (
     AdapterError,
     ConfigError,
@@ -26,7 +27,8 @@ from adapter_core.values.errors import (
 EXIT = {"done": 0, "usage": 2, "bad_input": 3, "rejected": 4, "not_sent": 5, "pending": 6, "damaged": 7}
 STATE_EXIT = {
     "DONE": 0, "QUOTED": 0, "SETTLED": 0, "VOIDED": 0, "CANCELLED": 5, "REJECTED": 4, "NOT_APPLIED": 4, "REVERSED": 4,
-    "NOT_SENT": 5, "PENDING": 6, "VOIDING": 6, "FROZEN": 6,
+    "NOT_SENT": 5, "PENDING": 6, "VOIDING": 6, "FROZEN": 6, "MANUAL_OPEN": 5, "MANUAL_SUBMITTED": 5, "MANUAL_CLOSED": 5,
+    "MANUAL_REVOKED": 5,
 }  # fmt: skip
 
 app = typer.Typer(
@@ -52,9 +54,7 @@ DEFAULT_CONFIG = Path("his-adapter.toml")
 
 def main() -> None:
     """Entry point: our own exceptions become one clear line and the exit codes of `contracts.md` §2."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8")
+    speak_utf8()
     logging.basicConfig(
         level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s"
     )  # `doctor` shows the warnings
@@ -346,14 +346,56 @@ def init(
 
 
 @app.command()
-def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def doctor(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    keys: Annotated[bool, typer.Option("--keys", help="只列密钥清单（密评用），不显示密钥 / inventory of keys")] = False,
+) -> None:
     """检查配置、插件、密钥、账本、磁盘，并做一次无害的连接试探。
 
     例 / example: his-adapter doctor --config his-adapter.toml
     """
-    from adapter_core.cli.inspecting import examine
+    from adapter_core.cli.inspecting import examine, list_keys
+
+    if keys:
+        sys.exit(list_keys(config, as_json))
 
     run(examine(config, as_json))
+
+
+@app.command()
+def golive(
+    check: Annotated[bool, typer.Option("--check", help="逐项检查，不改动任何东西 / check, change nothing")] = False,
+    backups: Annotated[Path | None, typer.Option(help="备份目录，缺省为配置旁的 backups / folder of backups")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """上线前检查：环境、机构、网关、凭据、见证、锚点、告警、备份、恢复演练，全部通过才可上线。
+
+    例 / example: his-adapter golive --check
+    """
+    from adapter_core.cli.operating import check_golive
+
+    run(check_golive(config, check, backups, as_json))
+
+
+@app.command()
+def upgrade(
+    rehearsal: Annotated[
+        bool, typer.Option("--rehearse", help="只在副本上演练，不停服务 / on a copy, beside the service")
+    ] = False,
+    backups: Annotated[Path | None, typer.Option(help="备份目录，缺省为配置旁的 backups / folder of backups")] = None,
+    stop: Annotated[str, typer.Option(help="停止服务的命令，如 systemctl stop his-adapter")] = "",
+    start: Annotated[str, typer.Option(help="启动服务的命令 / the command that starts the service")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """装好新版本后升级账本：停服务（办完在途业务）、备份、升级、核验链条、启动。
+
+    例 / example: his-adapter upgrade --rehearse
+    """
+    from adapter_core.cli.operating import upgrade_site
+
+    sys.exit(upgrade_site(config, rehearsal, backups, stop, start))
 
 
 @standard_app.command("show")
@@ -411,7 +453,9 @@ def ledger_export(
 
 @ledger_app.command("forget-witness")
 def ledger_forget_witness(
-    name: Annotated[str, typer.Argument(help="见证文件的名字，见报错信息 / the witness's name, as the refusal says it")],
+    name: Annotated[
+        str, typer.Argument(help="见证文件的名字，见报错信息 / the witness's name, as the refusal says it")
+    ],
     operator: Annotated[str, typer.Option("--as", help="操作人姓名 / who says so")],
     reason: Annotated[str, typer.Option(help="理由 / why")],
     config: ConfigOption = DEFAULT_CONFIG,
@@ -423,3 +467,57 @@ def ledger_forget_witness(
     from adapter_core.cli.deciding import forget_witness
 
     sys.exit(asyncio.run(forget_witness(config, name, operator, reason)))
+
+
+@ledger_app.command("backup")
+def ledger_backup(
+    folder: Annotated[Path | None, typer.Argument(help="备份目录，缺省为配置旁的 backups / folder of backups")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """在线备份 SQLite 账本，服务照常运行；备份件先核验再定名。
+
+    例 / example: his-adapter ledger backup /backup/his-adapter
+    """
+    from adapter_core.cli.operating import backup_ledger
+
+    sys.exit(backup_ledger(config, folder, as_json))
+
+
+@ledger_app.command("drill")
+def ledger_drill(
+    backup: Annotated[Path, typer.Argument(help="备份文件 / a backup")],
+    master_key: Annotated[
+        Path | None, typer.Option(help="离线保存的主密钥副本，证明它可用 / the copy of the key kept elsewhere")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """恢复演练：在临时目录里恢复一份备份并核验，不动在用账本。
+
+    例 / example: his-adapter ledger drill backups/ledger-20261121-020000.db --master-key /safe/master.key
+    """
+    from adapter_core.cli.operating import drill_restore
+
+    sys.exit(drill_restore(config, backup, master_key, as_json))
+
+
+@ledger_app.command("archive")
+def ledger_archive(
+    year: Annotated[int | None, typer.Option(help="年份，北京时间 / the year, China time")] = None,
+    folder: Annotated[Path | None, typer.Option(help="归档目录，缺省为配置旁的 archive / folder of archives")] = None,
+    verify: Annotated[Path | None, typer.Option(help="核验一个归档件 / verify an archive instead")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """把一年的账目另存为可单独核验的归档件；账本只增不删。
+
+    例 / example: his-adapter ledger archive --year 2026
+    """
+    from adapter_core.cli.operating import archive_ledger, check_archive
+
+    if (year is None) == (verify is None):
+        raise ConfigError("one of --year and --verify")
+    if verify is not None:
+        sys.exit(check_archive(config, verify, as_json))
+    sys.exit(archive_ledger(config, year or 0, folder, as_json))

@@ -11,6 +11,7 @@ from pathlib import Path
 from adapter_core.bootstrap import SystemClock, adapter, opened_ledger
 from adapter_core.cli.app import STATE_EXIT
 from adapter_core.cli.playing import find_case
+from adapter_core.cli.remote import Service, listens
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.settlement.answers import work_order
@@ -83,9 +84,14 @@ async def decide_case(
         raise TranslationError([Fault("--proof", "a file", str(proof))], message_zh="找不到依据文件，未受理")
     digest = hashlib.sha256(proof.read_bytes()).hexdigest()
     decision = OperatorDecision(outcome, operator, reason, f"{proof.name} sha256:{digest}", second, _fields(result))
-    async with adapter(load_config(config)) as running:
-        case = await find_case(running, key)
-        told = await running.pipeline.decide(running.place, case, decision)
+    loaded = load_config(config)
+    if listens(loaded):
+        async with Service(loaded) as service:
+            told = await service.decide(key, decision)
+    else:
+        async with adapter(loaded) as running:
+            case = await find_case(running, key)
+            told = await running.pipeline.decide(running.place, case, decision)
     if as_json:
         print_json({"state": told.state, "code": told.code, "message_zh": told.message_zh})
     else:

@@ -6,18 +6,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapter_core.bootstrap import SystemClock, current_notices, gateway_endpoint, plugins
 from adapter_core.cli.showing import print_json, print_table
-from adapter_core.config import Config, load_config
+from adapter_core.config import load_config
 from adapter_core.formats.json import read_json
 from adapter_core.province.dialect import Dialect
 from adapter_core.values.errors import AdapterError
-
-if TYPE_CHECKING:
-    from adapter_core.ledger.anchors import Anchored
-    from adapter_core.ledger.inspection import Inspection
 
 
 def list_plugins(config: Path, as_json: bool) -> int:
@@ -184,35 +180,10 @@ def _fault(fault: Any) -> dict[str, str]:
     return {"path": fault.path, "title": fault.title, "expected": fault.expected, "got": fault.got}
 
 
-def inspected(config: Config) -> Inspection:
-    """The ledger's file, chains and anchors, on either database.  Raises: ConfigError, LedgerUnavailable."""
-    from adapter_core.ledger.sealing import read_master_key
-
-    keys = read_master_key(config.master_key_path)
-    if config.is_shared:
-        from adapter_core.ledger import postgres_inspection
-
-        return postgres_inspection.verify(config.settings.ledger.url, keys, anchored(config))
-    from adapter_core.ledger import inspection
-
-    return inspection.verify(config.ledger_path, keys, anchored(config))
-
-
-def anchored(config: Config) -> Anchored | None:
-    """The files of anchors and the keys they are checked with, None while nothing was anchored yet."""
-    from adapter_core.ledger.anchor_keys import read_anchor_key
-    from adapter_core.ledger.anchors import Anchored
-
-    settings = config.settings.ledger
-    own = config.path(settings.anchors_file)
-    files = (own, *(config.path(folder) / own.name for folder in settings.anchor_copies))
-    key_files = [config.path(file) for file in (settings.anchor_key_file, *settings.former_anchor_key_files)]
-    keys = [read_anchor_key(file) for file in key_files if file.exists()]
-    return Anchored(files, {key.key_id: key for key in keys}) if any(file.exists() for file in files) else None
-
-
 def verify_ledger(config_path: Path, as_json: bool) -> int:
     """The file, every chain and every anchor; 7 when anything is broken."""
+    from adapter_core.operations.chain_check import inspected
+
     inspection = inspected(load_config(config_path))
     if as_json:
         chains = [
@@ -264,8 +235,25 @@ def export_ledger(config_path: Path, unsealed: bool) -> int:
 FREE_BYTES_WANTED = 256 * 1024 * 1024
 
 
+def list_keys(config_path: Path, as_json: bool) -> int:
+    """The inventory of keys; 2 when others can read one."""
+    from adapter_core.operations.key_inventory import key_inventory
+
+    entries = key_inventory(load_config(config_path))
+    if as_json:
+        print_json([entry._asdict() for entry in entries])
+    else:
+        print_table("密钥清单", ("配置项", "用途", "算法", "密钥号", "文件", "状态", "更换日"), entries)
+    return 0 if all(entry.state in ("仅属主可读", "尚未建立") for entry in entries) else 2
+
+
 async def examine(config_path: Path, as_json: bool) -> int:
     """Prove the set-up before it is trusted: one row a check; 2 when any failed."""
+    return _examined(await examination(config_path), as_json)
+
+
+async def examination(config_path: Path) -> list[tuple[str, str, str]]:
+    """What, 正常 注意 or 失败, and why."""
     rows: list[tuple[str, str, str]] = []
 
     def check(name: str, fine: bool, text: str, warn: bool = False) -> None:
@@ -276,11 +264,11 @@ async def examine(config_path: Path, as_json: bool) -> int:
         check("配置", True, str(config_path))
     except AdapterError as error:
         check("配置", False, str(error))
-        return _examined(rows, as_json)
+        return rows
     _examine_plugins(config, check)
     _examine_site(config, check)
     await _examine_way_out(config, check)
-    return _examined(rows, as_json)
+    return rows
 
 
 def _examine_plugins(config: Any, check: Any) -> None:
@@ -294,20 +282,23 @@ def _examine_plugins(config: Any, check: Any) -> None:
 def _examine_site(config: Any, check: Any) -> None:
     import sqlite3
 
-    from adapter_core.ledger.inspection import verify
     from adapter_core.ledger.sealing import read_master_key
+    from adapter_core.operations.chain_check import complaint, inspected
     from adapter_core.standard.regions import region
 
     settings = config.settings
     try:
         found = region(settings.institution.admdvs)
         check("就医地区划", found is not None, found.name if found else f"{settings.institution.admdvs} 不在区划表中")
-        if not config.ledger_path.exists() and not config.master_key_path.exists():
+        new = not config.is_shared and not config.ledger_path.exists()
+        if new and not config.master_key_path.exists():
             check("密钥与账本", False, "尚未建立，首次结算时建立", warn=True)
         else:
-            keys = read_master_key(config.master_key_path)
+            read_master_key(config.master_key_path)
             check("主密钥", True, "仅属主可读")
-            check("账本", verify(config.ledger_path, keys).is_whole, str(config.ledger_path))
+            _examine_keys(config, check)
+            wrong = complaint(inspected(config))
+            check("账本", not wrong, wrong or ("PostgreSQL" if config.is_shared else str(config.ledger_path)))
     except AdapterError as error:
         check("密钥与账本", False, str(error))
     check(
@@ -343,6 +334,26 @@ def _examine_site(config: Any, check: Any) -> None:
     )
     free = shutil.disk_usage(config.folder).free
     check("磁盘", free > FREE_BYTES_WANTED, f"剩余 {free // 1024 // 1024} MB")
+
+
+def _examine_keys(config: Any, check: Any) -> None:
+    from adapter_core.operations.key_inventory import key_inventory
+
+    anchor = "尚未建立"
+    for entry in key_inventory(config):
+        if entry.state not in ("仅属主可读", "尚未建立"):
+            check(f"密钥 {entry.name}", False, entry.state)
+        elif entry.name == "ledger.anchor_key_file" and entry.key_id:
+            anchor = f"{entry.algorithm}，密钥号 {entry.key_id}"
+    sm2 = anchor.startswith("SM2")
+    check("锚点签名", sm2, anchor if sm2 else f"{anchor}；安装附加组件 guomi 后新建的密钥为 SM2", warn=True)
+    http = config.settings.http
+    open_to_network = not http.listen.startswith(("127.", "[::1]", "localhost:"))
+    if open_to_network and http.tls_certificate_file is None:
+        check("监听加密", False, f"{http.listen} 对外监听而没有 HTTPS：凭据和报文在网内明文传输", warn=True)
+    for client in config.settings.clients:
+        if client.addresses:
+            check(f"客户 {client.name}", False, "凭来源地址放行旧接口，同网段的其他程序也能调用", warn=True)
 
 
 async def _examine_way_out(config: Any, check: Any) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, adapter
+from adapter_core.bootstrap import Adapter, adapter, plugins, site_dialect
 from adapter_core.cli.app import EXIT, STATE_EXIT, exit_code
+from adapter_core.cli.remote import PlayRefused, Service, listens
 from adapter_core.cli.showing import STATE_ZH, error_data, error_lines, print_json, print_table
-from adapter_core.config import load_config
+from adapter_core.config import Config, load_config
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement.records import Case
@@ -39,6 +41,10 @@ class Played:
             return 0
         changed = self.outcome.code == "QUOTE_CHANGED"  # asked to settle, and not settled
         return EXIT["not_sent"] if changed else STATE_EXIT[self.outcome.state]
+
+
+PlayOne = Callable[[str, bytes, float | None, Mapping[str, str]], Awaitable[Played]]
+"""``(file name, bytes, longest wait, side)``."""
 
 
 async def play_message(
@@ -75,11 +81,9 @@ async def play(
     beside = dict(one.partition("=")[::2] for one in side)
     worst = 0
     shown = []
-    async with adapter(load_config(config)) as running:
-        dialect = running.dialect(dialect_name)
-        _print_notices(running, as_json)
+    async with _player(load_config(config), dialect_name, as_json) as (dialect, play_one):
         for name, raw in messages:
-            played = await play_message(running, dialect, name, raw, wait_s, beside)
+            played = await play_one(name, raw, wait_s, beside)
             worst = worst or played.exit
             if answers and played.answer:
                 answers.mkdir(parents=True, exist_ok=True)
@@ -93,6 +97,32 @@ async def play(
     if as_json:
         print_json(shown if len(shown) != 1 else shown[0])
     return worst
+
+
+@asynccontextmanager
+async def _player(config: Config, dialect_name: str, as_json: bool) -> AsyncIterator[tuple[Dialect, PlayOne]]:
+    """How a message is played: through the service that holds the ledger, or here where none runs."""
+    if listens(config):
+        dialect = site_dialect(config, plugins(config.settings.plugins), dialect_name)
+        async with Service(config) as service:
+
+            async def through(name: str, raw: bytes, wait_s: float | None, side: Mapping[str, str]) -> Played:
+                try:
+                    outcome, answer = await service.play(dialect_name, raw, name, wait_s, side)
+                except PlayRefused as refused:
+                    return Played(name, None, refused.answer, refused.error)
+                return Played(name, outcome, answer, None)
+
+            yield dialect, through
+        return
+    async with adapter(config) as running:
+        dialect = running.dialect(dialect_name)
+        _print_notices(running, as_json)
+
+        async def here(name: str, raw: bytes, wait_s: float | None, side: Mapping[str, str]) -> Played:
+            return await play_message(running, dialect, name, raw, wait_s, side)
+
+        yield dialect, here
 
 
 def _print_notices(running: Adapter, as_json: bool) -> None:
@@ -163,23 +193,25 @@ async def find_case(running: Adapter, key: str) -> Case:
 
 
 async def void_case(config: Path, key: str, reason: str, as_json: bool) -> int:
-    async with adapter(load_config(config)) as running:
-        case = await find_case(running, key)
-        operation = Operation(
-            "void",
-            "void",
-            "national",
-            case.kind,
-            keys={"settle": case.key},
-            content={"x": {"reason": reason}} if reason else {},
-        )
-        dialect = running.dialect("national")
-        outcome = await running.pipeline.handle(running.place, dialect, operation)
+    loaded = load_config(config)
+    if listens(loaded):
+        async with Service(loaded) as service:
+            outcome = await service.void(key, reason)
+    else:
+        outcome = await _void_here(loaded, key, reason)
     if as_json:
         print_json({"state": outcome.state, "code": outcome.code, "message_zh": outcome.message_zh})
     else:
         print(f"{STATE_ZH.get(outcome.state, outcome.state)}：{outcome.message_zh}")
     return STATE_EXIT[outcome.state]
+
+
+async def _void_here(config: Config, key: str, reason: str) -> Outcome:
+    async with adapter(config) as running:
+        case = await find_case(running, key)
+        content = {"x": {"reason": reason}} if reason else {}
+        operation = Operation("void", "void", "national", case.kind, keys={"settle": case.key}, content=content)
+        return await running.pipeline.handle(running.place, running.dialect("national"), operation)
 
 
 async def show_case(config: Path, key: str, as_json: bool) -> int:

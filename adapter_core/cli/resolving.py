@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 from collections import Counter
 from collections.abc import Coroutine, Mapping
@@ -17,6 +16,7 @@ from adapter_core.bootstrap import Adapter, adapter
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.showing import STATE_ZH
 from adapter_core.config import load_config
+from adapter_core.operations.machine import on_stop
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import OWNED, State
 
@@ -39,9 +39,7 @@ async def resolve_cases(config: Path, forever: bool, as_json: bool) -> int:
 
 async def _work(config: Path, forever: bool, as_json: bool) -> int:
     stop = asyncio.Event()
-    with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     report = Report(as_json)
     async with adapter(load_config(config), observer=report.changed) as running:
         tried: set[str] = set()

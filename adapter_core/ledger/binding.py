@@ -12,9 +12,9 @@ def new_meta(environment: str, master: MasterKey) -> dict[str, str]:
 
 
 def schema_version(meta: dict[str, str]) -> int:
-    """Raises: ConfigError when the tables are no ledger, or a newer his-adapter's."""
+    """Raises: ConfigError when the tables are no ledger, or a newer his-adapter's that this one can't work beside."""
     version = int(meta.get("schema_version", 0))
-    if version > migrations.SCHEMA_VERSION:
+    if int(meta.get("works_with", version)) > migrations.SCHEMA_VERSION:
         raise ConfigError(
             f"the ledger was written by a newer his-adapter (schema {version}, this one knows {migrations.SCHEMA_VERSION}): "
             "install that version"

@@ -71,14 +71,18 @@ def next_hash(
 
 
 def verify(
-    org: str, links: Iterable[Link], head: Head | None, seal_of: Callable[[str, int, bytes], bytes] | None = None
+    org: str,
+    links: Iterable[Link],
+    head: Head | None,
+    seal_of: Callable[[str, int, bytes], bytes] | None = None,
+    after: Head | None = None,
 ) -> Verdict:
     """Walk a chain from its first event.  ``links`` in order of seq; ``head`` as stored; ``seal_of`` (org, seq, hash),
-    where the master key is at hand: what the head's seal must be.
+    where the master key is at hand: what the head's seal must be; ``after``: the event before the first one, for a part of a chain.
 
     An edit shows as a hash that differs, a removal as a gap, a reordering as either, a truncation against the head.
     """
-    previous, expected = START, 0
+    previous, expected = (START, 0) if after is None else (after.hash, after.seq)
     for link in links:
         expected += 1
         if link.seq != expected:

@@ -24,7 +24,7 @@ WIDE_GROUPS = {
 }  # fmt: skip
 """Trustees of a Windows access list that stand for more people than the service, as SDDL writes them."""
 
-_ENTRY = re.compile(r"\(([^;()]*);[^;()]*;[^;()]*;[^;()]*;[^;()]*;([^;()]*)[^()]*\)")
+_ENTRY = re.compile(r"\(([^;()]*);[^;()]*;[^;()]*;[^;()]*;[^;()]*;([^;()]*)[;)]")
 _ALLOWS = {"A", "OA", "XA", "ZA"}
 
 
@@ -55,7 +55,7 @@ def windows_complaint(sddl: str) -> str:
     _, found, entries = sddl.partition("D:")
     if not found or entries.startswith("NO_ACCESS_CONTROL"):
         return "it has no access list; icacls FILE /inheritance:r /grant:r SERVICE:R"
-    for kind, trustee in _ENTRY.findall(entries.partition("S:(")[0]):
+    for kind, trustee in _ENTRY.findall(entries):
         if kind in _ALLOWS and (trustee in WIDE_GROUPS or trustee.endswith(("-513", "-514"))):
             group = WIDE_GROUPS.get(trustee, "a domain's users")
             return f"{group} can read it; icacls FILE /inheritance:r /grant:r SERVICE:R"

@@ -147,6 +147,8 @@ def _upgrade(settings: dict[str, Any], environment: str, master: MasterKey) -> N
                 binding.check_belongs(meta, environment, master)
             reached = migrations.migrate(migrated, version)
             facts = {**binding.new_meta(environment, master), **(meta or {}), "schema_version": str(reached)}
+            if meta is not None:
+                facts["works_with"] = str(migrations.works_with(reached))
             for name, value in facts.items():
                 connection.execute(native(sql.REPLACE_META), (name, value))
     except DBAPIError as exc:

@@ -47,6 +47,34 @@ class StoredLedger(ABC):
             return []
         return await self._all(CASES, f"WHERE state IN ({', '.join('?' * len(wanted))}) ORDER BY ordinal", *wanted)
 
+    async def cases_changed(self, org: str, states: Iterable[State], since: str, limit: int) -> list[Case]:
+        """Newest first: cases of an institution that changed at or after ``since`` (RFC 3339 UTC); no states: in any."""
+        wanted = sorted({str(state) for state in states})
+        among = f"AND state IN ({', '.join('?' * len(wanted))}) " if wanted else ""
+        where = f"WHERE org = ? AND changed_at >= ? {among}ORDER BY ordinal DESC LIMIT ?"
+        return await self._all(CASES, where, org, since, *wanted, limit)
+
+    async def unacknowledged(self, org: str, since: str, limit: int) -> list[Case]:
+        """Oldest first: settlements since then that the HIS has not said it booked."""
+        where = (
+            "WHERE org = ? AND state = ? AND purpose = ? AND changed_at >= ? AND NOT EXISTS (SELECT 1 FROM journal "
+            "WHERE journal.case_id = cases.case_id AND journal.kind = ?) ORDER BY ordinal LIMIT ?"
+        )
+        return await self._all(CASES, where, org, str(State.SETTLED), "settle", since, "HIS_ACK", limit)
+
+    async def events_after(
+        self, org: str, after: int, kinds: Iterable[str], limit: int
+    ) -> tuple[list[tuple[int, Event]], int]:
+        """Events of these kinds with their number, oldest first, and the journal's last number."""
+        wanted = sorted(kinds)
+        where = f"WHERE org = ? AND seq > ? AND kind IN ({', '.join('?' * len(wanted))}) ORDER BY seq LIMIT ?"
+        heads = await self._rows(
+            "SELECT seq FROM heads WHERE org = ?", org
+        )  # first: what comes meanwhile is not skipped
+        rows = await self._rows(sql.SELECT_EVENTS + where, org, after, *wanted, limit)
+        await self._open_keys(row[-2] for row in rows)
+        return [(row[1], self._event(*row)) for row in rows], heads[0][0] if heads else 0
+
     async def encounter(self, encounter_id: str) -> Encounter | None:
         return await self._one(ENCOUNTERS, "WHERE encounter_id = ?", encounter_id)
 

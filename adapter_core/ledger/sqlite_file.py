@@ -96,6 +96,7 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
         connection.execute("BEGIN IMMEDIATE")
         reached = migrations.migrate(migrated, version)
         connection.execute(sql.REPLACE_META, ("schema_version", str(reached)))
+        connection.execute(sql.REPLACE_META, ("works_with", str(migrations.works_with(reached))))
         migrated.commit()
 
 

@@ -6,6 +6,7 @@ import json
 import smtplib
 import socket
 import ssl
+import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class SyslogChannel:
         self._post(head.encode("ascii", "backslashreplace") + b"\xef\xbb\xbf" + call.text.encode())
 
     def _post(self, datagram: bytes) -> None:
-        if self.address.startswith("unix:"):
+        if sys.platform != "win32" and self.address.startswith("unix:"):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:
                 local.settimeout(TIMEOUT_S)
                 local.sendto(datagram, self.address.removeprefix("unix:"))

@@ -25,14 +25,15 @@ def respond_time(body: bytes) -> datetime | None:
 
     Source: national envelope, ``respond_time`` string(17), yyyyMMddHHmmssSSS, China time.
     """
-    found = _RESPOND_TIME.search(body[:_HEAD_BYTES]) or _RESPOND_TIME.search(body[-_HEAD_BYTES:])
+    found = _RESPOND_TIME.search(body, 0, _HEAD_BYTES) or _RESPOND_TIME.search(body, max(0, len(body) - _HEAD_BYTES))
     if found is None:
         return None
+    digits = found[1]
+    parts = [int(digits[start : start + 2]) for start in range(4, 14, 2)]
     try:
-        second = datetime.strptime(found[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+        return datetime(int(digits[:4]), *parts, int(found[2].ljust(6, b"0")), tzinfo=CHINA)
     except ValueError:
         return None
-    return second + timedelta(milliseconds=int(found[2].ljust(3, b"0")))
 
 
 def skew_s(told: datetime, sent: datetime, received: datetime) -> float:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import re
 
 TEXT_MAX = 200
-_NUMBERS = re.compile(r"\d{10,}[0-9Xx]")
+DIGITS = 10
+_NUMBERS = re.compile(rf"\d{{{DIGITS},}}[0-9Xx]")
 """Identity, phone, card and person numbers; ours of such a length go in fields of their own."""
 _CJK = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]+")
 
 
 def printable(text: str, limit: int = TEXT_MAX) -> str:
     """Cut to ``limit`` characters, control and format characters escaped: one log line stays one line."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text[:limit])
+    cut = text[:limit]
+    if cut.isprintable():  # nearly always, and a hundred times quicker
+        return cut
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in cut)
 
 
 def masked(text: str, limit: int = TEXT_MAX) -> str:
     """`printable`, with every number of 11 or more digits starred out.  Masked before it is cut, or a cut number slips through."""
-    return printable(_NUMBERS.sub("***", text), limit)
+    return printable(_NUMBERS.sub("***", text) if len(text) > DIGITS else text, limit)
 
 
 def foreign(text: str, limit: int = TEXT_MAX) -> str:

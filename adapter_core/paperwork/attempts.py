@@ -14,7 +14,10 @@ from adapter_core.standard.transactions import transaction
 from adapter_core.values.errors import AdapterError, Refused
 from adapter_core.values.moments import national_time
 
-RESULT_ZH = {"APPLIED": "已受理", "REJECTED": "被拒绝", "NOT_SENT": "未送达", "UNKNOWN": "当时结果未知"}
+RESULT_ZH = {"APPLIED": "已受理", "REJECTED": "被拒绝", "NOT_SENT": "未送达", "UNKNOWN": "未收到答复"}
+
+ANSWERED = ("APPLIED", "REJECTED")
+"""Results whose text is the centre's own; of the others it is ours, for engineers."""
 
 AFTER_ZH = {
     State.REJECTED: "医保中心未接受本次直接结算",
@@ -60,7 +63,7 @@ def _row(at: str, data: Mapping[str, Any]) -> dict[str, str]:
         "what": call_title(str(data.get("message", ""))),
         "msgid": str(data.get("msgid", "")),
         "result": RESULT_ZH.get(str(data.get("result", "")), str(data.get("result", ""))),
-        "said": str(data.get("text", ""))[:200],
+        "said": str(data.get("text", ""))[:200] if data.get("result") in ANSWERED else "",
     }
 
 

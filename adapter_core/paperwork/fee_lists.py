@@ -40,7 +40,7 @@ def _row(number: int, row: Mapping[str, Any], line: Mapping[str, Any]) -> dict[s
         "name": next((str(row[name]) for name in NAMES if row.get(name)), ""),
         "class": _label("med_chrgitm_type", line, row),
         "level": _label("chrgitm_lv", line, row),
-        "price": _plain(row.get("pric")),
+        "price": _plain(row.get("pric"), 2),
         "count": _plain(row.get("cnt")),
         "amount": money(row.get("det_item_fee_sumamt", 0)),
         **{ours: money(line[name]) if line.get(name) is not None else "" for name, ours in SHARES.items()},
@@ -79,11 +79,10 @@ def money(value: Any) -> str:
     return format(Decimal(value).quantize(CENT), "f")
 
 
-def _plain(value: Any) -> str:
-    """A price or a quantity in its own scale, without padding zeros beyond two places."""
+def _plain(value: Any, places_least: int = 0) -> str:
+    """A price or a quantity in its own scale, without more padding zeros than its form has."""
     if value is None:
         return ""
-    text = format(Decimal(value), "f")
-    whole, _, places = text.partition(".")
-    places = places.rstrip("0")
+    whole, _, places = format(Decimal(value), "f").partition(".")
+    places = places.rstrip("0").ljust(places_least, "0")
     return f"{whole}.{places}" if places else whole

@@ -226,6 +226,10 @@ class PaperOffice:
 
     # -- showing again
 
+    async def case(self, serial: str) -> Case:
+        """The case whose papers have this serial.  Raises: Refused NO_SUCH_PAPER."""
+        return await self._papers.by_serial(self.house.org, serial)
+
     async def show(self, serial: str, version: int | None = None) -> PaperSet:
         """A set by its serial: the newest version, or an older one, which is void.  Raises: Refused NO_SUCH_PAPER."""
         case = await self._papers.by_serial(self.house.org, serial)

@@ -12,9 +12,8 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any
 
+from adapter_core.formats.guomi import sm2
 from adapter_core.values.errors import ConfigError, Refused
 
 MARK = "YBLX1"
@@ -42,7 +41,7 @@ class PublicKey:
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Raises: ConfigError where the extra an algorithm needs is missing."""
         if self.algorithm == SM2:
-            return _sm2_verifies(self.raw, message, signature)
+            return sm2.PublicKey.of(self.raw).verify(message, signature)
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -62,8 +61,7 @@ class SealKey:
 
     def sign(self, message: bytes) -> bytes:
         if self.public.algorithm == SM2:
-            signature: bytes = _gmssl().sm2_sign(self.private, self.public.raw, message)
-            return signature
+            return sm2.PrivateKey.of(self.private, self.public.raw).sign(message)
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return Ed25519PrivateKey.from_private_bytes(self.private).sign(message)
@@ -93,9 +91,9 @@ class SealedLine:
 
 def new_key() -> SealKey:
     """A fresh key: SM2 where this machine can, else Ed25519."""
-    if find_spec("gmssl_pyx"):
-        public, private = _gmssl().sm2_key_generate()
-        return SealKey(PublicKey(SM2, public), private)
+    if sm2.is_available():
+        pair = sm2.PrivateKey.new()
+        return SealKey(PublicKey(SM2, pair.public.point), pair.reveal())
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     made = Ed25519PrivateKey.generate()
@@ -147,23 +145,6 @@ def read_line(text: str) -> SealedLine:
         raise Refused(
             "no seal of papers", code="NOT_A_SEAL", message_zh="这不是本系统手工报销材料的二维码内容"
         ) from None
-
-
-def _sm2_verifies(raw: bytes, message: bytes, signature: bytes) -> bool:
-    gmssl = _gmssl()
-    try:
-        verified: bool = gmssl.sm2_verify(raw, message, signature)
-    except gmssl.GmsslInnerError:
-        return False
-    return verified
-
-
-def _gmssl() -> Any:
-    try:
-        import gmssl_pyx
-    except ImportError as error:
-        raise ConfigError("SM2 needs the extra `guomi`: pip install 'his-adapter[guomi]'") from error
-    return gmssl_pyx
 
 
 def _hex(text: str, length: int) -> bytes:

@@ -154,14 +154,14 @@ class BridgedGateway(LegacyGateway):
 def _session(call: Call) -> str:
     """One session for each trade: a second phase goes where its first went, and nobody else's call comes between them."""
     original = call.content.get("original", {}).get("omsgid", "")
-    return original if call.kind_class == "K" and original else call.msgid
+    return original if call.kind_class in ("K", "X") and original else call.msgid
 
 
 def steps_of(frame: Frame, library: Library) -> list[dict[str, Any]]:
     """A library call as the steps of a request: one, or put … process … get for a handle interface."""
     outs = library.outs.get(frame.function, library.outs.get("", ()))
     if not library.handle:
-        return [_step(frame.function, frame.ins, outs, library.done)]
+        return [step_of(frame.function, frame.ins, outs, library.done)]
     steps, rows = [], ""
     for name, value in frame.ins.items():
         found = _ROW_VALUE.fullmatch(name)
@@ -169,11 +169,11 @@ def steps_of(frame: Frame, library: Library) -> list[dict[str, Any]]:
         steps += _between_rows(rows, row)
         rows = row
         column = {"name": (found[3] if found else name).encode("ascii"), "value": value}
-        steps.append(_step("putColData" if found else "putPara", column))
+        steps.append(step_of("putColData" if found else "putPara", column))
     steps += _between_rows(rows, "")
-    steps.append(_step("process", {"function": frame.function.encode("ascii")}, (), library.done))
-    steps.append(_step("getErrMsg", {}, ("getErrMsg",)))
-    return steps + [_step("getParaByName", {"name": name.encode("ascii")}, (name,)) for name in outs]
+    steps.append(step_of("process", {"function": frame.function.encode("ascii")}, (), library.done))
+    steps.append(step_of("getErrMsg", {}, ("getErrMsg",)))
+    return steps + [step_of("getParaByName", {"name": name.encode("ascii")}, (name,)) for name in outs]
 
 
 def handle_result(results: Sequence[Frame]) -> Frame:
@@ -212,7 +212,8 @@ def values_of(named: Any) -> dict[str, bytes]:
         raise TranslationError([Fault("values", "名称 → base64", "其他内容")]) from None
 
 
-def _step(function: str, ins: Mapping[str, bytes], outs: Sequence[str] = (), done: str = "") -> dict[str, Any]:
+def step_of(function: str, ins: Mapping[str, bytes], outs: Sequence[str] = (), done: str = "") -> dict[str, Any]:
+    """One step of a request.  outs: the buffers to bring back; done: the return value after which the run goes on."""
     encoded = {name: base64.b64encode(value).decode("ascii") for name, value in ins.items()}
     return {"function": function, "ins": encoded, "outs": list(outs), **({"ret": done} if done else {})}
 
@@ -222,9 +223,9 @@ def _between_rows(before: str, now: str) -> list[dict[str, Any]]:
     if before == now:
         return []
     set_before, set_now = before.partition("[")[0], now.partition("[")[0]
-    steps = [_step("endcurRow", {})] if before else []
+    steps = [step_of("endcurRow", {})] if before else []
     if before and set_before != set_now:
-        steps.append(_step("endCurResultSet", {}))
+        steps.append(step_of("endCurResultSet", {}))
     if now and set_before != set_now:
-        steps.append(_step("startResultSetName", {"name": set_now.encode("ascii")}))
+        steps.append(step_of("startResultSetName", {"name": set_now.encode("ascii")}))
     return steps

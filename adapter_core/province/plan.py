@@ -13,7 +13,7 @@ from adapter_core.province.messages import KINDS, VERBS
 from adapter_core.values.errors import ContractError
 
 CLASSES = frozenset({"R", "P", "U", "C", "N", "K", "X", "session"})
-"""`reliability.md` §2, and K: the second phase of a two-phase trade, which commits or discards what phase one prepared."""
+"""`reliability.md` §2, and K: the second phase of a two-phase trade, which commits what phase one prepared."""
 
 HANDLES = ("ours", "theirs", "session")
 SHOWS = ("confirmed", "prepared", "unknown")
@@ -24,7 +24,8 @@ SILENCES = ("undone", "unknown")
 class Second:
     """The second phase of a money step (`translation.md` §7).  Every default is the pessimistic one.
 
-    confirm / abort: steps of class K that commit, or discard, what phase one prepared; abort "" = the route has none.
+    confirm: the step, of class K, that commits what phase one prepared; abort: the step, of class X, that discards it ("" = the
+    route has none).
     handle: what confirm and abort name phase one by: ``ours`` (a serial number that we sent, so it is known whatever became of
     the reply), ``theirs`` (only the reply has it), ``session`` (nothing: the centre takes whatever its own session did last,
     so neither may come after a restart or after any other call).
@@ -141,11 +142,11 @@ def _second_faults(route: Route, step: Step) -> list[str]:
     if second is None:
         return []
     faults = [] if step.kind_class == "N" else ["only a step of class N has a second phase"]
-    for link in (second.confirm, second.abort):
+    for link, kind_class in ((second.confirm, "K"), (second.abort, "X")):
         if link and link not in route.steps:
             faults.append(f"no step {link!r}")
-        elif link and route.steps[link].kind_class != "K":
-            faults.append(f"step {link!r} is not of class K")
+        elif link and route.steps[link].kind_class != kind_class:
+            faults.append(f"step {link!r} is not of class {kind_class}")
     for name, value, allowed in (
         ("handle", second.handle, HANDLES),
         ("silence", second.silence, SILENCES),

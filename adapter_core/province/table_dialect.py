@@ -43,11 +43,13 @@ Hook = Callable[[str, str, Content], Content]
 class Hooks:
     """What a table can't say, as a pair: after a message is read, and before it is written.
 
-    Both pure.  ``before_encode`` may change records; the elements of a list it must replace, not change.
+    Both pure.  ``before_encode`` may change records; the elements of a list it must replace, not change.  adds: fields
+    (``section.field``) that ``after_decode`` makes of others, which no row of the table names.
     """
 
     after_decode: Hook
     before_encode: Hook
+    adds: frozenset[str] = frozenset()
 
 
 class TableDialect:
@@ -68,6 +70,11 @@ class TableDialect:
         self.wsdl = spec.frame.soap.get("wsdl", "")
         """The service's description, a file under ``schemas/his``; "" where the dialect is no SOAP service."""
         self._hooks = hooks
+
+    @property
+    def added(self) -> frozenset[str]:
+        """Fields that the hooks make of others (``section.field``)."""
+        return self._hooks.adds if self._hooks else frozenset()
 
     def on_table(self, table: FieldTable) -> TableDialect:
         """The same dialect on another table: for laws that change rows."""
@@ -120,7 +127,7 @@ class TableDialect:
         text = outcome.message_zh or outcome.code
         if form is self.table.spec.unknown and not text.startswith(UNKNOWN_TEXT):
             text = UNKNOWN_TEXT + text
-        return self.table.write_form(form, text, sections)
+        return self.table.write_form(form, text, sections, self.table.spec.messages.get(asked.message))
 
     def decode_reply(self, asked: Operation, frame: Frame) -> Reply:
         """A legacy centre's reply.  Bytes that don't fit are Mark.UNREADABLE; nothing is taken from them."""

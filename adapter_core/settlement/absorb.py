@@ -59,6 +59,9 @@ def absorb(
         },
         defaults,
     )
+    begun = filled["visit"].get("begntime", now)
+    for row in filled["fees"]:
+        row.setdefault("fee_ocur_time", begun)  # single families' lines name no time: it is the visit's
     fees = _merged_fees(bill, filled["fees"], operation.fees_whole)
     visit, settle = filled["visit"], filled["settle"]
     _complete_visit(visit, fees, encounter.encounter_key, now)

@@ -16,6 +16,7 @@ from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.values.content import Content
 from adapter_core.values.errors import TranslationError
 from adapter_core.values.frames import Frame
+from adapter_core.values.texts import shown
 
 UNKNOWN_MARK = "【结果未知，请勿改自费】"
 
@@ -68,15 +69,15 @@ def amounts_outcome(state: str, content: Content, refs: Mapping[str, str]) -> Ou
 
 
 def rejected(verdict: Verdict) -> Outcome:
-    """The centre's refusal; its own words are kept whole behind ours."""
+    """The centre's refusal; its own words stand behind ours."""
     reason: Reason | None = verdict.reason
     code = reason.code.upper() if reason else verdict.code if verdict.code == "TRIAL_UNBALANCED" else "CENTRE_REFUSED"
     if verdict.code == "TRIAL_UNBALANCED":
         text = "医保中心试算金额不平，未结算，请联系医保办核对"
     elif reason:
-        text = f"{reason.cashier_zh}（中心原文：{verdict.text}）"
+        text = f"{reason.cashier_zh}（中心原文：{shown(verdict.text)}）"
     else:
-        text = f"医保中心拒绝，未结算：{verdict.text or '无说明'}。请按提示核对后重新结算，或自费并告知患者可手工报销"
+        text = f"医保中心拒绝，未结算：{shown(verdict.text) or '无说明'}。请按提示核对后重新结算，或自费并告知患者可手工报销"
     return Outcome("REJECTED", code, text, {}, {}, reason.next if reason else NEXT["REJECTED"])
 
 
@@ -100,7 +101,7 @@ def ended(case: Case, verdict: Verdict) -> Outcome:
     if case.purpose != "void":
         return told
     if case.state is State.REJECTED:
-        text = f"医保中心拒绝退费，原结算仍然有效：{verdict.text or '无说明'}"
+        text = f"医保中心拒绝退费，原结算仍然有效：{shown(verdict.text) or '无说明'}"
     else:
         text = "退费未能送达医保中心，原结算仍然有效，请稍后重试"
     return replace(told, message_zh=text)

@@ -12,6 +12,7 @@ from adapter_core.settlement.absorb import content_hash
 from adapter_core.settlement.calls import SAFE_TO_REPEAT, Called, Caller, Context
 from adapter_core.settlement.filing import file_reply
 from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.ownership import unmoved
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Bill, Change
 from adapter_core.settlement.standing import doubt, missing, stands, view
@@ -116,7 +117,8 @@ class Chain:
         self, context: Context, step: Step, content: Content, undo: Step | None = None
     ) -> tuple[Context, Called]:
         """Send the step, or what takes it back, with the doubt stored in the intent's own transaction: a crash right after
-        it leaves the question open, and the next run asks before it creates or uploads again."""
+        it leaves the question open, and the next run asks before it creates or uploads again.  The case moves one version on
+        with it: who no longer owns it, or meets a cancel, sends nothing more for it."""
         mark = {doubt(step): {"open": True}}
         bill, encounter = context.bill, context.encounter
         if step.per == "bill":
@@ -126,6 +128,9 @@ class Chain:
             encounter = replace(encounter, standing={**encounter.standing, **mark}, version=encounter.version + 1)
             change = Change(context.place.org, encounter=encounter)
         context = replace(context, encounter=encounter, bill=bill)
+        if context.case is not None:
+            case = replace(context.case, version=context.case.version + 1)
+            context, change = replace(context, case=case), replace(change, cases=(case,))
         return context, await self._caller.send(undo or step, context, content, change)
 
     async def _already_there(self, context: Context, step: Step) -> Context | None:
@@ -162,7 +167,8 @@ class Chain:
                     raise
                 bill = await self._ledger.bill(context.bill.bill_id)
                 assert bill is not None
-                context = replace(context, bill=bill)
+                case = await unmoved(self._ledger, context.case) if context.case is not None else None
+                context = replace(context, bill=bill, case=case)
         raise AssertionError("unreachable")
 
     async def _upload_rows(

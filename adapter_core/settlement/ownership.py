@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapter_core.settlement.ports import Clock, Conflict, Ledger
+from adapter_core.settlement.ports import Clock, Conflict, Ledger, VersionMoved
 from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.values.moments import iso
 
@@ -63,3 +63,12 @@ class Ownership:
         except Conflict:
             return None
         return renewed
+
+
+async def unmoved(ledger: Ledger, case: Case) -> Case:
+    """The case at its present version.  Raises: VersionMoved when another owner, a cancel or an end came in between."""
+    now = await ledger.case(case.case_id)
+    assert now is not None
+    if (now.owner, now.epoch, now.state, now.wanted) != (case.owner, case.epoch, case.state, case.wanted):
+        raise VersionMoved(f"case {case.case_id} went on without this process")
+    return now

@@ -17,7 +17,7 @@ from adapter_core.settlement.confirming import Confirming
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
-from adapter_core.settlement.ownership import Ownership
+from adapter_core.settlement.ownership import Ownership, unmoved
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import CallRecord, Case, Change, Event
@@ -139,11 +139,8 @@ class Paying:
         except Refused as error:
             await self._refuse(context, error.code, error.message_zh)
             return
+        case = await unmoved(self._ledger, case)
         context = await self._context(context.place, case)
-        case = context.case
-        assert case is not None
-        if not case.wanted or case.state is not State.PREPARING:
-            return
         fault = self._untellable(context, operation)
         if fault:
             await self._refuse(context, "NOT_TELLABLE", fault)
@@ -172,7 +169,8 @@ class Paying:
             if stopped.verdict.code != SIGN_IN_INVALID:
                 raise
             await self._sessions.forget(context)
-        return await self._chain.run(await self._sessions.signed_in(await self._context(place, case)), steps, goal)
+        context = await self._context(place, await unmoved(self._ledger, case))
+        return await self._chain.run(await self._sessions.signed_in(context), steps, goal)
 
     async def _quote_changed(self, context: Context, operation: Operation, before: Mapping[str, int]) -> None:
         """An old quote was tried again and the centre splits it otherwise: the patient decides anew."""
@@ -182,6 +180,7 @@ class Paying:
         data = {**case.data, "quoted": now.as_fen(), "intent": "quote"}
         quoted = move(replace(case, data=data), State.QUOTED, self._teller.stamp())
         content = self._teller.told_content(context, context.bill.content["trial"])
+        content["quoted_before"] = dict(before)
         text = f"预结算金额有变化，未结算：原现金 {from_fen(before['cash_fen'])} 元，现为 {answers.in_words(now)}。请患者确认后再结算"
         await self._teller.tell(
             context, quoted, Outcome("QUOTED", "QUOTE_CHANGED", text, content, {}, answers.NEXT["QUOTED"])

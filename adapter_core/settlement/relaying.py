@@ -22,6 +22,7 @@ from adapter_core.settlement.records import Bill, Change, Encounter
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
 from adapter_core.values.errors import NotSupported
+from adapter_core.values.texts import shown
 
 STEP = "relay"
 PASSED_ON = frozenset({"R", "P", "U", "session"})
@@ -94,4 +95,4 @@ def _told(called: Called) -> Outcome:
 
 def _refusal(verdict: Verdict) -> dict[str, object]:
     """What the centre itself said."""
-    return {"reply": {"infcode": verdict.code, "err_msg": verdict.text}}
+    return {"reply": {"infcode": verdict.code, "err_msg": shown(verdict.text)}}

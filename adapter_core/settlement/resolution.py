@@ -155,7 +155,7 @@ def asked(
     sent_at: when it was sent; pause: the jittered ladder step until the next.
     """
     quiet = quiet_for_query(doubt, timers, capabilities)
-    trusted = found_nothing and sent_at >= quiet
+    trusted = found_nothing and sent_at >= quiet and doubt.absence_proves
     negatives = doubt.negatives
     if trusted:
         negatives = (*negatives[:1], sent_at)

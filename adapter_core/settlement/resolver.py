@@ -177,13 +177,16 @@ class Resolver:
         }
         if phases is None:
             return facts
+        # as long as our own confirm is still to come, its absence is no news
+        to_come = phases.may_confirm and not phases.perhaps_confirmed and keep and not record.burnt
+        self_evident = phases.second.shows == "prepared"
         return {
             **facts,
             "first_read": self._known_since(call, phases),
             "prepared": phases.prepared and not phases.perhaps_confirmed,
             "can_confirm": phases.may_confirm,
             "refused": phases.refused,
-            "absence_proves": phases.absence_proves,
+            "absence_proves": phases.absence_proves and (self_evident or not to_come),
         }
 
     def _found(self, context: Context, doubt: Doubt, found: Finding, phases: Phases | None) -> Evidence | None:
@@ -238,7 +241,8 @@ class Resolver:
     async def _ask(self, context: Context, call: Call) -> Finding:
         gateway = context.place.gateway
         ask = gateway.route.steps[gateway.route.steps[call.step].ask]
-        content = await self._of_today(context, call)
+        today = await self._of_today(context, call)
+        content = {**today, "original": {"omsgid": call.msgid, "oinfno": call.message}}
         called = await self._caller.read(ask, context, content, resolving=True)
         if called.verdict.code == SIGN_IN_INVALID:
             await self._sessions.forget(context)

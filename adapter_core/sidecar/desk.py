@@ -11,6 +11,7 @@ from litestar import Request, Response
 from adapter_core.bootstrap import Adapter
 from adapter_core.config import ClientSettings
 from adapter_core.formats.json import read_json
+from adapter_core.operations.duty import Duty
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.national_dialect import NationalDialect
 from adapter_core.settlement.place import Place
@@ -28,12 +29,13 @@ Caller = Request[Any, Any, Any]
 
 @dataclass(slots=True)
 class Desk:
-    """The service's own parts.  draining: no new work is taken, what runs may end."""
+    """The service's own parts.  draining: no new work is taken, what runs may end.  duty: who watches it."""
 
     running: Adapter
     changes: Changes
     dialect: NationalDialect = field(default_factory=NationalDialect)
     draining: bool = False
+    duty: Duty | None = None
     _dialects: dict[str, Dialect] = field(default_factory=dict)
 
     def site_dialect(self, name: str) -> Dialect:

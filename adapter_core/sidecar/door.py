@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 
 from adapter_core.sidecar.access import Access, Client, Peer
-from adapter_core.sidecar.limits import App, Receive, Scope, Send
-from adapter_core.sidecar.problems import MEDIA_TYPE, problem_of
+from adapter_core.sidecar.limits import App, Message, Receive, Scope, Send
+from adapter_core.sidecar.problems import problem_of
+from adapter_core.sidecar.responses import send_problem
 from adapter_core.values.errors import AdapterError
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 """No data, so no credential (`contracts.md` §4)."""
+NO_ROUTE = "none"
 
-Refuse = Callable[[Scope, AdapterError], tuple[int, Mapping[str, str], bytes]]
+Observe = Callable[[str, int, float], None]
+"""``(route, status, seconds)`` of each request that was answered."""
 
 
 class Door:
-    """app: gets ``caller`` and ``body`` in the scope's state.  listener: the configured ``host:port`` that requests come in by.
+    """app: gets ``caller`` and ``body`` in the scope's state.  listener: the configured ``host:port`` that requests come in by."""
 
-    refusal: how a caller that isn't admitted is told, where its path has a form of its own.
-    """
-
-    def __init__(
-        self,
-        app: App,
-        access: Access,
-        listener: str,
-        refusal: Refuse = lambda scope, error: problem_of(error),
-    ) -> None:
+    def __init__(self, app: App, access: Access, listener: str, observe: Observe | None = None) -> None:
         self._app = app
         self._access = access
         self._listener = listener
-        self._refusal = refusal
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._observe is not None:
+            send = _observed(scope, send, self._observe)
         message = await receive()  # whole: `Limits` stands before
         body: bytes = message.get("body", b"")
         state = scope.setdefault("state", {})
@@ -45,7 +42,7 @@ class Door:
             try:
                 state["caller"] = await self._admitted(scope, body)
             except AdapterError as error:
-                await _send(send, *self._refusal(scope, error))
+                await send_problem(send, *problem_of(error))
                 return
         await self._app(scope, receive, send)
 
@@ -68,10 +65,12 @@ def is_open(scope: Scope) -> bool:
     return bool(scope["method"] == "GET" and path.startswith("/his/") and scope["query_string"].lower() == b"wsdl")
 
 
-async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    if not any(name == b"content-type" for name, _ in raw):
-        raw.append((b"content-type", MEDIA_TYPE.encode()))
-    raw.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+def _observed(scope: Scope, send: Send, observe: Observe) -> Send:
+    began = time.perf_counter()
+
+    async def sending(message: Message) -> None:
+        await send(message)
+        if message["type"] == "http.response.start":
+            observe(scope.get("path_template") or NO_ROUTE, message["status"], time.perf_counter() - began)
+
+    return sending

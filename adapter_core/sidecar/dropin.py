@@ -34,9 +34,19 @@ TOUCHING = frozenset({"2202", "2204", "2205", "2301", "2302", "2402", "2404", "2
 DIALECT = relay.RelayDialect()
 
 
-@post(["/fsi/api", "/fsi/api/{service:str}/{method:str}"], operation_id="national", status_code=200)
+@post("/fsi/api/{service:str}/{method:str}", operation_id="national", status_code=200)
 async def national(request: Caller) -> Response[bytes]:
     """One national call; the infno of the body counts, not the path."""
+    return await _answered(request)
+
+
+@post("/fsi/api", operation_id="national_plain", status_code=200)
+async def national_plain(request: Caller) -> Response[bytes]:
+    """One national call of a HIS that names no service."""
+    return await _answered(request)
+
+
+async def _answered(request: Caller) -> Response[bytes]:
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
     try:
@@ -259,4 +269,4 @@ class _Exchange:
         return replies.refused(refusal_text(error)), error.code == "VISIT_HELD" and UNKNOWN_MARK in refusal_text(error)
 
 
-ROUTES = [national]
+ROUTES = [national, national_plain]

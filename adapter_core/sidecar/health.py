@@ -6,6 +6,7 @@ from litestar import Response, get
 
 from adapter_core.sidecar.desk import Caller, Desk, desk_of, json_response
 from adapter_core.sidecar.told import encode
+from adapter_core.values.errors import Refused
 
 
 @get("/healthz", operation_id="healthz", security=[])
@@ -27,7 +28,19 @@ def unready(desk: Desk) -> str:
     """Why no work should be sent here; "" while it may."""
     if desk.draining:
         return "draining"
+    if desk.duty is not None:
+        return desk.duty.unready()
     return "ledger" if getattr(desk.running.ledger, "trouble", "") else ""
 
 
-ROUTES = [healthz, readyz]
+@get("/openapi.json", operation_id="openapi", security=[])
+async def openapi(request: Caller) -> Response[bytes]:
+    """This document; can be switched off (``http.describe``)."""
+    from adapter_core.sidecar.openapi import document_bytes  # it is made from these routes
+
+    if not desk_of(request).running.config.settings.http.describe:
+        raise Refused("switched off", code="NOT_FOUND", message_zh="接口文档已关闭")
+    return json_response(document_bytes())
+
+
+ROUTES = [healthz, readyz, openapi]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.config import HttpSettings
+from adapter_core.sidecar.access.refusal_log import RefusalLog
 from adapter_core.sidecar.problems import problem
 
 MEBIBYTE = 1024 * 1024
@@ -21,7 +22,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Observer = Callable[[dict[str, str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class CallerLeft(Exception):
 
 
 class Limits:
-    """Wraps an ASGI application.  observer: told of each refusal, ``event``, ``code`` and ``address``."""
+    """Wraps an ASGI application."""
 
-    def __init__(self, app: App, caps: Caps | None = None, observer: Observer = lambda event: None) -> None:
+    def __init__(self, app: App, caps: Caps | None = None, refused: RefusalLog | None = None) -> None:
         self._app = app
         self._caps = caps or Caps()
-        self._observer = observer
+        self._refused = refused
         self._requests = 0
         self._held = 0
 
@@ -94,9 +94,8 @@ class Limits:
             body = await self._body(announced, receive, held)
             await self._app(scope, _whole(body, receive), send)
         except Refusal as refusal:
-            self._observer(
-                {"event": "call_refused", "code": refusal.code, "address": (scope.get("client") or ("",))[0]}
-            )
+            if self._refused is not None:
+                self._refused.note(refusal.code, (scope.get("client") or ("",))[0])
             await self._refuse(refusal, receive, send)
         except CallerLeft:
             pass

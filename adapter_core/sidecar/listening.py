@@ -33,13 +33,26 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.caps.connections:
+        if len(self.connections) > self.caps.connections and not self._others_give_way():
             self._refuse(Refusal(503, "OVERLOADED", "too many connections", "系统繁忙，请稍后用同一单据重试"))
             return
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True) or b""
         self._expect_head()
+
+    @property
+    def is_idle(self) -> bool:
+        """Kept open for a further request, of which nothing came yet."""
+        return self.cycle is not None and self.cycle.response_complete and not self._in_head
+
+    def _others_give_way(self) -> bool:
+        """Close one idle connection: its owner opens another when it has something to say.  False when all are busy."""
+        for other in self.connections:
+            if isinstance(other, GuardedProtocol) and other.is_idle and not other.transport.is_closing():
+                other.transport.close()
+                return True
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_timer()

@@ -14,14 +14,18 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from litestar import Response, get, post
+from litestar.params import FromPath
 
+from adapter_core.formats.json import write_json
 from adapter_core.formats.soap import wsdl_at
 from adapter_core.formats.text import decode_text, encode_text
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.table_dialect import TableDialect
+from adapter_core.settlement.answers import outcome_data
 from adapter_core.sidecar.access import Client, Right
-from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, tree_of
+from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, preferred_wait, tree_of
 from adapter_core.sidecar.frames import Answered, answered_anyhow
 from adapter_core.sidecar.problems import MEDIA_TYPE, BadBody, internal_problem, problem_of
 from adapter_core.sidecar.told import encode
@@ -30,12 +34,14 @@ from adapter_core.values.errors import ContractError, Fault, NotSupported, Refus
 from adapter_core.values.frames import Frame
 
 FRAME_TYPE = "application/vnd.his-adapter.frame+json"
+PLAYED_TYPE = "application/vnd.his-adapter.played+json"
+"""For our own command line: what came of the message beside its answer."""
 SIDE_PREFIX = "x-side-"
 CLIENT_WAIT_S = 55.0
 
 
 @post("/his/{dialect:str}", operation_id="local_message", status_code=200)
-async def local_message(request: Caller, dialect: str) -> Response[bytes]:
+async def local_message(request: Caller, dialect: FromPath[str]) -> Response[bytes]:
     """One message of a HIS's own local interface, answered in the same form."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
@@ -47,12 +53,15 @@ async def local_message(request: Caller, dialect: str) -> Response[bytes]:
         frame = _call_frame(request) if as_call else _text_frame(request, spoken, charset)
     except (TranslationError, NotSupported) as error:
         raise BadBody(getattr(error, "faults", ())) from None
-    came = await answered_anyhow(desk.running, place, spoken, frame, hold_s(desk, client))
+    wait_s = preferred_wait(request, hold_s(desk, client))
+    came = await answered_anyhow(desk.running, place, spoken, frame, wait_s)
+    if request.headers.get("accept") == PLAYED_TYPE:
+        return _as_played(came)
     return _as_call(came) if as_call else _as_text(came, spoken, charset, frame)
 
 
 @get("/his/{dialect:str}", operation_id="local_wsdl", security=[])
-async def local_wsdl(request: Caller, dialect: str) -> Response[bytes]:
+async def local_wsdl(request: Caller, dialect: FromPath[str]) -> Response[bytes]:
     """The dialect's WSDL with this service's own address, at ``?wsdl``."""
     spoken = _dialect(desk_of(request), dialect)
     name = spoken.wsdl if isinstance(spoken, TableDialect) else ""
@@ -186,6 +195,26 @@ def _as_call(came: Answered) -> Response[bytes]:
     if came.frame.body:
         outs["body"] = base64.b64encode(came.frame.body).decode("ascii")
     return Response(encode({"ret": came.frame.ret, "outs": outs}), headers={"Content-Type": FRAME_TYPE})
+
+
+def _as_played(came: Answered) -> Response[bytes]:
+    if came.error is not None:
+        status, _, body = problem_of(came.error)
+        problem = {**msgspec.json.decode(body), "answer": _frame_data(came.frame)}
+        return Response(encode(problem), status_code=status, media_type=MEDIA_TYPE)
+    assert came.outcome is not None
+    told = outcome_data(came.outcome)
+    told["content"] = {"result": came.outcome.content.get("result", {})}
+    body = write_json({"told": told, "answer": _frame_data(came.frame)})
+    return Response(body, headers={"Content-Type": PLAYED_TYPE})
+
+
+def _frame_data(frame: Frame | None) -> dict[str, Any] | None:
+    if frame is None:
+        return None
+    outs = {name: base64.b64encode(raw).decode("ascii") for name, raw in frame.outs.items()}
+    body = base64.b64encode(frame.body).decode("ascii")
+    return {"ret": frame.ret, "outs": outs, "body": body, "status": frame.status}
 
 
 ROUTES = [local_message, local_wsdl]

@@ -31,6 +31,9 @@ STATUS_OF_CODE = {
     "NO_SUCH_ENCOUNTER": 404,
     "NO_SUCH_DIALECT": 404,
     "NOT_FOUND": 404,
+    "NO_SUCH_PAPER": 404,
+    "NO_SUCH_VISIT": 404,
+    "NO_SUCH_BATCH": 404,
     "KEY_REUSED": 409,
     "VISIT_HELD": 409,
     "USE_VOID": 409,
@@ -42,6 +45,15 @@ STATUS_OF_CODE = {
     "NOT_FROZEN": 409,
     "FOUR_EYES": 409,
     "BURNT": 409,
+    "BILL_CLOSED": 409,
+    "PAPER_SUBMITTED": 409,
+    "PAPER_CLOSED": 409,
+    "PAPER_REVOKED": 409,
+    "NO_PAPER": 409,
+    "NOT_SUBMITTED": 409,
+    "WITHDRAWAL_NEEDED": 409,
+    "BATCHED": 409,
+    "NOT_HELD": 409,
 }
 """Statuses by code; any other refusal of a message is 422."""
 

@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any, cast
 
 from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 
-from adapter_core.sidecar import dropin, health, local, settlements
+from adapter_core.operations.instruments import Instruments
+from adapter_core.operations.metrics import Metrics as Counts
+from adapter_core.sidecar import (
+    dropin,
+    encounters,
+    feeds,
+    health,
+    local,
+    papers,
+    provinces,
+    settlements,
+    transactions,
+)
 from adapter_core.sidecar.access import Access
+from adapter_core.sidecar.console import Metrics, console_app
 from adapter_core.sidecar.desk import Caller, Desk
-from adapter_core.sidecar.door import Door
+from adapter_core.sidecar.door import Door, Observe
 from adapter_core.sidecar.limits import App, Caps, Limits
 from adapter_core.sidecar.problems import MEDIA_TYPE, internal_problem, problem, problem_of
 from adapter_core.values.errors import AdapterError
 
-ROUTES: tuple[Any, ...] = (*settlements.ROUTES, *local.ROUTES, *dropin.ROUTES, *health.ROUTES)
+ROUTES: tuple[Any, ...] = (
+    *settlements.ROUTES,
+    *feeds.ROUTES,
+    *encounters.ROUTES,
+    *papers.ROUTES,
+    *transactions.ROUTES,
+    *provinces.ROUTES,
+    *local.ROUTES,
+    *dropin.ROUTES,
+    *health.ROUTES,
+)
 _log = logging.getLogger(__name__)
 
 
-def paths(desk: Desk) -> Litestar:
-    """Every path, without a door: for a caller who is known already."""
+def paths(desk: Desk, routes: Iterable[Any] = ROUTES) -> Litestar:
+    """The paths without a door: for a caller who is known already."""
     return Litestar(
-        route_handlers=list(ROUTES),
+        route_handlers=list(routes),
         state=State({"desk": desk}),
         openapi_config=None,
         request_max_body_size=None,  # `Limits` has its own
@@ -33,9 +57,33 @@ def paths(desk: Desk) -> Litestar:
     )
 
 
-def service_app(app: Litestar, access: Access, listener: str, caps: Caps) -> App:
-    """The service as one listener offers it: limits, then the door, then the paths."""
-    return Limits(Door(cast("App", app), access, listener), caps)
+class Offering:
+    """The service's applications, one for each listener: limits, then the door, then the paths."""
+
+    def __init__(self, desk: Desk, access: Access, caps: Caps, instruments: Instruments | None = None) -> None:
+        self.caps = caps
+        self._desk = desk
+        self._access = access
+        self._paths = cast("App", paths(desk))
+        self._observe = _counted(instruments.metrics) if instruments else None
+
+    def to_his(self, listener: str) -> App:
+        return self._guarded(self._paths, listener)
+
+    def to_watch(self, listener: str, metrics: Metrics) -> App:
+        """For people and monitoring."""
+        return self._guarded(console_app(metrics, cast("App", paths(self._desk, health.ROUTES))), listener)
+
+    def _guarded(self, app: App, listener: str) -> App:
+        return Limits(Door(app, self._access, listener, self._observe), self.caps, self._access.refused)
+
+
+def _counted(metrics: Counts) -> Observe:
+    def observe(route: str, status: int, seconds: float) -> None:
+        metrics.requests.labels(route, str(status)).inc()
+        metrics.request_seconds.labels(route).observe(seconds)
+
+    return observe
 
 
 def _refused(request: Caller, error: AdapterError) -> Response[bytes]:

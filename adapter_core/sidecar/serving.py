@@ -19,13 +19,16 @@ import uvicorn
 from adapter_core.bootstrap import SystemClock, adapter
 from adapter_core.config import ClientSettings, Config
 from adapter_core.ledger.key_files import forbid_core_dumps
+from adapter_core.operations.duty import fitted, on_duty
+from adapter_core.operations.instruments import Instruments
 from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Access
+from adapter_core.sidecar.access.certificates import server_tls
 from adapter_core.sidecar.changes import Changes
 from adapter_core.sidecar.desk import Desk
 from adapter_core.sidecar.limits import App, Caps
 from adapter_core.sidecar.listening import guarded
-from adapter_core.sidecar.service import paths, service_app
+from adapter_core.sidecar.service import Offering
 from adapter_core.values.errors import ConfigError
 
 BACKLOG = 1024
@@ -112,7 +115,7 @@ async def work(config: Config, report: Report = print) -> None:
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(config, report):
+    async with serving(config, report, fitted(config, sys.stderr.buffer)):
         await stop.wait()
 
 
@@ -125,41 +128,60 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(config: Config, report: Report = lambda line: None) -> AsyncIterator[Serving]:
-    """The whole service while the block runs; leaving it drains.  Raises: ConfigError, LedgerDamaged, LedgerUnavailable."""
+async def serving(
+    config: Config, report: Report = lambda line: None, instruments: Instruments | None = None
+) -> AsyncIterator[Serving]:
+    """The whole service while the block runs; leaving it drains.
+
+    instruments: what watches it; with them comes the second listener.  Raises: ConfigError, LedgerDamaged, LedgerUnavailable.
+    """
     config = with_operator(config)
     http = config.settings.http
-    with contextlib.ExitStack() as sockets:
-        bound = _bound(
-            config, sockets
-        )  # before the ledger is opened: a second start fails on either, and this is quicker
+    tls = server_tls(config)
+    async with contextlib.AsyncExitStack() as parts:
+        # before the ledger is opened: a second start fails on either, and this is quicker
+        bound = _bound(config, parts)
+        watched = _console_socket(config, parts) if instruments else None
         changes = Changes()
-        async with adapter(config, observer=changes.changed) as running:
-            desk = Desk(running, changes)
-            access = Access.of(config, SystemClock())
-            caps = Caps()
-            app = paths(desk)
-            listeners = [
-                Listener(service_app(app, access, address, caps), one, caps, http.drain)
-                for address, one in bound.items()
-            ]
-            tasks = [asyncio.create_task(one.run_until_told()) for one in listeners]
-            try:
-                await _all_started(listeners, tasks)
-                for one in listeners:
-                    report(f"his-adapter serves http://{one.address}")
-                yield Serving(desk, listeners)
-            finally:
-                desk.draining = True
-                await _drained(desk, listeners, tasks, http.drain)
+        running = await parts.enter_async_context(adapter(config, observer=changes.changed, instruments=instruments))
+        desk = Desk(running, changes)
+        access = Access.of(config, SystemClock(), running.ledger)
+        parts.callback(access.close)
+        offering = Offering(desk, access, Caps.of(http), instruments)
+        listeners = [Listener(offering.to_his(address), one, offering.caps, http.drain, tls) for address, one in bound]
+        if instruments and watched:
+            duty = await parts.enter_async_context(on_duty(running, instruments))
+            desk.duty = duty
+            console = offering.to_watch(http.console, duty.metrics)
+            listeners.append(Listener(console, watched, offering.caps, http.drain, tls))
+        tasks = [asyncio.create_task(one.run_until_told()) for one in listeners]
+        try:
+            await _all_started(listeners, tasks)
+            for one in listeners:
+                report(f"his-adapter serves {'https' if tls else 'http'}://{one.address}")
+            yield Serving(desk, listeners)
+        finally:
+            desk.draining = True
+            await _drained(desk, listeners, tasks, http.drain)
 
 
-def _bound(config: Config, sockets: contextlib.ExitStack) -> dict[str, socket.socket]:
+def _bound(config: Config, parts: contextlib.AsyncExitStack) -> list[tuple[str, socket.socket]]:
     """The main listener and one for each client that has its own."""
-    addresses = dict.fromkeys(
-        [config.settings.http.listen, *(one.listen for one in config.settings.clients if one.listen)]
-    )
-    return {address: sockets.enter_context(contextlib.closing(bind(address))) for address in addresses}
+    own = [one.listen for one in config.settings.clients if one.listen]
+    addresses = dict.fromkeys([config.settings.http.listen, *own])
+    return [(address, parts.enter_context(contextlib.closing(bind(address)))) for address in addresses]
+
+
+def _console_socket(config: Config, parts: contextlib.AsyncExitStack) -> socket.socket | None:
+    """A console address that nobody configured may be another service's on this machine: then there is none."""
+    http = config.settings.http
+    try:
+        return parts.enter_context(contextlib.closing(bind(http.console)))
+    except ConfigError:
+        if "console" in http.model_fields_set:
+            raise
+        _log.warning("no metrics: %s is taken; set http.console", http.console)
+        return None
 
 
 async def _all_started(listeners: list[Listener], tasks: list[asyncio.Task[None]]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.records import Case
@@ -49,14 +50,14 @@ async def settle(request: Caller) -> Response[bytes]:
 
 
 @get("/v1/settlements/{settle_key:str}", operation_id="show_settlement")
-async def show(request: Caller, settle_key: str) -> Response[bytes]:
+async def show(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
     """State and everything told, from the ledger only; a void is read by its ``void_key``."""
     desk = desk_of(request)
     return await told_case(desk, await desk.case(caller(request, Right.READ), settle_key))
 
 
 @post("/v1/settlements/{settle_key:str}/settle", operation_id="settle_quoted", status_code=200)
-async def settle_quoted(request: Caller, settle_key: str) -> Response[bytes]:
+async def settle_quoted(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
     """Settle a quoted case unchanged; a fresh credential of the person may come along."""
     desk = desk_of(request)
     case = await _settlement(desk, request, settle_key)
@@ -83,7 +84,7 @@ async def _as_it_stands(desk: Desk, case: Case, wait_s: float) -> Response[bytes
 
 
 @post("/v1/settlements/{settle_key:str}/cancel", operation_id="cancel", status_code=200)
-async def cancel(request: Caller, settle_key: str) -> Response[bytes]:
+async def cancel(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
     """Before sending: CANCELLED.  In doubt: no longer wanted, 202.  Settled: 409 USE_VOID."""
     desk = desk_of(request)
     case = await _settlement(desk, request, settle_key)
@@ -95,7 +96,7 @@ async def cancel(request: Caller, settle_key: str) -> Response[bytes]:
 
 
 @post("/v1/settlements/{settle_key:str}/void", operation_id="void", status_code=200)
-async def void(request: Caller, settle_key: str) -> Response[bytes]:
+async def void(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
     """Refund a settled case; a case of its own under ``void_key``."""
     desk = desk_of(request)
     case = await _settlement(desk, request, settle_key)
@@ -113,8 +114,25 @@ async def void(request: Caller, settle_key: str) -> Response[bytes]:
     return await told(desk, operation, await desk.running.pipeline.handle(place, desk.dialect, operation, wait_s))
 
 
+@post("/v1/settlements/{settle_key:str}/ack", operation_id="acknowledge", status_code=200)
+async def acknowledge(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+    """The HIS booked it; the fiscal e-bill's number may come later, and again.  A void is booked by its ``void_key``."""
+    desk = desk_of(request)
+    case = await desk.case(caller(request, Right.SETTLE), settle_key)
+    tree = tree_of(request, optional=True)
+    faults: list[Fault] = []
+    numbers = {name: text_field(tree, name, faults, most=50, must=False) for name in ("invono", "ebill_no")}
+    if faults:
+        raise TranslationError(faults)
+    content = {"ack": {name: value for name, value in numbers.items() if value}}
+    keys = {case.purpose: case.key}
+    operation = Operation("confirm", "confirm", desk.dialect.name, case.kind, content=content, keys=keys)
+    outcome = await desk.running.pipeline.handle(desk.place_of(case), desk.dialect, operation)
+    return await told(desk, operation, outcome, await desk.running.ledger.case(case.case_id))
+
+
 @get("/v1/settlements/{settle_key:str}/timeline", operation_id="timeline")
-async def timeline(request: Caller, settle_key: str) -> Response[bytes]:
+async def timeline(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
     """Every journalled event of the case, oldest first, without personal data."""
     desk = desk_of(request)
     client = caller(request, Right.READ)
@@ -144,4 +162,4 @@ def _reason(tree: dict[str, Any], faults: list[Fault] | None = None) -> dict[str
     return {"x": {"reason": reason}} if reason else {}
 
 
-ROUTES = [settle, show, settle_quoted, cancel, void, timeline]
+ROUTES = [settle, show, settle_quoted, cancel, void, acknowledge, timeline]

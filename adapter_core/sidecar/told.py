@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response
 
 from adapter_core.province.messages import Operation, Outcome
-from adapter_core.settlement.answers import standing_outcome
+from adapter_core.settlement.answers import paper_facts, standing_outcome
 from adapter_core.settlement.records import Case
 from adapter_core.sidecar.desk import Desk, json_response
 from adapter_core.sidecar.problems import MEDIA_TYPE, NEXT_OF_CODE, problem
@@ -52,12 +52,13 @@ def location(answer: dict[str, Any]) -> str:
 async def answer_of(desk: Desk, asked: Operation, outcome: Outcome, case: Case | None = None) -> dict[str, Any]:
     """The answer's body.  Keys that the request left out are the case's own; amounts stay on it after a refund."""
     about = outcome.content.get("case", {})
-    if case is None and about.get("case_id") and not ("visit" in asked.keys and "result" in outcome.content):
+    says_all = "result" in outcome.content and {"visit", "encounter"} <= asked.keys.keys()
+    if case is None and about.get("case_id") and not says_all:
         case = await desk.running.ledger.case(about["case_id"])
     if case is not None:
         asked = replace(asked, keys=await _keys(desk, asked, case))
     answer = desk.dialect.answer(asked, outcome)
-    answer["paper"] = None
+    answer["paper"] = (paper_facts(case) if case is not None else about.get("paper")) or None
     if case is not None and "result" not in outcome.content:
         _fill_from_case(answer, case)
     return answer

@@ -14,7 +14,7 @@ from typing import Any
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.bridge import values_of
 from adapter_core.province.messages import Operation
-from adapter_core.simulator.doors import Inquiry, Turned
+from adapter_core.simulator.doors import Inquiry, NationalDoor, Turned
 from adapter_core.simulator.legacy import LegacyDoor
 from adapter_core.simulator.records import Answer
 from adapter_core.simulator.wire import HttpReply, HttpRequest
@@ -140,6 +140,24 @@ class BridgeDoor:
     def _step(self, frame: Frame, row: Mapping[str, Any]) -> Step:
         operation = self.legacy.dialect.decode_request(frame)
         return Step(frame, operation, row.get("ret", ""), tuple(row["outs"]))
+
+
+@dataclass(slots=True)
+class NationalBridgeDoor(NationalDoor):
+    """A bridge before a library that takes the national JSON: one step, its text in ``in`` or ``json``."""
+
+    infcode_as_text = False
+
+    def read(self, request: HttpRequest, world: World) -> Inquiry:
+        try:
+            values = values_of(read_json(request.body)["steps"][0]["ins"])
+        except (TranslationError, KeyError, TypeError, IndexError) as error:
+            raise Turned(HttpReply(str(error).encode(), 400)) from None
+        return NationalDoor.read(self, replace(request, body=values.get("json") or values.get("in", b"")), world)
+
+    def write(self, inquiry: Inquiry, told: Answer, world: World) -> HttpReply:
+        text = NationalDoor.write(self, inquiry, told, world).body
+        return HttpReply(write_json({"entered": True, "steps": [_result("", "0", {"out": text})]}))
 
 
 def _handle_call(rows: Any) -> Frame:

@@ -4,7 +4,11 @@
 |---|---|
 | ``/fsi/api`` and ``/fsi/api/<service>/<method>`` | plain national; the infno of the body counts |
 | ``/CSB/hsa-fsi-<infno>`` | N-CSB (江西): ``_api_*`` headers, HMAC-SHA1 |
+| ``/CSB``, ``/isp-api/powercsb`` | N-CSB (江苏, 湖南): the same, the infno in the body; seconds or milliseconds |
+| ``/uif-hsaf-med-api/api/medical/service``, ``/mss/web/api/fsi/callService`` | N-KEY (内蒙古), no gateway (四川) |
 | ``/ebus/<paasid>/[…/]hsa/hgs/<infno>`` | x-tif (广东): ``x-tif-*`` headers, SHA-256 |
+| ``/xca/fsi/api/<service>/<method>`` | N-XCA (浙江): ``x-ca-*`` headers, HMAC-SM3 over the body |
+| ``/gjptqzyy-<env>/api/v1/route/`` | N-KEY (上海): a constant ``apikey`` header |
 | ``/legacy/{dialect}``, ``/web/services/STYDJY.…`` | a province's old interface: `legacy` |
 """
 
@@ -17,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from adapter_core.formats.json import read_json, write_json
-from adapter_core.formats.signing import csb_signature, tif_signature
+from adapter_core.formats.signing import csb_signature, tif_signature, xca_signature
 from adapter_core.simulator.records import Answer, Asked
 from adapter_core.simulator.transactions import answer
 from adapter_core.simulator.wire import BODY_MAX, HttpReply, HttpRequest
@@ -65,6 +69,8 @@ class Keys:
 
     csb: Mapping[str, Secret] = field(default_factory=lambda: {"ak-test-0001": Secret("sk-test-0001")})
     tif: Mapping[str, Secret] = field(default_factory=lambda: {"gd_test_0001": Secret("test-token-not-real-0001")})
+    xca: Mapping[str, Secret] = field(default_factory=lambda: {"H33000000001": Secret("zj-secret-test-01")})
+    apikey: Secret = field(default_factory=lambda: Secret("sh-apikey-test-0001"))
 
 
 class NationalDoor:
@@ -163,24 +169,45 @@ class CsbDoor(GatewayDoor):
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys.csb
+        self._digits = 13
 
     def named_infno(self, request: HttpRequest) -> str:
         found = self._path.fullmatch(request.path)
         return found[2] if found else ""
 
+    def address_fits(self, request: HttpRequest) -> bool:
+        """Whether the address names the service that the headers name."""
+        found = self._path.fullmatch(request.path)
+        return found is not None and found[1] == request.header("_api_name")
+
     def check(self, request: HttpRequest) -> None:
         names = ("_api_name", "_api_version", "_api_timestamp", "_api_access_key")
         fields = {name: request.header(name) for name in names}
         secret = self._keys.get(fields["_api_access_key"])
-        found = self._path.fullmatch(request.path)
         if not all(fields.values()) or not request.header("_api_signature"):
             raise self.turn(FORBIDDEN, "headers_missing")
-        if secret is None or found is None or found[1] != fields["_api_name"]:
+        if secret is None or not self.address_fits(request):
             raise self.turn(FORBIDDEN, "signature_bad")
-        fresh = re.fullmatch(r"\d{13}", fields["_api_timestamp"])
+        fresh = re.fullmatch(rf"\d{{{self._digits}}}", fields["_api_timestamp"])
         signed = csb_signature(secret, fields)
         if not fresh or not hmac.compare_digest(signed.encode(), request.header("_api_signature").encode("latin-1")):
             raise self.turn(FORBIDDEN, "signature_bad")
+
+
+class OneCsbDoor(CsbDoor):
+    """N-CSB with one address for every number.  digits: of the timestamp, 10 (seconds) or 13.  named: whether ``_api_name`` is
+    the infno; else it is one service's name, whatever it is."""
+
+    def __init__(self, keys: Keys, digits: int, *, named: bool) -> None:
+        super().__init__(keys)
+        self._digits = digits
+        self._named = named
+
+    def named_infno(self, request: HttpRequest) -> str:
+        return request.header("_api_name") if self._named else ""
+
+    def address_fits(self, request: HttpRequest) -> bool:
+        return True
 
 
 class TifDoor(GatewayDoor):
@@ -207,4 +234,36 @@ class TifDoor(GatewayDoor):
             raise self.turn(FORBIDDEN, "signature_bad")
         signed = tif_signature(token, timestamp=timestamp, nonce=nonce)
         if not hmac.compare_digest(signed.encode(), signature.lower().encode("latin-1")):
+            raise self.turn(FORBIDDEN, "signature_bad")
+
+
+class XcaDoor(GatewayDoor):
+    """x-ca as in 浙江.  Source: the x-ca recipe; the body's very bytes are signed, timestamp in seconds."""
+
+    _signature = re.compile(r"(\d{10}):([0-9A-F]{64})")
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys.xca
+
+    def check(self, request: HttpRequest) -> None:
+        key, signature = request.header("x-ca-key"), request.header("x-ca-signature")
+        if not (key and signature):
+            raise self.turn(FORBIDDEN, "headers_missing")
+        secret, found = self._keys.get(key), self._signature.fullmatch(signature)
+        if secret is None or found is None:
+            raise self.turn(FORBIDDEN, "signature_bad")
+        if not hmac.compare_digest(xca_signature(secret, request.body, timestamp=found[1]), found[2]):
+            raise self.turn(FORBIDDEN, "signature_bad")
+
+
+class KeyDoor(GatewayDoor):
+    """One URL and a constant ``apikey`` header, as in 上海."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._key = keys.apikey
+
+    def check(self, request: HttpRequest) -> None:
+        if not request.header("apikey"):
+            raise self.turn(FORBIDDEN, "headers_missing")
+        if not hmac.compare_digest(self._key.reveal().encode(), request.header("apikey").encode("latin-1")):
             raise self.turn(FORBIDDEN, "signature_bad")

@@ -279,6 +279,8 @@ class Play:
 
     def _void(self) -> Content:
         target = self._target()
+        if target is not None and not target.setl_id:
+            target = self._standing(target)  # single families name the visit alone
         if target is None or not target.setl_id:
             return self._nothing()
         one = self.world.settlements[target.setl_id]
@@ -288,6 +290,12 @@ class Play:
         told = self._call(infno, {"data": {**_names(one.visit), "setl_id": target.setl_id}}, self.msgid)
         visit = {"mdtrt_id": one.visit.mdtrt_id}
         return {"result": told["setlinfo"], "funds": told["setldetail"], "visit": visit}
+
+    def _standing(self, target: Target) -> Target:
+        """The visit's settlement that stands, where there is one."""
+        visit = self.world.visits.get(target.mdtrt_id)
+        stands = [one for one in visit.settlements if one.state == "settled"] if visit is not None else []
+        return Target(target.mdtrt_id, stands[-1].setl_id) if stands else target
 
     def _confirm(self) -> Content:
         return self._second(settling.confirm)

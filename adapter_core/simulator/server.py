@@ -19,9 +19,20 @@ from types import TracebackType
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.host import load_plugins
 from adapter_core.simulator.bridge import PREFIX as BRIDGE
-from adapter_core.simulator.bridge import BridgeDoor
+from adapter_core.simulator.bridge import BridgeDoor, NationalBridgeDoor
 from adapter_core.simulator.control import PREFIX, control
-from adapter_core.simulator.doors import CsbDoor, Door, Inquiry, Keys, NationalDoor, TifDoor, Turned
+from adapter_core.simulator.doors import (
+    CsbDoor,
+    Door,
+    Inquiry,
+    KeyDoor,
+    Keys,
+    NationalDoor,
+    OneCsbDoor,
+    TifDoor,
+    Turned,
+    XcaDoor,
+)
 from adapter_core.simulator.faults import RuleBook
 from adapter_core.simulator.legacy import SOAP_PATH, LegacyDoor, wsdl_reply
 from adapter_core.simulator.performance import LOOPBACK, Performance, WireEntry
@@ -220,8 +231,16 @@ class Simulator:
         doors: dict[str, Door] = {
             "/fsi/api": NationalDoor(),
             "/CSB": CsbDoor(self.keys),
+            "=/CSB": OneCsbDoor(self.keys, 10, named=False),
+            "/isp-api/powercsb": OneCsbDoor(self.keys, 13, named=True),
+            "/uif-hsaf-med-api/api/medical/service": KeyDoor(self.keys),
+            "/mss/web/api/fsi/callService": NationalDoor(),
             "/ebus": TifDoor(self.keys),
+            "/xca": XcaDoor(self.keys),
+            "/gjptqzyy-prod": KeyDoor(self.keys),
+            "/gjptqzyy-test": KeyDoor(self.keys),
         }
+        doors[f"{BRIDGE}/json"] = NationalBridgeDoor()
         for name, dialect in self.dialects.items():
             doors[f"/legacy/{name}"] = legacy = LegacyDoor(dialect)
             doors[f"{BRIDGE}/{name}"] = BridgeDoor(legacy)
@@ -231,10 +250,11 @@ class Simulator:
         return doors
 
     def _door(self, path: str) -> Door | None:
+        """The door at this address; one named ``=…`` has nothing below it and goes before all others."""
         whole = path.rstrip("/")
-        return next(
-            (door for prefix, door in self._doors.items() if whole == prefix or path.startswith(prefix + "/")), None
-        )
+        exact = self._doors.get(f"={whole}")
+        below = (door for prefix, door in self._doors.items() if whole == prefix or path.startswith(prefix + "/"))
+        return exact or next(below, None)
 
     # what rules and the control side may do
 

@@ -162,7 +162,7 @@ class ProvinceContract:
         subject = self.subject()
         tree, samples = subject.table_tree(table_set), subject.samples(table_set)
         tried = laws.assert_swaps_are_caught(tree, lambda raw: subject.with_table(table_set, raw), samples)
-        assert tried >= table_set.swaps_least
+        assert tried >= table_set.swaps_least, tried
 
     def test_what_a_message_can_say_comes_back(self, message_side: tuple[TableDialect, str, str]) -> None:
         dialect, message, side = message_side

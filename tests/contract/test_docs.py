@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TUTORIAL = ROOT / "docs" / "tutorial" / "first-settlement.md"
+TUTORIAL = ROOT / "docs" / "tutorials" / "first-settlement.md"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 SAVE_AS = re.compile(r"Save as `([^`]+)`")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from adapter_core.settlement.records import Change
 from adapter_core.values.errors import ConfigError, LedgerDamaged
 
 from .ledger_contract import ORG, event
+from .postgres_server import TestServer, postgres_server
 
 MASTER = MasterKey(bytes(range(32)))
 
@@ -79,6 +80,13 @@ def office(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     made = Office(tmp_path, HeldClock())
     assert made.key.algorithm == request.param
     return made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TestServer]:
+    found = postgres_server()
+    yield found
+    found.drop_databases()
 
 
 def events(count: int) -> Change:
@@ -238,3 +246,21 @@ def test_an_anchor_key_file_is_the_owners_and_never_overwritten(office: Office) 
         path.write_text(text)
         with pytest.raises(ConfigError):
             read_anchor_key(path)
+
+
+async def test_a_ledger_on_postgresql_is_anchored_and_checked_alike(office: Office, server: TestServer) -> None:
+    pytest.importorskip("psycopg_pool", reason="psycopg-pool is not installed")
+    from adapter_core.ledger import postgres_inspection
+    from adapter_core.ledger.postgres import PostgresLedger
+
+    url = server.new_database()
+    async with await PostgresLedger.open(url, MASTER, environment="test", clock=office.clock) as ledger:
+        await ledger.commit(events(3))
+        anchors = office.anchors()
+        [anchor] = await anchors.catch_up(ledger)
+        await anchors.refuse_cut(ledger)
+        anchors.close()
+    anchored = Anchored((office.folder / "anchors.jsonl",), {office.key.key_id: office.key})
+    assert postgres_inspection.verify(url, MASTER, anchored).is_whole
+    (office.folder / "anchors.jsonl").write_bytes(replace(anchor, seq=4).line())
+    assert not postgres_inspection.verify(url, MASTER, anchored).is_whole

@@ -234,3 +234,21 @@ async def test_a_migration_that_fails_leaves_the_postgresql_ledger_as_it_was(
     assert postgres_shape(url) == before
     async with await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock()) as ledger:
         assert await ledger.commit(Change(ORG, events=(event(),))) == 2
+
+
+def test_an_older_program_works_beside_a_newer_one_where_the_revision_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    open_sqlite(path).close()
+    now = migrations.SCHEMA_VERSION
+    version = a_next_version(tmp_path / "next", monkeypatch)
+    revision = tmp_path / "next" / "versions" / f"version_{version}.py"
+    revision.write_text(f"works_with = {now}\n" + revision.read_text("utf-8"), "utf-8")
+    open_sqlite(path).close()
+    monkeypatch.undo()
+    with open_sqlite(path) as ledger:
+        ledger.commit_now(one_case("c1", "v1"))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == (str(version),)
+    connection.close()

@@ -57,7 +57,15 @@ class NationalHis:
     # what a cashier's window does
 
     async def identify(self, certno: str = "110101190001010000") -> dict[str, Any]:
-        data = {"mdtrt_cert_type": "02", "mdtrt_cert_no": certno, "card_sn": "", "begntime": "", "psn_cert_type": "01", "certno": certno, "psn_name": ""}
+        data = {
+            "mdtrt_cert_type": "02",
+            "mdtrt_cert_no": certno,
+            "card_sn": "",
+            "begntime": "",
+            "psn_cert_type": "01",
+            "certno": certno,
+            "psn_name": "",
+        }
         return (await self.call("1101", {"data": data}))["output"]["baseinfo"]
 
     async def register(self, psn_no: str, number: str, **more: Any) -> dict[str, Any]:
@@ -101,5 +109,7 @@ class NationalHis:
         trial = await self.call("2206", self.bill(psn_no, mdtrt_id, batch, sum(amounts)))
         assert trial["infcode"] == 0, trial
         told = trial["output"]["setlinfo"]
-        shares = {name: told[name] for name in ("fulamt_ownpay_amt", "overlmt_selfpay", "preselfpay_amt", "inscp_scp_amt")}
+        shares = {
+            name: told[name] for name in ("fulamt_ownpay_amt", "overlmt_selfpay", "preselfpay_amt", "inscp_scp_amt")
+        }
         return psn_no, mdtrt_id, self.bill(psn_no, mdtrt_id, batch, sum(amounts), invono="F001", **shares)

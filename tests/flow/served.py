@@ -24,6 +24,7 @@ CLIENTS = """
 listen = "127.0.0.1:0"
 console = "127.0.0.1:0"
 operator_token_file = "operator.token"
+drain = 0.2
 [[clients]]
 name = "his"
 token_file = "his.token"
@@ -40,7 +41,13 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def configure(
-    folder: Path, url: str, *, hold_s: float = 10.0, as_504: bool = False, addresses: str = "[]", query: str = "by_visit"
+    folder: Path,
+    url: str,
+    *,
+    hold_s: float = 10.0,
+    as_504: bool = False,
+    addresses: str = "[]",
+    query: str = "by_visit",
 ) -> Path:
     """A configured site with one client; gives the configuration file."""
     write_secret(folder / "his.token", TOKEN)

@@ -154,7 +154,7 @@ call = "commit"
 class = "K"
 [step.rollback]
 call = "rollback"
-class = "K"
+class = "X"
 [step.find]
 call = "find"
 class = "R"

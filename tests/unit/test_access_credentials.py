@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,12 +42,11 @@ class HeldClock:
 
 @dataclass
 class Entrance:
-    """An Access over the given clients, with a clock that is held and the refusals it told of."""
+    """An Access over the given clients, with a clock that is held."""
 
     clients: Sequence[tuple[ClientSettings, ClientSecrets]]
     rate: float = 0
     clock: HeldClock = field(default_factory=HeldClock)
-    told: list[dict[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         secrets = {one.name: kept for one, kept in self.clients}
@@ -56,7 +56,6 @@ class Entrance:
             [ORG],
             self.clock,
             rates=Rates(self.clock, self.rate, 2) if self.rate else None,
-            observer=lambda event: self.told.append(dict(event)),
         )
 
     async def call(
@@ -134,15 +133,24 @@ async def test_both_tokens_hold_while_they_change() -> None:
     ]
 
 
-async def test_nothing_is_open_without_a_credential_and_the_refusal_is_told_without_it() -> None:
+async def test_nothing_is_open_without_a_credential_and_the_log_holds_none(caplog: pytest.LogCaptureFixture) -> None:
     entrance = Entrance([with_tokens("token-of-one")])
     await refused(entrance.call(path="/v1/settlements/key-of-a-patient"), "CREDENTIAL_MISSING")
     await refused(entrance.call(bearer("secret-guess")), "CREDENTIAL_UNKNOWN")
     await refused(entrance.call([*bearer("token-of-one"), *bearer("token-of-one")]), "CREDENTIAL_UNKNOWN")
     await refused(entrance.call([("Authorization", "Basic aGlzOmhpcw==")]), "CREDENTIAL_UNKNOWN")
-    assert [one["code"] for one in entrance.told] == ["CREDENTIAL_MISSING", *["CREDENTIAL_UNKNOWN"] * 3]
-    assert "secret-guess" not in str(entrance.told)
-    assert "key-of-a-patient" not in str(entrance.told)
+    assert "CREDENTIAL_MISSING from 127.0.0.1 to v1" in caplog.text
+    assert "secret-guess" not in caplog.text
+    assert "key-of-a-patient" not in caplog.text
+
+
+async def test_a_flood_of_refusals_is_a_line_each_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    entrance = Entrance([with_tokens("token-of-one")])
+    for _ in range(50):
+        await refused(entrance.call(bearer("guess")), "CREDENTIAL_UNKNOWN")
+    entrance.clock.ticks = 10
+    await refused(entrance.call(bearer("guess")), "CREDENTIAL_UNKNOWN")
+    assert [record.args[-1] for record in caplog.records] == [0, 49]  # type: ignore[index]
 
 
 async def test_a_signed_call_is_admitted_once() -> None:
@@ -332,3 +340,10 @@ def test_credentials_that_two_clients_share_stop_the_start() -> None:
 def test_operator_auditor_and_administrator_are_never_one(roles: list[str]) -> None:
     with pytest.raises(ValueError, match="roles"):
         ClientSettings(name="one", roles=roles)  # type: ignore[arg-type]
+
+
+def test_the_documented_signature_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "security.md").read_text("utf-8")
+    key = Secret("hmac-key-not-real-0001")
+    request = Request("POST", "/v1/settlements", "", b'{"settle_key":"S1"}')
+    assert signature_of(request, "1700000000", "5f2c9a7be01d43c8", key) in page

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from adapter_core.bootstrap import Adapter, adapter
 from adapter_core.bootstrap import plugins as loaded_plugins
+from adapter_core.cli.papers import save_set
 from adapter_core.cli.playing import Played, play_message
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config
@@ -37,6 +38,7 @@ admdvs = "{admdvs}"
 
 [ledger]
 url = "sqlite:///{name}.db"
+anchors_file = "{name}.anchors.jsonl"
 master_key_file = "keys/master.key"
 
 [gateway]
@@ -63,6 +65,8 @@ class Shown:
     dialect: str
     played: list[Played]
     explained: str = ""
+    papers: str = ""
+    paper_files: tuple[Path, ...] = ()
 
     @property
     def last(self) -> Played:
@@ -88,7 +92,9 @@ async def demo(folder: Path, as_json: bool) -> int:
             if visit.get("rules"):
                 await asyncio.to_thread(_control, url, "rules", visit["rules"])
             async with adapter(load_config(folder / f"{visit['place']}.toml")) as running:
-                shown.append(await _play(running, visit))
+                shown.append(await _play(running, visit, folder))
+            if visit.get("rules"):
+                await asyncio.to_thread(_control, url, "rules", [])
     _report(shown, skipped, folder, as_json)
     return 0
 
@@ -137,7 +143,7 @@ def _control(url: str, what: str, body: object) -> None:
     urlopen(Request(f"{url}/_sim/{what}", data=data, headers={"Content-Type": "application/json"})).read()
 
 
-async def _play(running: Adapter, visit: dict[str, Any]) -> Shown:
+async def _play(running: Adapter, visit: dict[str, Any], folder: Path) -> Shown:
     dialect = running.dialect(visit["dialect"])
     played = []
     for name in visit["messages"]:
@@ -146,7 +152,21 @@ async def _play(running: Adapter, visit: dict[str, Any]) -> Shown:
     last = played[-1].outcome
     funds = last.content.get("funds", []) if last and visit.get("shows") else []
     explained = funds[0].get("setl_proc_info", "") if funds else ""
-    return Shown(visit["title"], visit["dialect"], played, explained)
+    shown = Shown(visit["title"], visit["dialect"], played, explained)
+    return await _with_papers(running, shown, folder / "papers") if visit.get("papers") and last else shown
+
+
+async def _with_papers(running: Adapter, shown: Shown, folder: Path) -> Shown:
+    """What the patient brings home where nothing could be settled."""
+    assert shown.last.outcome is not None
+    case = await running.ledger.case(shown.last.outcome.content["case"]["case_id"])
+    assert case is not None
+    try:
+        made = await running.office().open(case.visit_key)
+        files = await save_set(made, folder)
+    except ConfigError as error:  # without the extra `papers` everything else still shows
+        return replace(shown, papers=str(error))
+    return replace(shown, papers=f"已出具手工报销材料，编号 {made.serial}", paper_files=tuple(files))
 
 
 def _row(shown: Shown) -> tuple[str, ...]:
@@ -156,7 +176,7 @@ def _row(shown: Shown) -> tuple[str, ...]:
     result = outcome.content.get("result")
     told = amounts(result) if result else None
     figures = (told.total, told.fund, told.account, told.cash) if told else ("-",) * 4
-    state = STATE_ZH.get(outcome.state, outcome.state)
+    state = STATE_ZH.get(outcome.state, outcome.state) + ("→ 手工报销材料" if shown.paper_files else "")
     if outcome.content.get("case", {}).get("closed_by"):
         state += "（应答丢失，查询后认领，未重复）"
     return (shown.title, shown.dialect, *map(str, figures), state)
@@ -171,6 +191,7 @@ def _report(shown: list[Shown], skipped: list[str], folder: Path, as_json: bool)
                 **dict(zip(keys, _row(one), strict=True)),
                 "state": one.last.outcome.state if one.last.outcome else one.last.error and one.last.error.code,
                 "message_zh": one.last.outcome.message_zh if one.last.outcome else "",
+                "papers": [str(path) for path in one.paper_files],
             }
             for one in shown
         ]
@@ -182,6 +203,8 @@ def _report(shown: list[Shown], skipped: list[str], folder: Path, as_json: bool)
         print(f"{one.title}：{text}")
         if one.explained:
             print(f"    {one.explained}")
+        if one.papers:
+            print(f"    {one.papers}", *(f"    {path}" for path in one.paper_files), sep="\n")
     for title in skipped:
         print(f"跳过（插件未安装）：{title}")
     print(f"账本和配置在 {folder}；查看一笔：his-adapter show --config {folder / 'shanghai.toml'} K20261121-0103")

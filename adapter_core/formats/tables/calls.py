@@ -164,7 +164,7 @@ class CallBuilding(TreeBuilding):
 
     def _rendered(self, name: str, value: Any) -> Iterable[tuple[str, str]]:
         rule = self._spec.values.get(name, {})
-        if rule.get("kind") == "xml":
+        if rule.get("kind") == "xml" and isinstance(value, dict):
             tree = _numbered(value, rule["numbered"]) if "numbered" in rule else value
             yield name, xml_text(element_of(rule["root"], tree), rule.get("declaration"))
         elif isinstance(value, list):
@@ -193,11 +193,13 @@ class CallBuilding(TreeBuilding):
             ins=values if self._side == "ask" else {},
             ret=envelope.get("ret", ""),
             outs=values if self._side == "tell" else {},
-            side={place[5:]: text for place, text in envelope.items() if place.startswith("side.")},
+            side=self._beside(),
         )
 
     def _soap_frame(self, texts: Mapping[str, str]) -> Frame:
         named = {place[5:]: text for place, text in self.envelope.items() if place.startswith("soap.")}
+        if self._side == "tell":  # RPC replies have their parts in the service's order, each of them
+            texts = {**dict.fromkeys(self._spec.values, ""), **texts}
         version = named.pop("version", "1.1")
         operation = self.envelope.get("function", "") + ("Response" if self._side == "tell" else "")
         body = soap.write_envelope(
@@ -206,7 +208,10 @@ class CallBuilding(TreeBuilding):
         if version == "1.1":
             body = typed(body, self._spec.soap.get("number", ""))
         status = None if self._side == "ask" else 200
-        return Frame(body=body, headers=self._headers(), status=status)
+        return Frame(body=body, headers=self._headers(), status=status, side=self._beside())
+
+    def _beside(self) -> dict[str, object]:
+        return {place[5:]: text for place, text in self.envelope.items() if place.startswith("side.")}
 
 
 def typed(body: bytes, number: str = "") -> bytes:
@@ -238,7 +243,7 @@ def _unnumbered(name: str, tree: Any, stem: str) -> dict[str, Any]:
     said = rest.pop(ROW_COUNT, None)
     if any(row is None for row in rows) or (said is not None and str(said).strip() != str(count)):
         raise TranslationError([Fault(f"{name}.{ROW_COUNT}", f"{stem}1 起连续编号的 {count} 行", "行数或编号不符")])
-    return {**rest, **({stem: rows} if rows else {})}
+    return {**rest, **({stem: rows[0] if count == 1 else rows} if rows else {})}
 
 
 def _numbered(tree: Any, stem: str) -> dict[str, Any]:

@@ -94,6 +94,8 @@ class ElementsOpened:
 
     def _counted(self, cells: Sequence[str], record: Record, prefix: str, faults: list[Fault]) -> Cells | None:
         count, full = len(cells), record.cells
+        if not count and not record.least:
+            return Cells([""] * full, full)  # a structure that may be left out
         if count < record.least or (count > full and not record.keep_rest):
             wanted = f"{full} 项" if record.least == full else f"{record.least} 至 {full} 项"
             faults.append(Fault(prefix or "cells", wanted, f"{count} 项"))
@@ -126,7 +128,8 @@ class ElementsBuilding:
         elif record.widths:
             self._nested[int(record.at)] = self._padded(record, places)
         else:
-            self._nested[int(record.at)] = self._joined(record, [places], len(places))
+            left_out = not record.least and not any(places)
+            self._nested[int(record.at)] = "" if left_out else self._joined(record, [places], len(places))
 
     def add_rows(self, record: Record, elements: list[list[str]]) -> None:
         self._nested[int(record.at)] = self._joined(record, elements, record.cells)

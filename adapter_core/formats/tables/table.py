@@ -100,6 +100,7 @@ class FieldTable:
             building.envelope[self.spec.frame.code] = message.code
             sections = _with_match(message, sections)
         else:
+            building.envelope["function"] = message.code
             building.envelope.update({**self.spec.success.also, self.spec.success.at: self.spec.success.write})
         write_side(message.side(side), self._writers, sections, building, faults)
         frame = building.build(faults)
@@ -107,13 +108,17 @@ class FieldTable:
             raise TranslationError(faults)
         return frame
 
-    def write_form(self, form: Form, text: str, sections: Mapping[str, Any]) -> Frame:
+    def write_form(
+        self, form: Form, text: str, sections: Mapping[str, Any], message: Message | None = None
+    ) -> Frame:
         """A reply that tells a text and nothing else.  Never raises for the text: a character the charset lacks is
-        told as ？, since a cashier must get an answer."""
+        told as ？, since a cashier must get an answer.  message: what is answered, where that is known."""
         building = self._building("tell", sections)
         words = tellable(text, self.spec.frame.charset)
-        if "fault" in form.places:
-            return building.build_fault(form.places["fault"].replace("{text}", words))
+        building.envelope["function"] = message.code if message is not None else ""
+        nameless = self.spec.frame.kind == "call" and self.spec.frame.soap and message is None
+        if "fault" in form.places or nameless:
+            return building.build_fault(form.places.get("fault", "{text}").replace("{text}", words))
         for place, pattern in form.places.items():
             building.envelope[place] = pattern.replace("{text}", words)
         return building.build([])

@@ -86,7 +86,7 @@ class RecordWriter:
         """The record's places, a list of cells or a mapping of paths; faults are added to ``faults``."""
         places: Any = self._template.copy() if self._positional else {}
         for row in self._defaults:
-            places[row.places[0]] = row.write
+            places.update(dict.fromkeys(row.places, row.write))
         self._restore(places, sections, element)
         for key, section, name, render, absent, row in self._plain:
             home = element if section is None else sections.get(section, _NOTHING)

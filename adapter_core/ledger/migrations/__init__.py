@@ -34,3 +34,15 @@ def migrate(connection: Connection, version: int) -> int:
         for script in reversed(missing):
             script.module.upgrade()
     return int(missing[0].revision) if missing else version
+
+
+def works_with(version: int) -> int:
+    """The oldest schema version whose programs may go on working on a ledger of ``version``, as its revision says.
+
+    A revision that only added what older programs pass over names an older version in ``works_with``; one that says nothing is
+    refused by every older program.
+    """
+    from alembic.script import ScriptDirectory
+
+    revision = ScriptDirectory(str(FOLDER)).get_revision(str(version))
+    return int(getattr(revision.module, "works_with", version))

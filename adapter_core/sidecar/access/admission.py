@@ -7,7 +7,7 @@ never parsed.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import NamedTuple, cast
@@ -18,8 +18,9 @@ from adapter_core.sidecar.access import families, signatures
 from adapter_core.sidecar.access.clients import Client, Peer
 from adapter_core.sidecar.access.nonces import NonceMemory, Nonces
 from adapter_core.sidecar.access.rates import Rates
+from adapter_core.sidecar.access.refusal_log import RefusalLog
 from adapter_core.sidecar.access.refusals import TooMany, Unauthenticated
-from adapter_core.values.errors import AdapterError, ConfigError
+from adapter_core.values.errors import ConfigError
 from adapter_core.values.moments import Clock
 from adapter_core.values.secrets import Secret
 
@@ -27,7 +28,6 @@ OLD_CLIENTS_PATHS = ("/his/", "/fsi/")
 """Where an address or a family's signature is proof enough: neither covers the body, so the rest of the service stays closed."""
 
 Headers = Sequence[tuple[bytes, bytes]]
-Observer = Callable[[Mapping[str, str]], None]
 
 
 class Credential(NamedTuple):
@@ -45,8 +45,7 @@ class HmacKey(NamedTuple):
 class Access:
     """The clients of one configuration.
 
-    nonces: where the nonces of HMAC-SM3 calls are remembered, shared when replicas share the ledger.  observer: told of every
-    refusal, ``code``, ``address``, ``path`` and ``client`` where known, for the security log.
+    nonces: where the nonces of HMAC-SM3 calls are remembered, shared when replicas share the ledger.
     """
 
     def __init__(
@@ -57,13 +56,12 @@ class Access:
         clock: Clock,
         nonces: Nonces | None = None,
         rates: Rates | None = None,
-        observer: Observer = lambda event: None,
     ) -> None:
         """Raises: ConfigError for two clients with one name, key or token."""
         self._clock = clock
         self._nonces = nonces or NonceMemory(clock)
         self._rates = rates
-        self._observer = observer
+        self.refused = RefusalLog(clock)
         self._tokens: list[Credential] = []
         self._hmac_keys: dict[str, HmacKey] = {}
         self._certificates: dict[bytes, Client] = {}
@@ -82,7 +80,6 @@ class Access:
         config: Config,
         clock: Clock,
         ledger: object = None,
-        observer: Observer = lambda event: None,
     ) -> Access:
         """From the configuration and its key files.  ledger: where replicas share their nonces.
 
@@ -97,9 +94,7 @@ class Access:
                 nonces = NonceFile(config.ledger_path.with_name(f"{config.ledger_path.name}.nonces"), clock)
         rates = Rates(clock, settings.http.calls_per_s, settings.http.calls_at_once)
         institutions = [settings.institution.fixmedins_code]
-        return cls(
-            settings.clients, lambda one: read_secrets(config, one), institutions, clock, nonces, rates, observer
-        )
+        return cls(settings.clients, lambda one: read_secrets(config, one), institutions, clock, nonces, rates)
 
     async def admit(self, method: str, path: str, query: str, headers: Headers, body: bytes, peer: Peer) -> Client:
         """The caller.  method, path and query as sent (percent-encoded, the query without ``?``, "" where there is none); headers
@@ -113,7 +108,7 @@ class Access:
                 self._rates.take(client.name)
             return client
         except (Unauthenticated, TooMany) as error:
-            self._tell(error, path, peer)
+            self.refused.note(error.code, peer.address, path.split("/")[1])
             raise
 
     def close(self) -> None:
@@ -204,11 +199,6 @@ class Access:
             if place in self._families:
                 raise ConfigError(f"two clients have the {one.family.kind} account {one.family.account}")
             self._families[place] = HmacKey(_proved(client, one.family.kind, one.family.account), secrets.family)
-
-    def _tell(self, error: AdapterError, path: str, peer: Peer) -> None:
-        # The path's first part only: a key in it may be a number of the hospital's own.
-        place = "/".join(path.split("/")[:3])
-        self._observer({"event": "access_refused", "code": error.code, "address": peer.address, "path": place})
 
 
 class ClientSecrets(NamedTuple):

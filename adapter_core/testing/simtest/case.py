@@ -104,6 +104,7 @@ class Day:
         self.checker.may_freeze = self._may_freeze
         self.checker.unaskable = self._unaskable
         self.centre = self._centre()
+        self.checker.named = self.centre.named
         lane = LANES[plan.lane]
         self.network = Network(
             self.world,
@@ -115,7 +116,9 @@ class Day:
             repeats=plan.capabilities.may_repeat,
         )
         policy = policy_of(plan.temperament)
-        place = Place(SITE, lane.gateway(plan.capabilities, policy), timers=plan.timers, on_unknown=plan.on_unknown)
+        place = Place(
+            SITE, lane.gateway(plan.capabilities, policy, plan.second), timers=plan.timers, on_unknown=plan.on_unknown
+        )
         self.replicas = [self._replica(number, place) for number in range(plan.replicas)]
         self.cashiers = [self._cashier(number) for number in range(plan.visits)]
 
@@ -158,6 +161,8 @@ class Day:
     def _may_freeze(self, case: Case) -> bool:
         """Whether evidence may be out of reach here: nothing to ask and nothing that proves, or another day by some clock."""
         can = self.plan.capabilities
+        if self.plan.second and case.purpose == "settle" and can.query_after_unknown != "by_visit":
+            return True  # a confirm without an answer that nobody can be asked about
         if "worker died" in str(case.data.get("frozen_because", "")):
             return True  # a case that looks like the cause of death is parked
         if self.plan.began != MORNING or any(point == "clock.jump" for point, _ in self.faults.fired):
@@ -350,6 +355,7 @@ class Day:
             world.count(f"fault {point}")
         world.counts[f"weather {self.plan.weather}"] += 1
         world.counts[f"lane {self.plan.lane}"] += 1
+        world.counts["two phases"] += bool(self.plan.second)
         world.counts[f"replicas {len(self.replicas)}"] += 1
         rows = [f"{case.purpose} {case.key} {case.state}" for case in self.checker.cases.values()]
         return Result(

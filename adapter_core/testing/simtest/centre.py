@@ -16,7 +16,9 @@ SETTLEMENTS = frozenset({"2207", "2304", "2102"})
 REFUNDS = frozenset({"2208", "2305", "2103"})
 REVERSAL = "2601"
 MONEY = SETTLEMENTS | REFUNDS
-CHANGING = MONEY | {REVERSAL}
+CONFIRM, ABORT = "49CO", "49AB"
+"""The second phase of a two-phase family; invented numbers."""
+CHANGING = MONEY | {REVERSAL, CONFIRM, ABORT}
 
 DEFINITE = "没有获取到异地备案信息!"
 ALREADY = "当前处方已结算，无需再次结算"
@@ -24,6 +26,7 @@ UNLISTED = "FSI-未知错误"
 NO_QUERY = "该接口未开放"
 NOTHING_FOUND = "未查询到结算信息"
 NO_ORIGINAL = "未查询到原交易信息"
+UNDONE = "该交易已作废"
 OUT_OF_WINDOW = "原交易已过冲正时限"
 REFUNDED = "该结算已退费"
 
@@ -34,6 +37,9 @@ class Temperament:
 
     reverse_ok_after_s: an OK to 2601 takes effect so much later; reverse_ok_means: False = it may answer OK and do nothing.
     refuse_second / dedup_msgid: what a second settlement of a bill, or a second copy of a message, meets.
+    two_phase: a settlement takes effect with its confirm.  unconfirmed_s: one that nobody confirms comes to nothing so much later
+    (0 = never).  shows_prepared: queries show it meanwhile.  confirm_again: a second confirm is answered OK.  abort_undoes: an
+    abort undoes a confirmed trade, too: nobody promises that it doesn't.
     shares: percent the funds pay of each settlement in turn; two bills in between change it.
     """
 
@@ -47,6 +53,11 @@ class Temperament:
     dedup_msgid: bool = False
     empty_query_refuses: bool = False
     shares: tuple[int, ...] = (60,)
+    two_phase: bool = False
+    unconfirmed_s: float = 0.0
+    shows_prepared: bool = False
+    confirm_again: bool = False
+    abort_undoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Settlement:
-    """state: ``standing`` | ``refunded`` | ``reversed``."""
+    """state: ``standing`` | ``refunded`` | ``reversed``; two-phase: ``prepared`` before, ``undone`` if it never stood."""
 
     setl_id: str
     asked: Asked
@@ -122,8 +133,10 @@ class Centre:
             return Answer("ok", shown=self._split(asked, ""))
         if number == "2201":
             return self._register(asked)
-        if number == REVERSAL:
+        if number in (REVERSAL, ABORT):
             return self._reverse(asked)
+        if number == CONFIRM:
+            return self._confirm(asked)
         if number == "5203":
             return self._find(asked)
         if number == "5201":
@@ -157,13 +170,49 @@ class Centre:
         return answer
 
     def _settle(self, asked: Asked) -> Answer:
-        second = [one for one in self.settlements if one.state == "standing" and _same_bill(one.asked, asked)]
+        second = [one for one in self.settlements if one.state in STANDING and _same_bill(one.asked, asked)]
         if second and self.temperament.refuse_second:
             return Answer("refused", ALREADY)
         made = self._split(asked, f"J{self._number()}")
         self.settlements.append(made)
-        self.on_effective(made, "settlement")
+        if self.temperament.two_phase:
+            made.state = "prepared"
+            if self.temperament.unconfirmed_s:
+                self.later(self.temperament.unconfirmed_s, self._forget, made)
+        else:
+            self.on_effective(made, "settlement")
         return Answer("ok", shown=made)
+
+    def _forget(self, made: Settlement) -> None:
+        if made.state == "prepared":
+            made.state = "undone"
+
+    def _confirm(self, asked: Asked) -> Answer:
+        """By our msgid or by the settlement's own id, as the family has it."""
+        known = self.answered.get(asked.msgid)
+        if known is not None:
+            return known
+        found = self._named(asked)
+        if found is not None and found.state == "standing" and self.temperament.confirm_again:
+            answer = Answer("ok")
+        elif found is None or found.state != "prepared":
+            answer = Answer("refused", UNDONE if found is not None else NO_ORIGINAL)
+        else:
+            found.state, found.since = "standing", self.now()
+            self.on_effective(found, "settlement")
+            answer = Answer("ok")
+        self.answered[asked.msgid] = answer
+        return answer
+
+    def named(self, asked: Asked) -> str:
+        """The msgid of the settlement that a second phase names by the centre's own number."""
+        found = self._named(asked)
+        return found.asked.msgid if found is not None else ""
+
+    def _named(self, asked: Asked) -> Settlement | None:
+        rows = [one for one in self.settlements if asked.omsgid and one.asked.msgid == asked.omsgid]
+        rows = rows or [one for one in self.settlements if asked.setl_id and one.setl_id == asked.setl_id]
+        return rows[0] if rows else None
 
     def _refund(self, asked: Asked) -> Answer:
         found = next((one for one in self.settlements if one.setl_id == asked.setl_id), None)
@@ -181,16 +230,19 @@ class Centre:
         return Answer("ok", shown=made, sign=-1)
 
     def _reverse(self, asked: Asked) -> Answer:
-        found = next((one for one in self.settlements if one.asked.msgid == asked.omsgid), None)
+        found = self._named(asked)
         if found is None:
             missing = self.temperament.reverse_missing == "error"
             return Answer("refused", NO_ORIGINAL) if missing else Answer("ok")
         if found.state == "refunded":
             return Answer("refused", REFUNDED)
-        if self.temperament.reverse_window == "same_day" and found.day != national_date(self.wall()):
+        if asked.infno == ABORT and found.state == "standing" and not self.temperament.abort_undoes:
+            return Answer("refused", UNLISTED)
+        prepared = found.state == "prepared"
+        if self.temperament.reverse_window == "same_day" and not prepared and found.day != national_date(self.wall()):
             return Answer("refused", OUT_OF_WINDOW)
         ignored = not self.temperament.reverse_ok_means and self.hit("centre.reversal_ignored")
-        if found.state == "standing" and not ignored:
+        if (prepared or found.state == "standing") and not ignored:
             self.later(self.temperament.reverse_ok_after_s, self._undo, found)
         return Answer("ok")
 
@@ -198,18 +250,21 @@ class Centre:
         if found.state == "standing":
             found.state = "reversed"
             self.on_end(found, "reversed")
+        self._forget(found)
 
     def _find(self, asked: Asked) -> Answer:
         """5203: by ``setl_id`` that settlement; by visit the newest record that stands."""
         if self.temperament.query == "none":
             return Answer("refused", NO_QUERY)
         seen = [one for one in self.settlements if one.since + self.temperament.lag_s <= self.now()]
+        if not self.temperament.shows_prepared:
+            seen = [one for one in seen if one.state != "prepared"]
         if asked.setl_id:
-            rows = [one for one in seen if one.setl_id == asked.setl_id and one.state != "reversed"]
+            rows = [one for one in seen if one.setl_id == asked.setl_id and one.state not in ("reversed", "undone")]
         elif self.temperament.query == "by_setl_id_only":
             return Answer("refused", "结算ID不能为空")
         else:
-            rows = [one for one in seen if one.asked.mdtrt_id == asked.mdtrt_id and one.state == "standing"]
+            rows = [one for one in seen if one.asked.mdtrt_id == asked.mdtrt_id and one.state in STANDING]
         if not rows:
             return Answer("refused", NOTHING_FOUND) if self.temperament.empty_query_refuses else Answer("ok")
         found = rows[-1]
@@ -227,6 +282,9 @@ class Centre:
     def _number(self) -> int:
         self.numbers += 1
         return 1000 + self.numbers
+
+
+STANDING = ("standing", "prepared")
 
 
 def _same_bill(one: Asked, other: Asked) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapter_core.province.messages import Outcome
 from adapter_core.settlement.records import CallRecord, Case, Event
-from adapter_core.testing.simtest.centre import REFUNDS, REVERSAL, SETTLEMENTS, Asked, Settlement
+from adapter_core.testing.simtest.centre import ABORT, CONFIRM, REFUNDS, REVERSAL, SETTLEMENTS, Asked, Settlement
 from adapter_core.testing.simtest.disk import Landed
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
@@ -65,6 +65,7 @@ class Checker:
         self.on_landing: Callable[[Landed], None] = lambda landed: None
         self.on_first_byte: Callable[[str, str], None] = lambda infno, msgid: None
         self.unaskable: Callable[[Case], bool] = lambda case: False
+        self.named: Callable[[Asked], str] = lambda asked: ""
 
     # -- the ledger
 
@@ -77,6 +78,8 @@ class Checker:
         self._landings += 1
         self.on_landing(landed)
         change = landed.change
+        if any(event.kind == "INTENT" for event in change.events):
+            self._fenced(landed)
         for call in change.calls:
             self._call(call, landed, {case.case_id: case for case in change.cases})
         for event in change.events:
@@ -105,7 +108,7 @@ class Checker:
         if known is not None:
             known.call = call
             known.burnt = known.burnt or call.burnt
-        elif call.kind_class == "N":
+        elif call.kind_class in ("N", "K"):
             case = cases.get(call.case_id) or self.cases.get(call.case_id)
             message = self.messages[call.msgid] = Message(call, case.visit_key if case else "")
             self.by_case.setdefault(call.case_id, []).append(message)
@@ -122,6 +125,16 @@ class Checker:
         evidence = str(event.data.get("evidence", ""))
         if evidence:
             self._world.count(f"evidence {evidence}")
+
+    def _fenced(self, landed: Landed) -> None:
+        """Whoever means to send something for a case owns it, by what the ledger says at that moment."""
+        rows = {**self.cases, **{case.case_id: case for case in landed.change.cases}}
+        for call in landed.change.calls:
+            case, node = rows.get(call.case_id), landed.node
+            if case is not None and node is not None and case.owner != node.name:
+                self._world.violate(
+                    "I20", f"{node.name} means to send {call.message} for {case.key}, owned by {case.owner!r}"
+                )
 
     def _row(self, old: Case | None, new: Case, events: tuple[Event, ...], landed: Landed) -> None:
         was, state = str(old.state) if old else "", str(new.state)
@@ -140,7 +153,7 @@ class Checker:
             self._world.violate("I6", f"{new.key} was cancelled in doubt, and becomes SETTLED")
         if state in CLOSED:
             self._closing(new, state)
-        if was in IN_DOUBT and state not in IN_DOUBT and state != "FROZEN":
+        if was in IN_DOUBT and state not in IN_DOUBT and state not in ("FROZEN", "CONFIRMING"):
             self._evidenced(new, events)
         if state == "FROZEN" and not self.may_freeze(new):
             why = new.data.get("frozen_because", "")
@@ -197,15 +210,15 @@ class Checker:
         number = asked.infno[:4]
         self._world.count(f"sent {number}")
         self.on_first_byte(asked.infno, asked.msgid)
-        if number in SETTLEMENTS | REFUNDS | {REVERSAL, "2201", "2401"}:
+        if number in SETTLEMENTS | REFUNDS | {REVERSAL, CONFIRM, ABORT, "2201", "2401"}:
             if call is None:
                 self._world.violate("I3", f"{asked.infno} {asked.msgid} left without a durable intent")
                 return
             if call.body_hash != hashlib.sha256(frame.body).hexdigest():
                 self._world.violate("I3", f"{asked.infno} {asked.msgid}: other bytes than journalled")
-        if number in SETTLEMENTS or number in REFUNDS:
+        if number in SETTLEMENTS or number in REFUNDS or number == CONFIRM:
             self._money_leaves(node, asked, self.messages.get(asked.msgid))
-        elif number == REVERSAL:
+        elif number in (REVERSAL, ABORT):
             self._reversal_leaves(asked)
 
     def _money_leaves(self, node: Node, asked: Asked, message: Message | None) -> None:
@@ -223,10 +236,19 @@ class Checker:
             self._world.violate("I11", f"burnt {asked.msgid} leaves")
         case = self.cases.get(message.call.case_id)
         state = str(case.state) if case else "?"
-        if state != "SENDING" and state != "RESOLVING":
+        if asked.infno == CONFIRM:
+            self._confirm_leaves(message, state)
+        elif state != "SENDING" and state != "RESOLVING":
             self._world.violate("I12", f"{asked.msgid} leaves though its case is {state}")
-        if message.call.step not in ("void", "stay_void"):
+        if message.call.step not in ("void", "stay_void", "commit"):
             self._only_one(message)
+
+    def _confirm_leaves(self, message: Message, state: str) -> None:
+        """What phase one prepared is confirmed while its case wants it, and never once it was to be discarded."""
+        if state not in ("CONFIRMING", "RESOLVING"):
+            self._world.violate("I12", f"confirm {message.call.msgid} leaves though its case is {state}")
+        if any(one.burnt for one in self.by_case.get(message.call.case_id, [])):
+            self._world.violate("I11", f"confirm {message.call.msgid} leaves after its trade was to be discarded")
 
     def _only_one(self, message: Message) -> None:
         for other in self.messages.values():
@@ -237,7 +259,7 @@ class Checker:
                 )
 
     def _reversal_leaves(self, asked: Asked) -> None:
-        message = self.messages.get(asked.omsgid)
+        message = self.messages.get(asked.omsgid or self.named(asked))
         if message is None:
             self._world.violate("I11", f"2601 names {asked.omsgid!r}, which is no money call of ours")
             return

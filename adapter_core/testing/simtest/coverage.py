@@ -29,7 +29,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
 """Title and counter prefix of what the report shows."""
 
 STATES = (
-    "PREPARING", "READY", "QUOTED", "SENDING", "RESOLVING", "REVERSING", "REVERSED", "SETTLED", "VOIDING", "VOIDED", "REJECTED", "NOT_SENT",
+    "PREPARING", "READY", "QUOTED", "SENDING", "CONFIRMING", "RESOLVING", "REVERSING", "REVERSED", "SETTLED", "VOIDING", "VOIDED", "REJECTED", "NOT_SENT",
     "NOT_APPLIED", "CANCELLED", "FROZEN",
 )  # fmt: skip
 VOID_STATES = ("READY", "SENDING", "RESOLVING", "VOIDED", "NOT_APPLIED", "NOT_SENT", "FROZEN")
@@ -38,11 +38,11 @@ TOLD = (
 )  # fmt: skip
 CRASHES = (
     "ACCEPTED", "PREPARED", "INTENT.settle", "INTENT.reverse", "REPLY", "OUTCOME.settle", "OUTCOME.find", "TOLD", "CLAIMED",
-    "RETRIED", "CANCEL_ASKED",
+    "RETRIED", "CANCEL_ASKED", "INTENT.confirm", "OUTCOME.confirm",
 )  # fmt: skip
 WIRE = (
     "lost", "late", "crossed", "reset", "unsent", "connect", "reply.lost", "reply.cut", "reply.garbage", "reply.status",
-    "reply.slow",
+    "reply.slow", "reply.unbalanced",
 )  # fmt: skip
 OTHERS = (
     "gate closed",
@@ -50,6 +50,12 @@ OTHERS = (
     "node paused",
     "lane national",
     "lane cheap",
+    "two phases",
+    "sent 49CO",
+    "sent 49AB",
+    "fault net.confirm.lost",
+    "fault net.confirm.unsent",
+    "fault net.confirm.reply.lost",
     "replicas 1",
     "replicas 2",
     "event CLAIMED",
@@ -63,6 +69,9 @@ OTHERS = (
     "fault crash.any",
     "fault pause.any",
     "fault clock.jump",
+    "fault db.reconnect",
+    "tail lost",
+    "refused LEDGER_BEHIND",
     "fault pause.before.gate.settle",
     "fault crash.after.byte.settle",
     "fault pause.after.byte.settle",

@@ -20,7 +20,7 @@ from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import LedgerUnavailable
 
-MONEY_STEPS = {"pay": "settle", "stay_pay": "settle", "void": "refund", "stay_void": "refund"}
+MONEY_STEPS = {"pay": "settle", "stay_pay": "settle", "void": "refund", "stay_void": "refund", "commit": "confirm"}
 Read = TypeVar("Read")
 STEPPED = frozenset({"INTENT", "OUTCOME"})
 """Events whose crash points are told apart by the step they belong to: a lost intent of money is not one of an upload."""
@@ -48,6 +48,7 @@ class Store:
         self.landed: list[Landed] = []
         self.highest = 0
         self.failovers = 0
+        self.lost_tail = False
         self.compared: dict[str, int] = {}
         self.on_landing: Callable[[Landed, dict[str, Case]], None] = lambda landed, before: None
 
@@ -73,6 +74,7 @@ class Store:
     def _cut(self, kept: int) -> list[Landed]:
         lost = self.landed[kept:]
         if lost:
+            self.lost_tail = True
             del self.landed[kept:]
             self.memory = MemoryLedger()
             for landed in self.landed:
@@ -219,6 +221,8 @@ class SimLedger:
     async def compared(self, witness: str, is_whole: bool) -> list[str]:
         """As a database shared by replicas does it; one that has a file to itself knows no other."""
         now = self._store.failovers
+        if not is_whole and not self._store.lost_tail:
+            self._world.violate("witness", f"{witness} freezes the house, and nothing was lost")
         self._store.compared[witness] = now if is_whole else -1
         await asyncio.sleep(0)
         return [name for name, at in self._store.compared.items() if name != witness and at != now]

@@ -20,7 +20,7 @@ from adapter_core.province.messages import Call, Mark, Reply
 from adapter_core.province.national import NationalGateway, Profile, national_route_text, service_path
 from adapter_core.province.plan import Route, load_route
 from adapter_core.province.policy import Policy
-from adapter_core.testing.simtest.centre import NO_ORIGINAL, NOTHING_FOUND, Answer, Asked, Temperament
+from adapter_core.testing.simtest.centre import NO_ORIGINAL, NOTHING_FOUND, UNDONE, Answer, Asked, Temperament
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault
 from adapter_core.values.frames import Frame
@@ -43,7 +43,7 @@ class Lane(Protocol):
 
     name: str
 
-    def gateway(self, capabilities: Capabilities, policy: Policy) -> Gateway: ...
+    def gateway(self, capabilities: Capabilities, policy: Policy, second: str = "") -> Gateway: ...
 
     def read(self, frame: Frame) -> Asked: ...
 
@@ -55,6 +55,8 @@ def policy_of(temperament: Temperament) -> Policy:
     named: dict[str, Any] = {"absent_texts": (NOTHING_FOUND,)} if temperament.empty_query_refuses else {}
     if temperament.reverse_missing == "error":
         named["reverse_missing_texts"] = (NO_ORIGINAL,)
+    if temperament.two_phase:
+        named["texts"] = ((UNDONE, "not_registered_with_centre"),)
     return Policy(**named)
 
 
@@ -83,9 +85,24 @@ def shown_result(asked: Asked, answer: Answer) -> dict[str, Any]:
 # -- the cheap lane
 
 
+SECOND_STEPS = """
+[step.commit]
+call = "49CO"
+class = "K"
+[step.rollback]
+call = "49AB"
+class = "X"
+"""
+
+
 @cache
-def _short_route() -> Route:
+def _short_route(second: str = "") -> Route:
+    """second: what the money steps declare of their second phase, TOML; "" = they have none."""
     text = national_route_text()
+    if second:
+        for step in ("pay", "stay_pay"):
+            text = text.replace(f"[step.{step}]\n", f"[step.{step}]\nsecond = {second}\n")
+        text += SECOND_STEPS
     for old, new in SHORTENED.items():
         if old not in text:
             raise ValueError(f"the national plan has no line {old!r} any more: shorten it anew")
@@ -98,8 +115,8 @@ class CheapGateway:
 
     name = "simulated"
 
-    def __init__(self, capabilities: Capabilities, policy: Policy) -> None:
-        self.route = _short_route()
+    def __init__(self, capabilities: Capabilities, policy: Policy, second: str = "") -> None:
+        self.route = _short_route(second)
         self.policy = policy
         self.capabilities = capabilities
 
@@ -110,6 +127,8 @@ class CheapGateway:
         content = call.content
         visit, original = content.get("visit", {}), content.get("original", {})
         settle = content.get("settle", {})
+        step = next((one for one in self.route.steps.values() if one.second), None)
+        theirs = call.kind_class == "K" and step is not None and step.second and step.second.handle == "theirs"
         row = [
             call.message,
             call.msgid,
@@ -118,7 +137,7 @@ class CheapGateway:
             visit.get("ipt_otp_no", ""),
             content.get("bill", {}).get("chrg_bchno", ""),
             content.get("settled", {}).get("setl_id", ""),
-            original.get("omsgid", ""),
+            "" if theirs else original.get("omsgid", ""),
             original.get("oinfno", ""),
             fen(Decimal(settle.get("medfee_sumamt", 0))),
         ]
@@ -148,8 +167,8 @@ class CheapGateway:
 class CheapLane:
     name = "cheap"
 
-    def gateway(self, capabilities: Capabilities, policy: Policy) -> Gateway:
-        return CheapGateway(capabilities, policy)
+    def gateway(self, capabilities: Capabilities, policy: Policy, second: str = "") -> Gateway:
+        return CheapGateway(capabilities, policy, second)
 
     def read(self, frame: Frame) -> Asked:
         return Asked(*json.loads(frame.body))
@@ -176,7 +195,7 @@ class NationalLane:
 
     name = "national"
 
-    def gateway(self, capabilities: Capabilities, policy: Policy) -> Gateway:
+    def gateway(self, capabilities: Capabilities, policy: Policy, second: str = "") -> Gateway:
         return NationalGateway("national", SITE, Profile(path=_path), policy, capabilities)
 
     def read(self, frame: Frame) -> Asked:

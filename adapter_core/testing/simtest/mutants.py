@@ -17,6 +17,7 @@ from adapter_core.ledger.witnessed import Witnessed
 from adapter_core.province.policy import Policy
 from adapter_core.settlement import concluding, decisions, judge, reception, resolution, states
 from adapter_core.settlement.calls import Caller, Context
+from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import Ownership
@@ -26,6 +27,7 @@ from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence, Resolver
 from adapter_core.settlement.retracing import Retracing
+from adapter_core.settlement.second_phase import Phases
 from adapter_core.settlement.states import Result, State
 from adapter_core.testing.simtest.case import Day, run_case
 from adapter_core.testing.simtest.case import Result as DayResult
@@ -253,6 +255,21 @@ def _ignores_cancels() -> list[Patch]:
     return [(concluding, "after_money", wanted_anyway)]
 
 
+# -- two phases
+
+
+def _one_phase_is_enough() -> list[Patch]:
+    return [(concluding, "after_money", lambda case, verdict, at, two_phase=False: after_money(case, verdict, at))]
+
+
+def _aborts_what_may_be_confirmed() -> list[Patch]:
+    return [(Phases, "may_abort", property(lambda self: True))]
+
+
+def _finds_are_confirmed() -> list[Patch]:
+    return [(Phases, "found_is_confirmed", property(lambda self: True))]
+
+
 # -- the ledger
 
 
@@ -312,6 +329,29 @@ def _with_ledger(ledger: type[SimLedger]) -> Callable[[Day], None]:
 # -- several replicas
 
 
+def _unfenced_steps() -> list[Patch]:
+    original = Chain._send_in_doubt
+
+    async def unfenced(self: Chain, *rest: Any) -> Any:
+        caller = self._caller
+
+        class Unfenced:
+            async def send(self, step: Any, context: Any, content: Any, change: Change) -> Any:
+                return await caller.send(step, context, content, replace(change, cases=()))
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(caller, name)
+
+        unfencing: Any = Unfenced()
+        self._caller = unfencing
+        try:
+            return await original(self, *rest)
+        finally:
+            self._caller = caller
+
+    return [(Chain, "_send_in_doubt", unfenced)]
+
+
 def _no_lease() -> list[Patch]:
     return [(Ownership, "may_claim", lambda self, case: True)]
 
@@ -325,6 +365,19 @@ def _no_witness() -> list[Patch]:
         return
 
     return [(Witnessed, "compare", trusting)]
+
+
+def _witness_first() -> list[Patch]:
+    original = Witnessed.commit
+
+    async def early(self: Witnessed, change: Change) -> int:
+        for case in change.cases:
+            links = await self._ledger.links_of_case(case.case_id)
+            if links:
+                await self._witness.note(case.org, case.case_id, case.version, links[-1])
+        return await original(self, change)
+
+    return [(Witnessed, "commit", early)]
 
 
 def _own_witness_only() -> list[Patch]:
@@ -356,16 +409,14 @@ def _polls_ask() -> list[Patch]:
     return [(Pipeline, "_handle", asking)]
 
 
-def _late_visit_index() -> list[Patch]:
-    original = conflicts._held
+def _asks_before_refusing() -> list[Patch]:
+    original = Pipeline._settle
 
-    def at_the_intent(change: Change, facts: Any) -> Any:
-        return original(change, facts) if any(event.kind == "INTENT" for event in change.events) else None
+    async def asking(self: Pipeline, place: Any, dialect: Any, operation: Any, wait: float) -> Any:
+        await self._identify(place, operation)
+        return await original(self, place, dialect, operation, wait)
 
-    async def nobody(self: MemoryLedger, org: str, visit_key: str) -> Case | None:
-        return None
-
-    return [(conflicts, "_held", at_the_intent), (MemoryLedger, "holder", nobody)]
+    return [(Pipeline, "_settle", asking)]
 
 
 def _opens_early(day: Day) -> None:
@@ -402,6 +453,9 @@ def _row(
 
 MUTANTS: tuple[Mutant, ...] = (
     _row("retry settle on timeout", "I4 I2", 10, _sends_twice),
+    _row("phase one is enough", "I2", 10, _one_phase_is_enough),
+    _row("what may be confirmed is aborted", "I2 I9 I25", 300, _aborts_what_may_be_confirmed),
+    _row("a prepared trade counts as confirmed", "I2", 100, _finds_are_confirmed),
     _row("timeout = NOT_SENT", "I2 I20", 10, _timeout_is_not_sent),
     _row("no send gate", "I12 I20 I2 I11", 230, _no_gate),
     _row("journal after send", "I3", 2, _journals_late),
@@ -425,12 +479,14 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("no fence on writes", "I20 I2 I4 I6 I12 I10 I11", 25, _no_fence),
     _row("leases not observed", "I20 I2 I12 I25", 35, _no_lease),
     _row("leases, quiet time by a jumping clock", "I2 I20 I25", 400, _wall_for_mono),
-    _row("a poll asks the centre", "I17", 10, _polls_ask),
-    _row("money before the scan has ended", "I19", 10, _none, _opens_early),
-    _row("HTTP status ignored", "I22 I2", 10, _no_status),
-    _row("sums not checked", "I22 I2", 10, _no_sums),
-    _row("visit index met at the intent only", "I26 I20 I1", 10, _late_visit_index),
-    _row("witness not compared", "witness", 10, _no_witness),
-    _row("other replicas' witnesses not awaited", "witness", 10, _own_witness_only),
-    _row("read over a new connection, not compared", "witness", 10, _reads_unwitnessed),
+    _row("a poll asks the centre", "I17", 20, _polls_ask),
+    _row("money before the scan has ended", "I19", 600, _none, _opens_early),
+    _row("HTTP status ignored", "I22 I2", 70, _no_status),
+    _row("sums not checked", "I22 I2", 40, _no_sums),
+    _row("asks the centre before it refuses", "I26", 3, _asks_before_refusing),
+    _row("witness not compared", "witness I2", 35, _no_witness),
+    _row("witness before the commit", "witness", 45, _witness_first),
+    _row("other replicas' witnesses not awaited", "witness", 75, _own_witness_only),
+    _row("read over a new connection, not compared", "witness exception", 500, _reads_unwitnessed),
+    _row("steps before the money not fenced", "I20", 50, _unfenced_steps),
 )

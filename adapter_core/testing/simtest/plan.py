@@ -6,7 +6,7 @@ Truth stays inside the declaration.  Nothing but the seed enters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -18,6 +18,7 @@ from adapter_core.testing.simtest.his import Habits
 
 NATIONAL_SHARE = 0.08
 TWO_VISITS_SHARE = 0.12
+TWO_PHASE_SHARE = 0.2
 TWO_REPLICAS_SHARE = 0.4
 WITNESSED_SHARE = 0.15
 MORNING = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
@@ -35,7 +36,9 @@ WEATHER: tuple[tuple[str, float, dict[str, float]], ...] = (
 ALWAYS = {
     "net.settle.lost": 0.12, "net.settle.late": 0.15, "net.settle.reply.lost": 0.15, "net.refund.reply.lost": 0.1,
     "net.reverse.lost": 0.1, "net.reverse.late": 0.1, "net.reverse.reply.lost": 0.1, "net.other.": 0.01,
-    "net.settle.reply.slow": 0.15, "net.settle.copy": 0.2, "net.settle.copy.first_unheard": 0.7, "pause.after.INTENT.": 0.03, "pause.after.byte.settle": 0.06,
+    "net.confirm.lost": 0.15, "net.confirm.late": 0.15, "net.confirm.reply.lost": 0.15, "net.confirm.unsent": 0.1,
+    "crash.before.INTENT.confirm": 0.05, "crash.after.INTENT.confirm": 0.05, "crash.before.OUTCOME.confirm": 0.05,
+    "crash.after.OUTCOME.settle": 0.02, "pause.after.byte.confirm": 0.05, "net.settle.reply.slow": 0.15, "net.settle.copy": 0.2, "net.settle.copy.first_unheard": 0.7, "pause.after.INTENT.": 0.03, "pause.after.byte.settle": 0.06,
     "centre.reversal_ignored": 0.4,
     "crash.before.OUTCOME.settle": 0.02, "crash.before.CANCEL_ASKED": 0.05, "crash.after.CANCEL_ASKED": 0.05,
     "db.lost.INTENT.settle": 0.02, "db.ambiguous.INTENT.settle": 0.02, "db.refused.INTENT.settle": 0.01,
@@ -66,6 +69,7 @@ class Plan:
     one_encounter: bool = False
     on_unknown: str = "adopt"
     lease_s: float = 45.0
+    second: str = ""
     stops_at: float = 300.0
     began: datetime = MORNING
     witnessed: bool = False
@@ -80,14 +84,17 @@ def plan_of(seed: int) -> Plan:
     replicas = 2 if random.random() < TWO_REPLICAS_SHARE else 1
     visits = 2 if random.random() < TWO_VISITS_SHARE else 1
     late = capabilities.late_commit_s * random.choice((0.1, 1.0, 1.0))
+    temperament = _temperament(random, capabilities)
+    second, temperament = _second(seed, lane, temperament)
     return Plan(
         seed=seed,
+        second=second,
         weather=weather,
         lane=lane,
         replicas=replicas,
         visits=visits,
         capabilities=capabilities,
-        temperament=_temperament(random, capabilities),
+        temperament=temperament,
         timers=_timers(random),
         habits=_habits(random),
         rates=rates,
@@ -163,6 +170,34 @@ def _temperament(random: Random, declared: Capabilities) -> Temperament:
         empty_query_refuses=random.random() < 0.3,
         shares=random.choice(((60,), (60,), (60, 55), (0, 40), (100,))),
     )
+
+
+SECONDS = (
+    # what the route declares, what the centre truly does
+    ('handle = "ours", shows = "confirmed", silence = "undone"', {"unconfirmed": True}),
+    ('handle = "theirs", shows = "confirmed", silence = "undone"', {"unconfirmed": True}),
+    ('handle = "theirs", shows = "unknown", silence = "undone", repeatable = true', {"unconfirmed": True, "confirm_again": True}),
+    ('handle = "ours", shows = "prepared", repeatable = true', {"shows_prepared": True, "confirm_again": True}),
+    ('handle = "theirs", shows = "prepared", repeatable = true', {"shows_prepared": True, "confirm_again": True}),
+)  # fmt: skip
+
+
+def _second(seed: int, lane: str, temperament: Temperament) -> tuple[str, Temperament]:
+    """The second phase of this day's route, drawn apart so that the other draws stay as they are."""
+    random = Random(seed ^ 0x2FA5E)
+    if lane != "cheap" or random.random() >= TWO_PHASE_SHARE:
+        return "", temperament
+    declared, truth = random.choice(SECONDS)
+    waits = random.choice((5.0, 60.0, 300.0)) if truth.get("unconfirmed") else 0.0
+    centre = replace(
+        temperament,
+        two_phase=True,
+        unconfirmed_s=waits,
+        shows_prepared=truth.get("shows_prepared", False) or ("unknown" in declared and random.random() < 0.5),
+        confirm_again=truth.get("confirm_again", False),
+        abort_undoes=random.random() < 0.5,
+    )
+    return f'{{ confirm = "commit", abort = "rollback", {declared} }}', centre
 
 
 def _timers(random: Random) -> Timers:

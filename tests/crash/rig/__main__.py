@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import logging
 import random
 import sys
 import tempfile
@@ -44,6 +45,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    logging.disable(logging.WARNING)  # or every audit says how old SQLite is
     chosen = _arguments()
     console = Console()
     console.print(f"seed {chosen.seed}")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from adapter_core.province.bridge import Around, BridgedGateway, Library
 from adapter_core.province.capabilities import Capabilities
 from adapter_core.province.gateway import Site
+from adapter_core.province.legacy import REFS
 from adapter_core.province.messages import Call, Mark, Reply
 from adapter_core.province.national import NationalGateway
 from adapter_core.province.national_variants import national_variant
@@ -49,7 +50,7 @@ class DblibGateway(BridgedGateway):
             return reply
         refs = self._refs(call)
         bill = refs["original"] if call.message == "ExpenseCalc-void" else refs["bill"]
-        result = {**reply.content["result"], "setl_id": bill}
+        result = {**reply.content["result"], "setl_id": bill, REFS: {"bill": bill}}
         return replace(reply, content={**reply.content, "result": result})
 
 

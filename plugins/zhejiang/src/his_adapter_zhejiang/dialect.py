@@ -23,6 +23,9 @@ client code; a flag that isn't 0 stops the visit."""
 FOLDED = {"hifob_pay": "hifmi_pay", "hifes_pay": "oth_pay"}
 """Amounts without a place of their own, and the national amount they are told with."""
 QUERY_FOUND = "43"
+FROM_SLIPS = ("bilg_dept_codg", "bilg_dept_name", "bilg_dr_codg", "fee_ocur_time", "rxno")
+ADDED = frozenset(["x.slips", "diagnoses.diag_type", "diagnoses.diag_srt_no", *(f"fees.{name}" for name in FROM_SLIPS)])
+"""What the hooks add to what a message says."""
 
 
 @cache
@@ -62,7 +65,7 @@ def insigma_hooks() -> Hooks:
             return _account_inside(_folded(sections), -1)
         return sections
 
-    return Hooks(after_decode, before_encode)
+    return Hooks(after_decode, before_encode, ADDED)
 
 
 def _account_inside(sections: Content, sign: int) -> Content:
@@ -89,14 +92,8 @@ def _from_slips(sections: Content) -> Content:
     for fee in sections.get("fees", []):
         slip = by_number.get(fee.get("x", {}).get("0", ""), {})
         kept = slip.get("x", {})
-        found = {
-            "bilg_dept_codg": slip.get("diag_dept"),
-            "bilg_dept_name": kept.get("6"),
-            "bilg_dr_codg": slip.get("dise_dor_no"),
-            "fee_ocur_time": slip.get("diag_time"),
-            "rxno": kept.get("2"),
-        }
-        fee.update({name: value for name, value in found.items() if value})
+        said = (slip.get("diag_dept"), kept.get("6"), slip.get("dise_dor_no"), slip.get("diag_time"), kept.get("2"))
+        fee.update({name: value for name, value in zip(FROM_SLIPS, said, strict=True) if value})
     diagnoses: list[Content] = []
     for slip in slips:
         if slip.get("diag_code") and all(slip["diag_code"] != one["diag_code"] for one in diagnoses):

@@ -73,6 +73,21 @@ class SiInterface(TableDialect):
         bare = frame.ins["in"].removeprefix(ANSWER.encode()).strip(b"|")
         return replace(frame, function=ANSWER, ins={**frame.ins, "in": bare})
 
+    def decode_reply(self, asked: Operation, frame: Frame) -> Reply:
+        """As TableDialect; an error's words are what follows its number, or all of it where it has none."""
+        reply = super().decode_reply(asked, frame)
+        if reply.mark is not Mark.REFUSED:
+            return reply
+        return replace(reply, text=reply.text.strip().removeprefix(f"{reply.code}|").rstrip("|") or reply.text)
+
+    def read_frame_file(self, raw: bytes, name: str, reply: bool | None = None) -> Frame:
+        """As TableDialect; the function is the name's where it is another."""
+        frame = super().read_frame_file(raw, name, reply)
+        return replace(frame, function=ANSWER) if frame.ins and name.startswith(ANSWER) else frame
+
+    def on_table(self, table: FieldTable) -> SiInterface:
+        return type(self)(table)
+
 
 class SiInterfaceCentre(SiInterface):
     """The dialect as it calls a centre."""

@@ -1,0 +1,221 @@
+"""What crosses the service's own paths, as types: the OpenAPI document is made from these and from the national tables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+Amount = Annotated[str, Meta(pattern=r"^-?\d+\.\d{2}$", description="yuan, two places")]
+Key = Annotated[str, Meta(min_length=1, max_length=64)]
+StateText = Annotated[str, Meta(description="reliability.md §8")]
+
+
+class FaultRow(Struct):
+    """One fault of a message."""
+
+    path: str
+    title: str
+    expected: str
+    got: str
+
+
+class Problem(Struct):
+    """Any refusal.  ``code`` is stable for machines, ``message_zh`` is for the cashier."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    message_zh: str
+    next: list[str]
+    type: str = "about:blank"
+    faults: list[FaultRow] = field(default_factory=list)
+
+
+class SettlementAnswer(Struct):
+    """What a settlement or a refund is told."""
+
+    settle_key: str
+    visit_key: str
+    encounter_key: str
+    case_id: str
+    state: StateText
+    code: str
+    message_zh: str
+    next: list[str]
+    setl_id: str
+    mdtrt_id: str
+    psn_no: str
+    changed_from_quote: bool
+    amounts: dict[str, Amount]
+    setlinfo: dict[str, Any]
+    setldetail: list[dict[str, Any]]
+    closed_by: str | None = None
+    paper: dict[str, Any] | None = None
+    void_key: str = ""
+
+
+class Reason(Struct):
+    reason: Annotated[str, Meta(min_length=1, max_length=200)] = "-"
+
+
+class VoidOrder(Struct):
+    void_key: Key
+    reason: Annotated[str, Meta(min_length=1, max_length=200)] = "-"
+
+
+class Booking(Struct):
+    """Numbers of the invoice and of the fiscal e-bill."""
+
+    invono: Annotated[str, Meta(min_length=1, max_length=50)] = "-"
+    ebill_no: Annotated[str, Meta(min_length=1, max_length=50)] = "-"
+
+
+class Decision(Struct):
+    """E5.  ``result``: for ``settled``: setl_id, medfee_sumamt, fund_pay_sumamt, acct_pay, psn_cash_pay."""
+
+    outcome: Literal["settled", "not_applied", "reversed", "recheck"]
+    operator: Annotated[str, Meta(min_length=1, max_length=200)]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    proof: Annotated[str, Meta(min_length=1, max_length=200, description="name and digest of the attached file")]
+    second_operator: Annotated[str, Meta(min_length=1, max_length=64)] = "-"
+    result: dict[str, str] = field(default_factory=dict)
+
+
+class CaseRow(Struct):
+    """One case in a list."""
+
+    case_id: str
+    work_order: str
+    purpose: Literal["settle", "void"]
+    visit_key: str
+    kind: str
+    state: StateText
+    setl_id: str
+    opened_at: str
+    changed_at: str
+    why: str
+    amounts: dict[str, Amount]
+    settle_key: str = ""
+    void_key: str = ""
+
+
+class CaseList(Struct):
+    settlements: list[CaseRow]
+
+
+class Worklist(Struct):
+    kind: str
+    cases: list[CaseRow]
+
+
+class FeedRow(Struct):
+    """What was told, when."""
+
+    seq: int
+    at: str
+    case_id: str
+    visit_key: str
+    state: StateText
+    code: str = ""
+    message_zh: str = ""
+    settle_key: str = ""
+    void_key: str = ""
+
+
+class Feed(Struct):
+    """Ask on with ``after=last``."""
+
+    events: list[FeedRow]
+    last: int
+
+
+class Timeline(Struct):
+    case_id: str
+    settle_key: str
+    events: list[dict[str, Any]]
+
+
+class BillLine(Struct):
+    feedetl_sn: str
+    det_item_fee_sumamt: Amount
+    held_by_centre: bool
+
+
+class BillData(Struct):
+    visit_key: str
+    chrg_bchno: str
+    is_open: bool
+    lines: list[BillLine]
+    medfee_sumamt: Amount
+    held_by_centre_sumamt: Amount
+    settlements: list[str]
+
+
+class EncounterData(Struct):
+    encounter_key: str
+    kind: str
+    mdtrt_id: str
+    psn_no: str
+    standing: list[str]
+    in_doubt: list[str]
+    bills: list[BillData]
+
+
+class EncounterAnswer(Struct):
+    encounter_key: str
+    state: StateText
+    code: str
+    message_zh: str
+    next: list[str]
+    encounter: EncounterData | None = None
+
+
+class TransactionOrder(Struct):
+    """``input`` as the standard has it."""
+
+    input: dict[str, Any]
+    operator: dict[str, str] = field(default_factory=dict)
+    insuplc_admdvs: Annotated[str, Meta(pattern=r"^\d{6}$")] = "000000"
+
+
+class TransactionAnswer(Struct):
+    """The centre's answer: ``state`` DONE, REJECTED, NOT_SENT or UNKNOWN."""
+
+    infno: str
+    msgid: str
+    state: str
+    code: str
+    message_zh: str
+    next: list[str]
+    infcode: str | None
+    err_msg: str | None
+    output: Any
+
+
+class Provinces(Struct):
+    provinces: list[dict[str, Any]]
+    broken: list[dict[str, str]]
+    gateways: list[dict[str, Any]]
+    notices: list[dict[str, Any]]
+
+
+class Health(Struct):
+    status: str
+    reason: str = ""
+
+
+class NationalReply(Struct):
+    """A national response."""
+
+    infcode: Any
+    err_msg: str | None = None
+    output: Any = None
+
+
+class LocalCall(Struct):
+    """A function call with base64 buffers."""
+
+    ret: str
+    outs: dict[str, str]

@@ -1,0 +1,22 @@
+"""What this plugin offers: Jiangsu (32), its provincial gateway."""
+
+from __future__ import annotations
+
+from adapter_core.province.province import CONTRACT, Province
+from his_adapter_jiangsu.gateway import jiangsu
+from his_adapter_jiangsu.policy import POLICY
+
+PROVINCE = Province(
+    name="jiangsu",
+    title="江苏省",
+    version="0.1.0",
+    contract=CONTRACT,
+    regions=("32",),
+    gateways={"jiangsu": jiangsu},
+    policy=POLICY,
+    not_supported=(
+        "9102 等文件交易：回复是 application/octet-stream（ZIP）而不是 JSON",
+        "JSSiInterface.dll（早期省接口：inf_time 为 yyyyMMddHHmmss，2204 的根叫 feedetail，缓冲区 4096 会截断长回复）",
+        "HInterface.dll、徐州 Lesybjk.dll、南京共享文件：只见于旧档案，只用来读历史",
+    ),
+)
