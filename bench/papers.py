@@ -1,6 +1,6 @@
 """How long a paper set takes to print, first and again, in a process of its own; ``--pictures`` draws the pages shown in the docs.
 
-    python -m bench.papers [--lines 300] [--pictures docs/how-to/pictures]
+python -m bench.papers [--lines 300] [--pictures docs/how-to/pictures]
 """
 
 from __future__ import annotations

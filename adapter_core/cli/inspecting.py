@@ -37,6 +37,11 @@ def list_plugins(config: Path, as_json: bool) -> int:
                     for name, dialect in dialects.items()
                 },
                 "gateways": sorted(province.gateways),
+                "gateway_evidence": {name: province.evidence.get(name, "") for name in sorted(province.gateways)},
+                "local_rules": [
+                    {"code": rule.code, "title": rule.title, "says": rule.says, "check": list(rule.check)}
+                    for rule in province.policy.local_rules
+                ],
                 "not_supported": list(province.not_supported),
             }
         )

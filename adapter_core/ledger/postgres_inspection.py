@@ -31,7 +31,6 @@ def verify(url: str, keys: MasterKey | None = None, anchored: Anchored | None = 
         if keys is not None:
             binding.check_key(meta, keys)
 
-
         def link_of(org: str, seq: int) -> bytes | None:
             row = connection.execute(native(sql.SELECT_LINK), (org, seq)).fetchone()
             return row[0] if row else None

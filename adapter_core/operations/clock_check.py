@@ -29,9 +29,10 @@ def respond_time(body: bytes) -> datetime | None:
     if found is None:
         return None
     digits = found[1]
-    parts = [int(digits[start : start + 2]) for start in range(4, 14, 2)]
+    month, day, hour, minute, second = (int(digits[start : start + 2]) for start in range(4, 14, 2))
+    fraction = int(found[2].ljust(6, b"0"))
     try:
-        return datetime(int(digits[:4]), *parts, int(found[2].ljust(6, b"0")), tzinfo=CHINA)
+        return datetime(int(digits[:4]), month, day, hour, minute, second, fraction, tzinfo=CHINA)
     except ValueError:
         return None
 
@@ -50,20 +51,19 @@ def skew_s(told: datetime, sent: datetime, received: datetime) -> float:
 
 
 class ClockCheck:
-    """What the last replies of one endpoint say of our clock."""
+    """What the last replies of one endpoint say of our clock.  skew: seconds the centre is ahead (minus: behind), None before
+    three replies have told."""
 
     def __init__(self) -> None:
+        self.skew: float | None = None
         self._skews: deque[float] = deque(maxlen=REPLIES)
 
     def heard(self, body: bytes, sent: datetime, received: datetime) -> None:
         told = respond_time(body)
         if told is not None:
             self._skews.append(skew_s(told, sent, received))
-
-    @property
-    def skew(self) -> float | None:
-        """Seconds the centre is ahead (minus: behind); None before three replies have told."""
-        return min(self._skews, key=abs) if len(self._skews) == REPLIES else None
+            if len(self._skews) == REPLIES:
+                self.skew = min(self._skews, key=abs)
 
     @property
     def warns(self) -> bool:

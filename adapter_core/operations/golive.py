@@ -112,6 +112,8 @@ def _client_fault(config: Config, client: ClientSettings) -> str:
 
 
 async def _ledger(config: Config) -> list[Row]:
+    if config.is_shared and urlsplit(config.settings.ledger.url).password:
+        return [Row("账本", False, "ledger.url 里写了口令：请改用 PGPASSFILE 指定的文件")]
     try:
         async with AsyncExitStack() as parts:
             ledger = await opened_ledger(config, SystemClock(), parts, read_only=True)

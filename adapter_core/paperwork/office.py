@@ -236,10 +236,13 @@ class PaperOffice:
         newest = int(case.data["paper"]["version"])
         return PaperSet(case, await self._papers.document(case, version or newest))
 
-    async def reprint(self, serial: str) -> PaperSet:
-        """The valid set once more, same serial and same bytes; the journal notes it.  Raises: Refused PAPER_REVOKED."""
-        found = await self.show(serial)
-        if found.case.state is State.MANUAL_REVOKED:
+    async def reprint(self, serial: str, version: int | None = None) -> PaperSet:
+        """A set once more, same serial and same bytes; the journal notes it.  Revoked ones are looked at by their version only.
+
+        Raises: Refused PAPER_REVOKED, NO_SUCH_PAPER.
+        """
+        found = await self.show(serial, version)
+        if version is None and found.case.state is State.MANUAL_REVOKED:
             raise Refused("revoked", code="PAPER_REVOKED", message_zh=f"材料 {serial} 已撤销作废，不能补打")
         await self._papers.note(found.case, PRINTED, {"serial": serial, "version": str(found.document["version"])})
         return found

@@ -45,7 +45,9 @@ class CallDialect(TableDialect):
                 values[found[1].decode("ascii")] = found[2]
         function = values.pop("function", re.split(r"[.\-]", name, maxsplit=1)[0].encode())
         ret = values.pop("ret", self.table.spec.frame.file_ret.encode())
-        side = {name[5:]: decode_text(values.pop(name), self.charset)[0] for name in list(values) if name[:5] == "side."}
+        side = {
+            name[5:]: decode_text(values.pop(name), self.charset)[0] for name in list(values) if name[:5] == "side."
+        }
         if reply:
             return Frame(ret=ret.decode("ascii", "backslashreplace"), outs=values)
         return Frame(function=function.decode("ascii", "backslashreplace"), ins=values, side=side)

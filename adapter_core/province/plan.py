@@ -50,7 +50,12 @@ class Step:
     needs: content paths that must be present, else the step is postponed (refused when it is the goal).
     over: content paths; the step stands until their hash changes.  into: the section ``result`` is filed under.
     undo / ask / reverse: steps of this route that take it back, find it, reverse it.
-    each, key, chunk: a keyed upload: the list section, the row's key, rows per call.
+    each, key, chunk, chars: a keyed upload: the list section, the row's key, rows and characters per call (0 = no limit);
+    drop: how a row is taken back: ``bill`` (all rows of the bill at once) | ``row`` (one by one, in section ``drop``).
+    when: the step is made only while each of these content paths has one of these values.
+    given: a content path; where it is there without this step, somebody else made it and it isn't made again.
+    change: the step that tells the centre what changed in what this one rests on.
+    frees: steps that may not stand while this one adds or drops rows: they are taken back before.
     second: the second phase of a two-phase trade; without one the step's own OK is the settlement.
     """
 
@@ -67,6 +72,12 @@ class Step:
     each: str = ""
     key: str = ""
     chunk: int = 0
+    chars: int = 0
+    drop: str = "bill"
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    given: str = ""
+    change: str = ""
+    frees: tuple[str, ...] = ()
     second: Second | None = None
 
 
@@ -119,6 +130,8 @@ def load_route(text: str, variants: Mapping[str, str] | None = None) -> Route:
                 kind_class=fields.pop("class"),
                 needs=tuple(fields.pop("needs", ())),
                 over=tuple(fields.pop("over", ())),
+                frees=tuple(fields.pop("frees", ())),
+                when={path: tuple(values) for path, values in fields.pop("when", {}).items()},
                 second=Second(**fields.pop("second")) if "second" in fields else None,
                 **fields,
             )
@@ -164,9 +177,11 @@ def _route_faults(route: Route) -> list[str]:
     for step in route.steps.values():
         if step.kind_class not in CLASSES:
             faults.append(f"step {step.name}: class {step.kind_class!r}")
-        for link in (step.undo, step.ask, step.reverse):
+        for link in (step.undo, step.ask, step.reverse, step.change, *step.frees):
             if link and link not in route.steps:
                 faults.append(f"step {step.name}: no step {link!r}")
+        if step.drop not in ("bill", "row"):
+            faults.append(f"step {step.name}: drop is bill or row")
         faults.extend(f"step {step.name}: second: {fault}" for fault in _second_faults(route, step))
     for kind, chain in route.chains.items():
         if kind not in KINDS:

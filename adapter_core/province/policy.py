@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from adapter_core.province.local_rules import LocalRule
 from adapter_core.standard.source import schema_file
 from adapter_core.values.errors import ContractError
 
@@ -75,6 +76,7 @@ class Policy:
     reverse_missing_texts: words by which 2601 says that there is no such original (used only with ``reverse_missing: error``).
     sign_in_texts: words by which a call is refused before it is processed because its ``sign_no`` is not valid: definite.
     reversible: call numbers 2601 may name (`reliability.md` §2; A-variants are not on the default list).
+    local_rules: the province's own rules on top of the national ones, for the window; nothing is computed from them.
     """
 
     texts: tuple[tuple[str, str], ...] = ()
@@ -84,6 +86,7 @@ class Policy:
     reverse_missing_texts: tuple[str, ...] = ()
     sign_in_texts: tuple[str, ...] = ("签到编号无效", "未签到")
     reversible: frozenset[str] = frozenset({"2102", "2103", "2207", "2208", "2304", "2305", "2401"})
+    local_rules: tuple[LocalRule, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = ({code for _, code in self.texts} | self.narrowed) - reasons().keys()

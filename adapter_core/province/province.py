@@ -21,7 +21,9 @@ class Province:
 
     name: short, e.g. ``jiangxi``.  regions: admdvs prefixes it answers for, e.g. ``("36",)``; empty for a vendor's
     package that only adds dialects.  dialects: dialect name → factory of (site options).  gateways: gateway name → factory
-    of (site).  not_supported: what is known to exist and is not built, in words, for listings.
+    of (site).  evidence: gateway name → the mark of what it is known from (E read in a public source, E2 in two, D deduced,
+    N nothing public), then what is not known; a dialect's marks are its messages' own.  not_supported: what is known to exist
+    and is not built, in words, for listings.
     """
 
     name: str
@@ -32,4 +34,5 @@ class Province:
     dialects: Mapping[str, Callable[[Options], Dialect]] = field(default_factory=dict)
     gateways: Mapping[str, Callable[[Site], Gateway]] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    evidence: Mapping[str, str] = field(default_factory=dict)
     not_supported: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """A Dialect made from a field table: what a HIS engineer writes is the table; this file is the same for every family.
 
-In a FILE a function call's request is the text alone, and its reply the lines ``ret=N`` and ``name=text`` of further
-out-buffers, then the text; ``ret=`` is left out where it has the value that the table's ``file_ret`` names.
+In a FILE a function call's request is the text, after the lines ``name=text`` of further arguments that the table names; its
+reply the lines ``ret=N`` and ``name=text`` of further out-buffers, then the text; ``ret=`` is left out where it has the value
+that the table's ``file_ret`` names.
 """
 
 from __future__ import annotations
@@ -162,7 +163,13 @@ class TableDialect:
         if (spec.tell_text if reply else spec.ask_text) == "body":
             return Frame(body=raw, status=200 if reply else None)
         if not reply:
-            ins = {spec.ask_text.partition(".")[2]: raw}
+            ins = {}
+            while (found := re.match(rb"([A-Za-z]+)=([^\r\n]*)\r?\n", raw)) and found[
+                1
+            ].decode() in self._in_arguments():
+                ins[found[1].decode()] = found[2]
+                raw = raw[found.end() :]
+            ins[spec.ask_text.partition(".")[2]] = raw
             if spec.code.startswith("in."):
                 ins[spec.code[3:]] = encode_text(re.split(r"[.\-]", name, maxsplit=1)[0], spec.charset)
             return Frame(function=spec.function, ins=ins)
@@ -186,7 +193,8 @@ class TableDialect:
             return frame.body
         spec = self.table.spec.frame
         if frame.ins:
-            return frame.ins.get(spec.ask_text.partition(".")[2], b"")
+            named = [name.encode() + b"=" + frame.ins[name] for name in self._in_arguments() if frame.ins.get(name)]
+            return b"\n".join([*named, frame.ins.get(spec.ask_text.partition(".")[2], b"")])
         text = spec.tell_text.partition(".")[2]
         lines = [b"ret=" + frame.ret.encode("ascii")] if frame.ret != spec.file_ret else []
         lines += [name.encode("ascii") + b"=" + raw for name, raw in frame.outs.items() if name != text and raw]
@@ -226,10 +234,17 @@ class TableDialect:
         """Where the failure form has its words, or where the further marks of a success stand."""
         spec = self.table.spec
         for place in (spec.failure.text_place, *spec.success.also):
-            text = "" if not place else opened.value(place) if opened is not None else Envelope(frame, self.charset)[place]
+            text = (
+                "" if not place else opened.value(place) if opened is not None else Envelope(frame, self.charset)[place]
+            )
             if text:
                 return text
         return ""
+
+    def _in_arguments(self) -> list[str]:
+        """Arguments beside the text that the table reads."""
+        rows = self.table.spec.envelope["ask"].rows
+        return [place[3:] for row in rows for place in row.places if isinstance(place, str) and place.startswith("in.")]
 
     def _out_places(self) -> set[str]:
         forms = (self.table.spec.failure, self.table.spec.unknown)

@@ -64,7 +64,7 @@ def absorb(
         row.setdefault("fee_ocur_time", begun)  # single families' lines name no time: it is the visit's
     fees = _merged_fees(bill, filled["fees"], operation.fees_whole)
     visit, settle = filled["visit"], filled["settle"]
-    _complete_visit(visit, fees, encounter.encounter_key, now)
+    _complete_visit(visit, fees, encounter, now)
     if fees:
         settle["medfee_sumamt"] = _total(fees)
     content = {**encounter.content, "person": person, "visit": visit, "env": filled["env"]}
@@ -145,10 +145,13 @@ def _with_defaults(content: dict[str, Any], defaults: Mapping[str, str]) -> dict
     return filled
 
 
-def _complete_visit(visit: Content, fees: Sequence[Mapping[str, Any]], encounter_key: str, now: str) -> None:
+def _complete_visit(visit: Content, fees: Sequence[Mapping[str, Any]], encounter: Encounter, now: str) -> None:
     """What many local messages say only on their lines: the visit's doctor and department are the first line's."""
     # by this number a registration in doubt is found again: two long keys must not become one number
-    visit.setdefault("ipt_otp_no", encounter_key if len(encounter_key) <= 30 else content_hash(encounter_key)[:30])
+    key = encounter.encounter_key
+    visit.setdefault("ipt_otp_no", visit.get("ipt_no") or (key if len(key) <= 30 else content_hash(key)[:30]))
+    if encounter.kind == "inpatient":
+        visit.setdefault("ipt_no", visit["ipt_otp_no"])
     first = fees[0] if fees else {}
     visit.setdefault("begntime", first.get("fee_ocur_time", now))
     for field, line_field in (

@@ -27,6 +27,8 @@ from adapter_core.values.moments import iso, national_time
 READ_TRIES = 3
 SAFE_TO_REPEAT = frozenset({"R", "P", "session"})
 MSGID_TRIES = 50
+_CONTINUING = bytes(range(0x80, 0xC0))
+"""Bytes that continue a character of UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,12 @@ class Caller:
                 continue
             return record, call, frame, gate_closes
         raise NotSent("no free msgid", code="NO_MSGID")
+
+    def length(self, step: Step, context: Context, content: Content) -> int:
+        """Characters of the call as it would leave, without sending it."""
+        call = Call(step.name, step.call, step.kind_class, {**content, **context.extra}, "0" * 30)
+        frame = noted(self._in_hand, _case_id(context), lambda: context.place.gateway.encode(call, self._clock.wall()))
+        return len(frame_bytes(frame).translate(None, _CONTINUING))
 
     def _prepare(self, step: Step, context: Context, content: Content) -> tuple[CallRecord, Call, Frame]:
         place = context.place

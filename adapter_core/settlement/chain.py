@@ -10,12 +10,11 @@ from adapter_core.province.messages import Call
 from adapter_core.province.plan import Step
 from adapter_core.settlement.absorb import content_hash
 from adapter_core.settlement.calls import SAFE_TO_REPEAT, Called, Caller, Context
-from adapter_core.settlement.filing import file_reply
+from adapter_core.settlement.filing import file_reply, undo_step
 from adapter_core.settlement.judge import Verdict
-from adapter_core.settlement.ownership import unmoved
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Bill, Change
-from adapter_core.settlement.standing import doubt, missing, stands, view
+from adapter_core.settlement.standing import applies, doubt, footing, missing, stands, view
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, TranslationError
@@ -27,6 +26,10 @@ TO_COME = {
     "bill": {"chrg_bchno": "0"},
 }
 """Stand-ins for what earlier steps will bring, so that everything else can be checked before the first byte leaves."""
+
+ALL_ROWS = "0000"
+"""2302's feedetl_sn for every line.  Source: `schemas/national/envelope.json`, rules.cancel_all."""
+MARKS = "marks"
 
 
 class StepStopped(Exception):
@@ -48,8 +51,9 @@ def plan_faults(context: Context, steps: Sequence[Step]) -> list[Fault]:
     brought = {step.into for step in steps if step.into}
     needed = {steps[-1].name} | {step.name for step in steps if step.into in steps[-1].needs}
     faults: dict[str, Fault] = {}
+    goal = steps[-1]
     for step in steps:
-        if stands(step, context.encounter, context.bill):
+        if _is_done(context, step) or not _is_called_for(context, step, goal):
             continue
         lacking = [path for path in missing(step, filled) if path not in brought]
         if lacking and step.name in needed:
@@ -75,15 +79,50 @@ class Chain:
         Raises: StepStopped, Refused, TranslationError, ledger conflicts.
         """
         for step in steps:
-            if step.kind_class == "N" or stands(step, context.encounter, context.bill):
+            if step.kind_class == "N" or _is_done(context, step) or not _is_called_for(context, step, goal):
                 continue
             lacking = missing(step, view(context.encounter, context.bill))
             if lacking:
                 if step is goal:
                     raise _lacking(step, lacking)
                 continue
-            context = await (self._upload(context, step) if step.each else self._single(context, step))
+            context = await self._made(context, step)
         return context
+
+    async def _made(self, context: Context, step: Step) -> Context:
+        if step.each:
+            return await self._upload(context, step)
+        if step.name in context.encounter.standing and step.change:
+            return await self._single(context, context.place.gateway.route.steps[step.change])
+        if step.name in context.encounter.standing and step.undo and step.kind_class == "U":
+            context = await self.undo(context, step)  # it stands on other facts than those of now
+        return await self._single(context, step)
+
+    async def undo(self, context: Context, step: Step) -> Context:
+        """Take back what a step made; rows of an upload are the bill's and go all at once.
+
+        Raises: StepStopped when the centre refused, or gave no answer: then it is asked again at the next try.
+        """
+        if step.each:
+            return await self._take_back(context, step)
+        undo = context.place.gateway.route.steps[step.undo]
+        standings = (context.bill if step.per == "bill" else context.encounter).standing
+        was_open = doubt(step) in standings
+        context, called = await self._send_in_doubt(context, step, view(context.encounter, context.bill), undo)
+        gone = called.verdict.result is Result.APPLIED or (was_open and called.verdict.result is Result.REJECTED)
+        if not gone:
+            await self._journal(context, step, called)
+            raise StepStopped(undo, called.verdict)
+        record, event = self._caller.outcome(context, called)
+        encounter, bill = undo_step(step, context.encounter, context.bill)
+        change = Change(context.place.org, events=(event,), calls=(record,))
+        if step.per == "bill":
+            bill = replace(bill, version=bill.version + 1)
+            await self._ledger.commit(replace(change, bills=(bill,)))
+        else:
+            encounter = replace(encounter, version=encounter.version + 1)
+            await self._ledger.commit(replace(change, encounter=encounter))
+        return replace(context, encounter=encounter, bill=bill)
 
     async def _single(self, context: Context, step: Step) -> Context:
         content = view(context.encounter, context.bill)
@@ -114,7 +153,7 @@ class Chain:
         raise AssertionError("unreachable")
 
     async def _send_in_doubt(
-        self, context: Context, step: Step, content: Content, undo: Step | None = None
+        self, context: Context, step: Step, content: Content, undo: Step | None = None, rows: Sequence[str] = ()
     ) -> tuple[Context, Called]:
         """Send the step, or what takes it back, with the doubt stored in the intent's own transaction: a crash right after
         it leaves the question open, and the next run asks before it creates or uploads again.  The case moves one version on
@@ -152,42 +191,110 @@ class Chain:
         return await self._file(context, step, replace(called, verdict=adopted), stored=False)
 
     async def _upload(self, context: Context, step: Step) -> Context:
-        """A keyed upload: only new rows go; a changed or vanished row, or a batch in doubt, is taken back whole first."""
+        """A keyed upload: only new rows go; changed or vanished rows, and those in doubt, are taken back first."""
         for tries_left in (1, 0):
-            progress = (context.bill.standing.get(step.name) or {}).get("rows", {})
+            context = await self._freed(context, step)
             hashes = {row[step.key]: content_hash(row) for row in context.bill.content.get(step.each, [])}
-            changed = any(hashes.get(key) != known for key, known in progress.items())
-            if changed or doubt(step) in context.bill.standing:
+            if step.drop == "row":
+                context = await self._drop_rows(context, step, hashes)
+            elif doubt(step) in context.bill.standing or any(
+                hashes.get(key) != known for key, known in _progress(context.bill, step).items()
+            ):
                 context = await self._take_back(context, step)
-                progress = {}
             try:
-                return await self._upload_rows(context, step, progress, hashes)
+                return await self._upload_rows(context, step, _progress(context.bill, step), hashes)
             except StepStopped as stopped:
                 if stopped.verdict.result is not Result.UNKNOWN or not tries_left:
                     raise
                 bill = await self._ledger.bill(context.bill.bill_id)
                 assert bill is not None
-                case = await unmoved(self._ledger, context.case) if context.case is not None else None
-                context = replace(context, bill=bill, case=case)
+                context = replace(context, bill=bill)
         raise AssertionError("unreachable")
+
+    async def _freed(self, context: Context, step: Step) -> Context:
+        """What may not stand while rows come and go is taken back, and made again when the chain comes to it."""
+        route = context.place.gateway.route
+        for name in step.frees:
+            later = route.steps[name]
+            if name in context.encounter.standing or doubt(later) in context.encounter.standing:
+                context = await self.undo(context, later)
+        return context
 
     async def _upload_rows(
         self, context: Context, step: Step, progress: Mapping[str, Any], hashes: Mapping[str, str]
     ) -> Context:
         waiting = [row for row in context.bill.content.get(step.each, []) if row[step.key] not in progress]
-        size = step.chunk or len(waiting) or 1
-        for start in range(0, len(waiting), size):
-            chunk = waiting[start : start + size]
-            content = {**view(context.encounter, context.bill), step.each: chunk}
-            context, called = await self._send_in_doubt(context, step, _on_wire(context.bill, step, content))
+        if not waiting:
+            return await self._all_up(context, step, progress)
+        while waiting:
+            content, chunk = self._chunk(context, step, waiting)
+            waiting = waiting[len(chunk) :]
+            keys = [row[step.key] for row in chunk]
+            context, called = await self._send_in_doubt(context, step, content, rows=keys if step.drop == "row" else ())
             if called.verdict.result is not Result.APPLIED:
                 await self._journal(context, step, called)
                 raise StepStopped(step, called.verdict)
-            progress = {**progress, **{row[step.key]: hashes[row[step.key]] for row in chunk}}
+            progress = {**progress, **{key: hashes[key] for key in keys}}
             # a batch that went up in part does not stand yet: the rest goes up at the next try
-            unfinished: dict[str, Any] = {} if start + size >= len(waiting) else {"over": ""}
+            unfinished: dict[str, Any] = {"over": ""} if waiting else {}
             context = await self._file(context, step, called, rows=progress, **unfinished)
         return context
+
+    async def _all_up(self, context: Context, step: Step, progress: Mapping[str, Any]) -> Context:
+        """Every row is up already, e.g. after others were dropped: the step stands on what is there now."""
+        over = footing(step, view(context.encounter, context.bill))
+        standing = {**context.bill.standing, step.name: {"over": over, "rows": dict(progress)}}
+        bill = replace(context.bill, standing=standing, version=context.bill.version + 1)
+        await self._ledger.commit(Change(context.place.org, bills=(bill,)))
+        return replace(context, bill=bill)
+
+    def _chunk(
+        self, context: Context, step: Step, waiting: Sequence[Mapping[str, Any]]
+    ) -> tuple[Content, Sequence[Mapping[str, Any]]]:
+        """The next rows that fit one call by number and by characters, as the wire knows them."""
+        chunk = waiting[: step.chunk or len(waiting)]
+        seen = {name: value for name, value in view(context.encounter, context.bill).items() if name != "lines"}
+        while True:
+            content = _on_wire(context.bill, step, {**seen, step.each: list(chunk)})
+            if not step.chars or len(chunk) == 1 or self._caller.length(step, context, content) <= step.chars:
+                return content, chunk
+            chunk = chunk[: (len(chunk) + 1) // 2]
+
+    async def _drop_rows(self, context: Context, step: Step, hashes: Mapping[str, str]) -> Context:
+        """Changed and vanished rows, and those of a batch in doubt, one by one; each gets a new number on the wire unless the
+        gateway takes an old one.  A refusal ("no such line") goes on: should it remain, the trial's total betrays it."""
+        progress = _progress(context.bill, step)
+        open_rows = (context.bill.standing.get(doubt(step)) or {}).get("rows", [])
+        moved = [key for key, known in progress.items() if hashes.get(key) != known]
+        undo = context.place.gateway.route.steps[step.undo]
+        for key in dict.fromkeys((*open_rows, *moved)):
+            seen = {name: value for name, value in view(context.encounter, context.bill).items() if name != "lines"}
+            content = {**seen, step.each: [], "drop": {step.key: wire_key(context.bill, step, key)}}
+            context, called = await self._send_in_doubt(context, step, content, undo, rows=(key,))
+            record, event = self._caller.outcome(context, called)
+            change = Change(context.place.org, events=(event,), calls=(record,))
+            if called.verdict.result not in (Result.APPLIED, Result.REJECTED):
+                await self._ledger.commit(change)
+                raise StepStopped(undo, called.verdict)
+            bill = self._without_row(context, step, key)
+            await self._ledger.commit(replace(change, bills=(bill,)))
+            context = replace(context, bill=bill)
+        return context
+
+    def _without_row(self, context: Context, step: Step, key: str) -> Bill:
+        bill, standing = context.bill, dict(context.bill.standing)
+        known = dict(standing.get(step.name) or {"over": ""})
+        known["rows"] = {name: value for name, value in known.get("rows", {}).items() if name != key}
+        left = [name for name in standing[doubt(step)].get("rows", []) if name != key]
+        standing = _without(standing, step)
+        standing[step.name] = {**known, "over": ""}
+        if left:
+            standing[doubt(step)] = {"open": True, "rows": left}
+        if not context.place.gateway.capabilities.feedetl_sn_reusable:
+            marks = dict(standing.get(MARKS) or {})
+            standing[MARKS] = {**marks, key: int(marks.get(key, 0)) + 1}
+        lines = [row for row in bill.content.get("lines", []) if row.get(step.key) != wire_key(bill, step, key)]
+        return replace(bill, standing=standing, content={**bill.content, "lines": lines}, version=bill.version + 1)
 
     async def _take_back(self, context: Context, step: Step) -> Context:
         """Remove every uploaded line of the bill; its lines get new numbers on the wire unless the gateway takes old ones.
@@ -195,20 +302,31 @@ class Chain:
         A refusal ("no such lines") goes on: should lines remain after all, the trial's total betrays them.
         """
         undo = context.place.gateway.route.steps[step.undo]
+        content = {**view(context.encounter, context.bill), "drop": {step.key: ALL_ROWS}}
         # until it is answered nobody knows which lines stand: the upload itself is in doubt
-        context, called = await self._send_in_doubt(context, step, view(context.encounter, context.bill), undo)
+        context, called = await self._send_in_doubt(context, step, content, undo)
         record, event = self._caller.outcome(context, called)
         change = Change(context.place.org, events=(event,), calls=(record,))
         if called.verdict.result not in (Result.APPLIED, Result.REJECTED):
             await self._ledger.commit(change)
             raise StepStopped(undo, called.verdict)
-        standing = _without(context.bill.standing, step)
-        reuse = context.place.gateway.capabilities.feedetl_sn_reusable
-        standing["batch"] = {"number": _batch(context.bill) + (0 if reuse else 1)}
+        standing = self._renumbered(context, step)
         content = {name: value for name, value in context.bill.content.items() if name != "lines"}
         bill = replace(context.bill, standing=standing, content=content, version=context.bill.version + 1)
         await self._ledger.commit(replace(change, bills=(bill,)))
         return replace(context, bill=bill)
+
+    def _renumbered(self, context: Context, step: Step) -> dict[str, Any]:
+        """The bill's standing without any row of the step; used numbers get a mark unless the gateway takes them again."""
+        standing = _without(context.bill.standing, step)
+        if context.place.gateway.capabilities.feedetl_sn_reusable:
+            return standing
+        if step.drop == "bill":
+            return {**standing, "batch": {"number": _batch(context.bill) + 1}}
+        marks = dict(standing.get(MARKS) or {})
+        open_rows = (context.bill.standing.get(doubt(step)) or {}).get("rows", [])
+        used = dict.fromkeys((*_progress(context.bill, step), *open_rows))
+        return {**standing, MARKS: {**marks, **{key: int(marks.get(key, 0)) + 1 for key in used}}}
 
     async def _file(self, context: Context, step: Step, called: Called, stored: bool = True, **facts: Any) -> Context:
         """Store what a step brought; ``stored``: its call has an intent whose outcome belongs in the same transaction."""
@@ -247,12 +365,36 @@ def _batch(bill: Bill) -> int:
     return int((bill.standing.get("batch") or {}).get("number", 0))
 
 
+def _progress(bill: Bill, step: Step) -> dict[str, Any]:
+    """The rows that are up: key → hash of what went up."""
+    return dict((bill.standing.get(step.name) or {}).get("rows", {}))
+
+
+def wire_key(bill: Bill, step: Step, key: str) -> str:
+    """A line's number as the wire knows it: after it was taken back, a used number gets a mark."""
+    mark = _batch(bill) if step.drop == "bill" else int((bill.standing.get(MARKS) or {}).get(key, 0))
+    return f"{key}-{mark}" if mark else key
+
+
 def _on_wire(bill: Bill, step: Step, content: Content) -> Content:
-    """Line numbers as the wire knows them: after a batch was taken back, used numbers get the batch's mark."""
-    batch = _batch(bill)
-    if not batch:
-        return content
-    return {**content, step.each: [{**row, step.key: f"{row[step.key]}-{batch}"} for row in content[step.each]]}
+    rows = [{**row, step.key: wire_key(bill, step, row[step.key])} for row in content[step.each]]
+    return {**content, step.each: rows}
+
+
+def _is_done(context: Context, step: Step) -> bool:
+    """Whether the step stands, or the centre was told what changed since."""
+    if stands(step, context.encounter, context.bill):
+        return True
+    if not step.change or step.name not in context.encounter.standing or doubt(step) in context.encounter.standing:
+        return False
+    return stands(context.place.gateway.route.steps[step.change], context.encounter, context.bill)
+
+
+def _is_called_for(context: Context, step: Step, goal: Step) -> bool:
+    """A trial is made for who wants its amounts, everything else where it applies."""
+    if step.kind_class == "P" and step is not goal and step.into not in goal.needs:
+        return False
+    return applies(step, context.encounter, context.bill)
 
 
 def _lacking(step: Step, paths: Sequence[str]) -> TranslationError:

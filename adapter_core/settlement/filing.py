@@ -41,7 +41,7 @@ def file_reply(
         bill_content["lines"] = [*bill_content.get("lines", []), *content["lines"]]
     encounter = replace(encounter, content=encounter_content, mdtrt_id=str(visit.get("mdtrt_id", "")))
     bill = replace(bill, content=bill_content)
-    standing = {"over": footing(step, view(encounter, bill)), **facts}
+    standing = dict(facts) if "over" in facts else {"over": footing(step, view(encounter, bill)), **facts}
     if step.per == "bill":
         return encounter, replace(bill, standing={**bill.standing, step.name: standing})
     return replace(encounter, standing={**encounter.standing, step.name: standing}), bill
@@ -86,8 +86,16 @@ def choose_insurance(rows: Sequence[Mapping[str, Any]], insutype: str | None) ->
 
 
 def undo_step(step: Step, encounter: Encounter, bill: Bill) -> tuple[Encounter, Bill]:
-    """Both records without the step's standing."""
+    """Both records without the step's standing, and without the visit's number where the step brought it."""
+    gone = (step.name, f"{step.name}?", step.change)
+    content = encounter.content
+    if step.given == "visit.mdtrt_id":
+        visit = {name: value for name, value in content.get("visit", {}).items() if name != "mdtrt_id"}
+        content = {**content, "visit": visit}
+    standing = {name: row for name, row in encounter.standing.items() if name not in gone}
     return (
-        replace(encounter, standing={name: row for name, row in encounter.standing.items() if name != step.name}),
-        replace(bill, standing={name: row for name, row in bill.standing.items() if name != step.name}),
+        replace(
+            encounter, content=content, standing=standing, mdtrt_id=str(content.get("visit", {}).get("mdtrt_id", ""))
+        ),
+        replace(bill, standing={name: row for name, row in bill.standing.items() if name not in gone}),
     )

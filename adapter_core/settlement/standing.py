@@ -42,6 +42,15 @@ def doubt(step: Step) -> str:
     return f"{step.name}?"
 
 
+def applies(step: Step, encounter: Encounter, bill: Bill) -> bool:
+    """Whether the step is to be made at all: its conditions hold, and nobody else made it."""
+    content = view(encounter, bill)
+    if any(str(at(content, path) or "") not in values for path, values in step.when.items()):
+        return False
+    ours = step.name in encounter.standing or doubt(step) in encounter.standing
+    return not step.given or ours or at(content, step.given) is None
+
+
 def stands(step: Step, encounter: Encounter, bill: Bill) -> bool:
     """Whether the step was done, what it rests on has not changed since, and no later try of it is in doubt."""
     standings = (bill if step.per == "bill" else encounter).standing

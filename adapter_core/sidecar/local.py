@@ -116,7 +116,7 @@ def _text_frame(request: Caller, dialect: Dialect, charset: str) -> Frame:
             body = encode_text(decode_text(body, charset)[0], dialect.charset)
         except ContractError as error:
             raise TranslationError([Fault("Content-Type", "charset utf-8 or gbk", charset[:20])]) from error
-    frame = dialect.read_frame_file(body, request.headers.get("x-message", ""))
+    frame = dialect.read_frame_file(body, unquote(request.headers.get("x-message", "")))
     side = {name[len(SIDE_PREFIX) :]: unquote(value) for name, value in request.headers.items() if _is_side(name)}
     headers = tuple((name, value) for name, value in request.headers.items() if name in ("content-type", "soapaction"))
     return replace(frame, path=request.scope["path"], headers=headers, side=side)

@@ -16,7 +16,7 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 
-from adapter_core.sidecar import models
+from adapter_core.sidecar import models, paper_models
 from adapter_core.sidecar.problems import MEDIA_TYPE
 from adapter_core.sidecar.service import ROUTES
 from adapter_core.standard.reference import is_fresh
@@ -62,6 +62,12 @@ ANSWERS: Mapping[str, tuple[Any, ...]] = {
     "show_encounter": (models.EncounterData, 200),
     "transaction": (models.TransactionAnswer, 200),
     "provinces": (models.Provinces, 200),
+    "open_papers": (paper_models.PaperAnswer, 200),
+    "revoke_papers": (paper_models.PaperState, 200),
+    "submit_papers": (paper_models.PaperState, 200),
+    "close_papers": (paper_models.PaperState, 200),
+    "verify_papers": (paper_models.PaperVerdict, 200),
+    "paper_key": (paper_models.PaperKey, 200),
     "healthz": (models.Health, 200),
     "readyz": (models.Health, 200, 503),
     "national": (models.NationalReply, 200, 504),
@@ -74,9 +80,29 @@ BODIES: Mapping[str, Any] = {
     "acknowledge": models.Booking,
     "decide": models.Decision,
     "transaction": models.TransactionOrder,
+    "open_papers": paper_models.PaperOrder,
+    "revoke_papers": paper_models.PaperRevocation,
+    "submit_papers": paper_models.PaperSubmission,
+    "close_papers": paper_models.PaperResult,
+    "verify_papers": paper_models.PaperQuestion,
+    "batch_papers": paper_models.BatchOrder,
+    "print_receipt": paper_models.ReceiptOrder,
 }
 OPTIONAL_BODIES = frozenset(
-    {"cancel", "acknowledge", "settle_quoted", "unregister", "drop_fees", "drop_fee", "discharge", "undischarge"}
+    {
+        "cancel",
+        "acknowledge",
+        "settle_quoted",
+        "unregister",
+        "drop_fees",
+        "drop_fee",
+        "discharge",
+        "undischarge",
+        "open_papers",
+        "submit_papers",
+        "close_papers",
+        "print_receipt",
+    }
 )
 OF_SECTIONS: Mapping[str, tuple[str, ...]] = {
     "settle": tuple(SECTIONS),

@@ -69,18 +69,18 @@ async def show_papers(
         int | None, QueryParameter(name="version", ge=1, description="an older one, which is void")
     ] = None,
 ) -> Response[bytes]:
-    """What a serial stands for; ``….json`` the whole set as data; ``….pdf`` prints it once more, which the journal notes."""
+    """What a serial stands for; ``….pdf`` prints the set once more, ``….json`` gives it as data: both name the person, so the
+    journal notes them."""
     desk = desk_of(request)
     client = caller(request, Right.PAPER)
     serial = name.removesuffix(PDF).removesuffix(JSON)
     office = await _office(desk, client, serial)
-    if name.endswith(PDF):
-        made = await (office.reprint(serial) if version is None else office.show(serial, version))
-        return _pdf(await asyncio.to_thread(made.pdf), f"{serial}-v{made.document['version']}.pdf")
-    made = await office.show(serial, version)
+    if not name.endswith((PDF, JSON)):
+        return json_response(encode(_answer(await office.show(serial, version))))
+    made = await office.reprint(serial, version)
     if name.endswith(JSON):
         return json_response(made.machine_readable())
-    return json_response(encode(_answer(made)))
+    return _pdf(await asyncio.to_thread(made.pdf), f"{serial}-v{made.document['version']}.pdf")
 
 
 @post("/v1/papers/{serial:str}/revoke", operation_id="revoke_papers", status_code=200)

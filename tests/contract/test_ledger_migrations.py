@@ -236,19 +236,26 @@ async def test_a_migration_that_fails_leaves_the_postgresql_ledger_as_it_was(
         assert await ledger.commit(Change(ORG, events=(event(),))) == 2
 
 
-def test_an_older_program_works_beside_a_newer_one_where_the_revision_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_versions_n_and_n_plus_1_work_side_by_side_where_the_revision_says_so(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "ledger.db"
-    open_sqlite(path).close()
+    """A rolling upgrade: the newer replica migrates under an older one that is at work, and the older one may restart."""
+    pytest.importorskip("psycopg_pool", reason="psycopg-pool is not installed")
+    from adapter_core.ledger.postgres import PostgresLedger
+
+    async def opened() -> PostgresLedger:
+        return await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock())
+
     now = migrations.SCHEMA_VERSION
-    version = a_next_version(tmp_path / "next", monkeypatch)
-    revision = tmp_path / "next" / "versions" / f"version_{version}.py"
-    revision.write_text(f"works_with = {now}\n" + revision.read_text("utf-8"), "utf-8")
-    open_sqlite(path).close()
-    monkeypatch.undo()
-    with open_sqlite(path) as ledger:
-        ledger.commit_now(one_case("c1", "v1"))
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == (str(version),)
-    connection.close()
+    async with await opened() as older:
+        with monkeypatch.context() as upgraded:
+            version = a_next_version(tmp_path / "next", upgraded)
+            revision = tmp_path / "next" / "versions" / f"version_{version}.py"
+            revision.write_text(f"works_with = {now}\n" + revision.read_text("utf-8"), "utf-8")
+            newer = await opened()
+        assert "calls.note" in {place for _, place, _ in postgres_shape(url)}
+        assert [await older.commit(one_case("c1", "v1")), await newer.commit(one_case("c2", "v2"))] == [1, 2]
+    async with await opened() as restarted:
+        assert await restarted.commit(one_case("c3", "v3")) == 3
+        assert await newer.calls_of_case("c1") == await restarted.calls_of_case("c1")
+    await newer.close()

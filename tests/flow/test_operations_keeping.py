@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,11 @@ from adapter_core.cli.operating import check_golive
 from adapter_core.config import Config, load_config
 from adapter_core.ledger import migrations
 from adapter_core.ledger.sealing import create_master_key, read_master_key
-from adapter_core.ledger.writer_lock import WriterLock
 from adapter_core.operations.archive import archive_year, verify_archive
 from adapter_core.operations.backup import back_up, drill, last_drill, newest_backup, read_manifest
 from adapter_core.operations.chain_check import inspected
 from adapter_core.operations.golive import golive_rows
+from adapter_core.operations.site import NewSite, make_site
 from adapter_core.operations.upgrade import rehearse, stored_schema, upgrade
 from adapter_core.values.errors import ConfigError, LedgerDamaged
 from tests.flow.conftest import Opening
@@ -127,8 +130,6 @@ def upgrade():
 
 def next_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """From now on this program is one version newer."""
-    import shutil
-
     version = migrations.SCHEMA_VERSION + 1
     shutil.copytree(migrations.FOLDER / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
     text = NEXT_REVISION.format(version=version, before=version - 1)
@@ -166,17 +167,32 @@ async def test_an_upgrade_is_rehearsed_beside_the_service_and_done_when_it_stopp
         config.ledger_path.with_name(config.ledger_path.name + tail).unlink(missing_ok=True)
 
 
-async def test_a_ledger_that_stays_locked_is_not_upgraded(tmp_path: Path, folder: Path) -> None:
-    config = load_config(folder / "his-adapter.toml")
-    from adapter_core.operations.site import _make_ledger
+HOLDER = "import sys, time; from pathlib import Path; from adapter_core.ledger.writer_lock import WriterLock; \
+lock = WriterLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
 
-    _make_ledger(config)
-    lock = WriterLock(config.ledger_path)
-    try:
-        with pytest.raises(ConfigError, match="another process"):
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process with kill")
+def test_an_upgrade_stops_the_service_before_it_and_starts_it_after_it(tmp_path: Path) -> None:
+    config = make_site(tmp_path / "site", NewSite(ORG, "测试医院", "360100", "http://127.0.0.1:1/", plain_http="tests"))
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(config.ledger_path)], stdout=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match="open in another process"):
             upgrade(config, tmp_path / "backups", say=lambda line: None)
-    finally:
-        lock.release()
+        assert not (tmp_path / "backups").exists()
+        start = [sys.executable, "-c", f"open({str(tmp_path / 'started')!r}, 'w')"]
+        done = upgrade(config, tmp_path / "backups", ["kill", str(service.pid)], start, say=lambda line: None)
+    assert done.backup is not None
+    assert done.backup.exists()
+    assert (tmp_path / "started").exists()
+
+
+def test_a_service_manager_that_refuses_stops_the_upgrade(tmp_path: Path) -> None:
+    config = make_site(tmp_path / "site", NewSite(ORG, "测试医院", "360100", "http://127.0.0.1:1/", plain_http="tests"))
+    with pytest.raises(ConfigError, match="no-such-program"):
+        upgrade(config, tmp_path / "backups", ["no-such-program"], say=lambda line: None)
     assert not (tmp_path / "backups").exists()
 
 

@@ -74,6 +74,8 @@ async def test_a_site_is_made_found_clean_served_watched_and_stopped(centre: Sim
             await service.wait()
     assert service.returncode == 0
     lines = [json.loads(line) for line in (tmp_path / "log").read_bytes().splitlines()]
-    assert [line["infno"] for line in lines if line["event"] == "step"][-1] == "2207"
+    steps = [line for line in lines if line["event"] == "step"]
+    assert steps[-1]["infno"] == "2207"
+    assert re.fullmatch("[0-9a-f]{16}", steps[-1]["patient"])
     assert "测试甲" not in (tmp_path / "log").read_text("utf-8")
     assert inspected(load_config(site / "his-adapter.toml")).is_whole

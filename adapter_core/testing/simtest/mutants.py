@@ -262,10 +262,6 @@ def _one_phase_is_enough() -> list[Patch]:
     return [(concluding, "after_money", lambda case, verdict, at, two_phase=False: after_money(case, verdict, at))]
 
 
-def _aborts_what_may_be_confirmed() -> list[Patch]:
-    return [(Phases, "may_abort", property(lambda self: True))]
-
-
 def _finds_are_confirmed() -> list[Patch]:
     return [(Phases, "found_is_confirmed", property(lambda self: True))]
 
@@ -454,7 +450,6 @@ def _row(
 MUTANTS: tuple[Mutant, ...] = (
     _row("retry settle on timeout", "I4 I2", 10, _sends_twice),
     _row("phase one is enough", "I2", 10, _one_phase_is_enough),
-    _row("what may be confirmed is aborted", "I2 I9 I25", 300, _aborts_what_may_be_confirmed),
     _row("a prepared trade counts as confirmed", "I2", 100, _finds_are_confirmed),
     _row("timeout = NOT_SENT", "I2 I20", 10, _timeout_is_not_sent),
     _row("no send gate", "I12 I20 I2 I11", 230, _no_gate),

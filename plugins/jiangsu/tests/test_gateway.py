@@ -147,5 +147,7 @@ def test_only_the_word_0_is_success(infcode: str, mark: Mark) -> None:
 
 def test_a_file_instead_of_json_is_unreadable_not_a_success() -> None:
     call = Call("pay", "2207", "N", TRIAL, "m")
-    zipped = replace(reply("9001.response.json"), body=b"PK\x03\x04", headers=(("Content-Type", "application/octet-stream"),))
+    zipped = replace(
+        reply("9001.response.json"), body=b"PK\x03\x04", headers=(("Content-Type", "application/octet-stream"),)
+    )
     assert jiangsu(site()).decode(call, zipped).mark is Mark.UNREADABLE

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from adapter_core.testing.contract import ProvinceContract
 from his_adapter_zhejiang.dialect import FROM_SLIPS
+
+from adapter_core.testing.contract import ProvinceContract
 
 CARD = {"mdtrt_cert_no": 14, "psn_no": 20, "certno": 18, "psn_name": 10, "naty": 2, "emp_name": 40}
 """Bytes of the card's places."""
@@ -19,7 +20,7 @@ class TestZhejiang(ProvinceContract):
     def completed(dialect: str, message: str, sections: dict[str, Any]) -> dict[str, Any]:
         """The family account is nationally part of the account; lines say what their slip says; a card's places are short; a
         serial number is a number."""
-        for name, size in CARD.items() if message == "22" else ():
+        for name, size in CARD.items() if message in ("22", "29", "30") else ():
             person = sections.get("person", {})
             if name in person:
                 person[name] = person[name].encode("gbk")[:size].decode("gbk", "ignore") or "1"

@@ -80,7 +80,9 @@ def _the_person(reply: Reply, asked: Mapping[str, Any]) -> Reply:
         if all(one.get(name) in (None, asked[name]) for name in ("certno", "psn_name") if asked.get(name))
     ]
     if len(named) != 1:
-        return Reply(Mark.REFUSED, "PEOPLE", f"该证件下有 {len(people)} 人，按姓名和身份证号对上 {len(named)} 人，请核对")
+        return Reply(
+            Mark.REFUSED, "PEOPLE", f"该证件下有 {len(people)} 人，按姓名和身份证号对上 {len(named)} 人，请核对"
+        )
     return replace(reply, content={**reply.content, "person": named[0]})
 
 

@@ -16,6 +16,11 @@ PROVINCE = Province(
     dialects={"anhui-hefei": hefei, "anhui-fuyang": fuyang},
     gateways={"anhui": anhui, "anhui-hefei": anhui_hefei, "anhui-fuyang": anhui_fuyang},
     policy=POLICY,
+    evidence={
+        "anhui": "N：地址、请求头、签名都没有公开",
+        "anhui-hefei": "E：门诊登记、撤销的参数是推断",
+        "anhui-fuyang": "E：结算、取消结算的参数与结果是推断",
+    },
     not_supported=(
         "网关 anhui（国家接口）：地址、请求头、签名都没有公开依据，全部由配置给出",
         "合肥：住院（F04.06…）、工伤（F07.11…）、有效门诊号列表、公告（参数没有公开）",

@@ -14,6 +14,9 @@ PROVINCE = Province(
     regions=("43",),
     gateways={"hunan": hunan},
     policy=POLICY,
+    evidence={
+        "hunan": "E2：省平台",
+    },
     not_supported=(
         "创智和宇 BIZC131101、131104、131110、Remote_BIZC131201–131259、bizh110001–120107：功能号 [E]，字段没有公开",
         "双向 TLS 加 desStr 的地市接口：desStr 的算法没有公开",

@@ -16,6 +16,10 @@ PROVINCE = Province(
     dialects={"shanxi-dblib": dblib},
     gateways={"shanxi": shanxi, "shanxi-dblib": shanxi_dblib},
     policy=POLICY,
+    evidence={
+        "shanxi": "N：地址、请求头、签名都没有公开",
+        "shanxi-dblib": "E：参数表中间有缺；退费所指的单据号是推断",
+    },
     not_supported=(
         "网关 shanxi（国家接口）：地址、请求头、签名都没有公开依据，全部由配置给出",
         "DBLIB：住院登记与结算（regType 的取值、TreatInfoEntry 的参数没有公开）",

@@ -16,6 +16,11 @@ PROVINCE = Province(
     dialects={"sichuan-yinhai": yinhai},
     gateways={"sichuan": sichuan, "sichuan-library": sichuan_library, "chongqing": chongqing},
     policy=POLICY,
+    evidence={
+        "sichuan": "E：地址；没有见到签名",
+        "sichuan-library": "E：函数名和参数次序",
+        "chongqing": "E2：函数、返回值和接收方代码",
+    },
     not_supported=(
         "银海 48 门诊结算的回复没有公开：请求能读，结算在动钱之前被拒绝",
         "银海 02、04、05a、21–23、31、42、51–91（元素没有公开）；没有表头的制表符文本回复",
