@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from random import SystemRandom
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -326,6 +327,7 @@ def assembled(
     """
     from adapter_core.settlement.pipeline import Pipeline
 
+    @cache  # compiling a table takes milliseconds, and every answer asks for its dialect
     def dialect(name: str) -> Dialect | None:
         return site_dialect(config, loaded, name) if name in loaded.dialect_names() else None
 

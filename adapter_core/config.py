@@ -222,6 +222,7 @@ class Settings(BaseSettings):
     on_unknown: Literal["adopt", "reverse"] = "adopt"
     four_eyes_yuan: int = Field(5000, ge=0)
     notices_file: Path | None = None
+    openings_file: Path | None = None
     papers: PapersSettings = PapersSettings()  # type: ignore[call-arg]
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)

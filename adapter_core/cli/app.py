@@ -44,6 +44,8 @@ app.add_typer(standard_app, name="standard")
 app.add_typer(ledger_app, name="ledger")
 plugin_app = typer.Typer(help="写省级插件 / write a province plugin.", no_args_is_help=True)
 app.add_typer(plugin_app, name="plugin")
+openings_app = typer.Typer(help="开通清单 / what is open for whom.", no_args_is_help=True)
+app.add_typer(openings_app, name="openings")
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="配置文件 / configuration file", envvar="HIS_ADAPTER_CONFIG")
@@ -276,6 +278,39 @@ def plugins(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) 
     from adapter_core.cli.inspecting import list_plugins
 
     sys.exit(list_plugins(config, as_json))
+
+
+@openings_app.command("import")
+def openings_import(
+    file: Path,
+    keep: Annotated[bool, typer.Option("--keep", help="使用这份清单 / make it the site's")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """比较一份新的开通清单（CSV 或 Excel）与现用的有何不同；加 --keep 才换用。
+
+    例 / example: his-adapter openings import 开通清单.xlsx --keep
+    """
+    from adapter_core.cli.openings import import_openings
+
+    sys.exit(import_openings(config, file, keep, as_json))
+
+
+@openings_app.command("show")
+def openings_show(
+    insured: Annotated[str, typer.Option("--insured", help="参保地区划 / six digits")],
+    kind: Annotated[str, typer.Option("--kind", help="outpatient | inpatient | pharmacy")] = "outpatient",
+    day: Annotated[str, typer.Option("--date", help="yyyy-MM-dd，缺省今天 / default today")] = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """某参保地的人在本院，这一天由哪个方案结算。
+
+    例 / example: his-adapter openings show --insured 330100 --kind outpatient
+    """
+    from adapter_core.cli.openings import show_serving
+
+    sys.exit(show_serving(config, insured, kind, day, as_json))
 
 
 @plugin_app.command("check")

@@ -24,6 +24,14 @@ INTENTS = {
     "cancel": "取消",
     "confirm": "确认入账",
     "identify": "读取人员信息",
+    "register": "挂号登记",
+    "admit": "入院登记",
+    "upload_fees": "上传费用明细",
+    "discharge": "出院登记",
+    "drop_fees": "撤销费用明细",
+    "undischarge": "出院撤销",
+    "unadmit": "入院撤销",
+    "unregister": "挂号撤销",
     "query": "查询",
 }
 KEYS = {
@@ -38,7 +46,17 @@ LISTS = {"diagnoses": "diagnoses", "fees": "fees"}
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt", "balc")
 NUMBERS = {"medfee_sumamt": (16, 2), "det_item_fee_sumamt": (16, 2), "cnt": (16, 4), "pric": (16, 6), "prd_days": (4, 2),
            "diag_srt_no": (2, 0), "geso_val": (2, 0)}  # fmt: skip
-REQUIRED = {"settle": ("settle_key",), "quote": ("settle_key",), "void": ("void_key",)}
+REQUIRED = {
+    "settle": ("settle_key",),
+    "quote": ("settle_key",),
+    "void": ("void_key",),
+    **dict.fromkeys(
+        ("register", "admit", "upload_fees", "discharge", "drop_fees", "undischarge", "unadmit", "unregister"),
+        ("encounter_key",),
+    ),
+}
+ADDING = frozenset({"upload_fees", "drop_fees"})
+"""Intents whose fee lines are an addition, not the bill's whole list."""
 
 
 class NationalDialect:
@@ -79,7 +97,7 @@ class NationalDialect:
         keys = {ours: tree[name] for name, ours in KEYS.items() if tree.get(name)}
         if "visit" in keys:
             keys.setdefault("encounter", keys["visit"])
-        return Operation(intent, intent, self.name, kind, content=content, keys=keys, fees_whole=True)
+        return Operation(intent, intent, self.name, kind, content=content, keys=keys, fees_whole=intent not in ADDING)
 
     def _content(self, tree: Mapping[str, Any], faults: list[Fault]) -> Content:
         content: Content = {}

@@ -233,11 +233,9 @@ class TableDialect:
     def _failure_text(self, frame: Frame, opened: Opened | None) -> str:
         """Where the failure form has its words, or where the further marks of a success stand."""
         spec = self.table.spec
-        for place in (spec.failure.text_place, *spec.success.also):
-            text = (
-                "" if not place else opened.value(place) if opened is not None else Envelope(frame, self.charset)[place]
-            )
-            if text:
+        for place in filter(None, (spec.failure.text_place, *spec.success.also)):
+            text = opened.value(place) if opened is not None else Envelope(frame, self.charset)[place]
+            if text and text != spec.success.also.get(place):
                 return text
         return ""
 

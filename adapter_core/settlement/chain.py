@@ -157,8 +157,13 @@ class Chain:
     ) -> tuple[Context, Called]:
         """Send the step, or what takes it back, with the doubt stored in the intent's own transaction: a crash right after
         it leaves the question open, and the next run asks before it creates or uploads again.  The case moves one version on
-        with it: who no longer owns it, or meets a cancel, sends nothing more for it."""
-        mark = {doubt(step): {"open": True}}
+        with it: who no longer owns it, or meets a cancel, sends nothing more for it.
+
+        rows: keys of the rows the doubt is about, beside those it was about before.
+        """
+        standings = (context.bill if step.per == "bill" else context.encounter).standing
+        before = (standings.get(doubt(step)) or {}).get("rows", ())
+        mark = {doubt(step): {"open": True, **({"rows": list(dict.fromkeys((*before, *rows)))} if rows else {})}}
         bill, encounter = context.bill, context.encounter
         if step.per == "bill":
             bill = replace(bill, standing={**bill.standing, **mark}, version=bill.version + 1)
@@ -210,6 +215,20 @@ class Chain:
                 assert bill is not None
                 context = replace(context, bill=bill)
         raise AssertionError("unreachable")
+
+    async def dropped(self, context: Context, step: Step) -> Context:
+        """Rows that are no longer the bill's go from the centre, too.  Where they go only all at once, the others go up again
+        with the next upload.  Raises: StepStopped."""
+        hashes = {row[step.key]: content_hash(row) for row in context.bill.content.get(step.each, [])}
+        progress = _progress(context.bill, step)
+        if doubt(step) not in context.bill.standing and all(
+            hashes.get(key) == known for key, known in progress.items()
+        ):
+            return context
+        context = await self._freed(context, step)
+        if step.drop == "row" and hashes:
+            return await self._drop_rows(context, step, hashes)
+        return await self._take_back(context, step)
 
     async def _freed(self, context: Context, step: Step) -> Context:
         """What may not stand while rows come and go is taken back, and made again when the chain comes to it."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
@@ -32,6 +33,7 @@ from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.telling import Teller
+from adapter_core.settlement.undoing import Undoing
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.values.errors import AdapterError, Refused
 from adapter_core.values.moments import iso, national_time
@@ -75,6 +77,7 @@ class Pipeline:
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
         self._relaying = Relaying(ledger, self._caller, self._reception, self._teller.commit)
+        self._undoing = Undoing(ledger, self._chain, self._reception)
         self._sessions = Sessions(ledger, self._caller, clock)
         self._paying = Paying(
             ledger,
@@ -88,6 +91,7 @@ class Pipeline:
             self._ownership,
         )
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._errands: list[asyncio.Task[Outcome]] = []
         self._doors = Lanes()
 
     async def handle(
@@ -115,8 +119,10 @@ class Pipeline:
                 return await self._sign_in(place, dialect, operation)
             case "identify":
                 return await self._identify(place, operation)
-            case "register" | "upload_fees":
-                return await self._step(place, dialect, operation)
+            case "register" | "admit" | "upload_fees" | "discharge":
+                return await self._apart(place, operation, self._step(place, dialect, operation), wait)
+            case "drop_fees" | "unregister" | "unadmit" | "undischarge":
+                return await self._apart(place, operation, self._undo(place, dialect, operation), wait)
             case "quote" | "settle":
                 return await self._settle(place, dialect, operation, wait)
             case "void" | "cancel" | "abort":
@@ -202,6 +208,36 @@ class Pipeline:
                 return self._stopped(stopped)
             refs = await self._teller.minted(place, dialect, operation.verb, context)
         return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
+
+    async def _undo(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
+        async with self._door(place, operation):
+            found = await self._reception.locate(place, dialect, operation)
+            try:
+                context = await self._undoing.undo(place, operation, found, self._sessions.signed_in)
+            except StepStopped as stopped:
+                return self._stopped(stopped)
+        return Outcome("DONE", "OK", "已撤销", view(context.encounter, context.bill))
+
+    async def _apart(
+        self, place: Place, operation: Operation, work: Coroutine[Any, Any, Outcome], wait: float
+    ) -> Outcome:
+        """A stay's uploads may take minutes: they go on in a task of their own, whoever waits for them.  The same message again
+        joins where they are: what is done isn't done again."""
+        if operation.kind != "inpatient":
+            return await work
+        task = asyncio.create_task(work)
+        self._errands.append(task)
+        task.add_done_callback(self._came_to)
+        done, _ = await asyncio.wait([task], timeout=wait)
+        if done:
+            return task.result()
+        return answers.plain("PENDING", "UNDER_WAY", "正在上传医保中心，尚未完成，请稍后用同一报文查询进度")
+
+    def _came_to(self, task: asyncio.Task[Outcome]) -> None:
+        self._errands.remove(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and not isinstance(failure, AdapterError):
+            _log.error("an upload stopped: %s", type(failure).__name__)
 
     # -- money
 
@@ -338,13 +374,13 @@ class Pipeline:
 
     async def settled_down(self) -> None:
         """Wait for every task of this process."""
-        while self._running:
-            await asyncio.wait(list(self._running.values()))
+        while self._running or self._errands:
+            await asyncio.wait([*self._running.values(), *self._errands])
             self._running = {key: task for key, task in self._running.items() if not task.done()}
 
     async def close(self) -> None:
         """Stop asking; what is not decided goes on at the next start."""
-        tasks = list(self._running.values())
+        tasks = [*self._running.values(), *self._errands]
         for task in tasks:
             task.cancel()
         if tasks:

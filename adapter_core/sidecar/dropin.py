@@ -158,6 +158,8 @@ class _Exchange:
         return operation if known is not None else relay.with_msgid(operation, msgid)
 
     async def _note(self, case: Case) -> None:
+        if case.told.get("refs", {}).get("msgid") == self._asked.msgid:
+            return  # it opened the case, so it is known already
         known = await self._ledger.alias(case.org, relay.NAME, "msgid", self._asked.msgid)
         if known is None or known.case_id != case.case_id:
             alias = Alias(

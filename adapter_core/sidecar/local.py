@@ -63,8 +63,9 @@ async def local_message(request: Caller, dialect: FromPath[str]) -> Response[byt
 @get("/his/{dialect:str}", operation_id="local_wsdl", security=[])
 async def local_wsdl(request: Caller, dialect: FromPath[str]) -> Response[bytes]:
     """The dialect's WSDL with this service's own address, at ``?wsdl``."""
-    spoken = _dialect(desk_of(request), dialect)
-    name = spoken.wsdl if isinstance(spoken, TableDialect) else ""
+    desk = desk_of(request)
+    spoken = _dialect(desk, dialect)
+    name = spoken.wsdl if isinstance(spoken, TableDialect) and desk.running.config.settings.http.describe else ""
     if request.scope["query_string"].lower() != b"wsdl" or not name:
         raise Refused("no WSDL here", code="NOT_FOUND", message_zh="该接口没有 WSDL")
     address = f"{request.base_url.scheme}://{request.base_url.netloc}/his/{dialect}"

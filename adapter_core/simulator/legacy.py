@@ -125,8 +125,14 @@ class LegacyDoor:
         target = Target(
             str(content.get("visit", {}).get("mdtrt_id", "")), str(content.get("result", {}).get("setl_id", ""))
         )
+        # a query tells a settlement by the number its own answer had, or would have had
+        verb = "settle" if operation.verb == "query" and target.setl_id else operation.verb
+        known = {kind: value for (kind, value), one in self.aliases.items() if one.setl_id == target.setl_id != ""}
         for kind, described in self.dialect.refs.items():
-            if operation.verb not in described.mint:
+            if verb not in described.mint:
+                continue
+            if operation.verb == "query" and kind in known:
+                refs[kind] = known[kind]
                 continue
             made = described.pattern.format(
                 n=world.number(f"legacy-{kind}"), time=china(world.clock.wall()), admdvs=_area(operation)
@@ -309,7 +315,9 @@ class Play:
         target = self._target()
         if target is None or not target.setl_id:
             return self._nothing()
-        one = self.world.settlements[target.setl_id]
+        one = self.world.settlements.get(target.setl_id)
+        if one is None:  # a refund: it stands at once here, so there is nothing to commit or discard
+            return {"visit": {"mdtrt_id": target.mdtrt_id}}
         try:
             phase(self.world, one)
         except NoEffect:

@@ -54,6 +54,7 @@ def _visit_row(world: World, visit: Visit) -> dict[str, Any]:
         "med_type": visit.med_type,
         "ars_year_ipt_flag": "0",
         "pre_pay_flag": "0",
+        **({"ipt_otp_no": str(facts["ipt_no"])} if "ipt_no" in facts else {}),
         **{name: str(facts[name]) for name in carried if name in facts},
         "inhosp_stas": "1" if visit.kind == "inpatient" and not visit.discharged else "0",
     }

@@ -602,7 +602,9 @@ async def test_after_a_failover_every_known_witness_is_waited_for(url: str, tmp_
         async with await open_ledger(url) as first, await open_ledger(url) as second:
             await let_out(Witnessed(first, mine), "c1")
             await let_out(Witnessed(second, theirs), "c2")
-        execute(url, "UPDATE meta SET value = '1 00000000' WHERE starts_with(name, 'witness ')")  # the timeline moved since
+        execute(
+            url, "UPDATE meta SET value = '1 00000000' WHERE starts_with(name, 'witness ')"
+        )  # the timeline moved since
         async with await open_ledger(url) as first, await open_ledger(url) as second:
             waiting, other = Witnessed(first, mine), Witnessed(second, theirs)
             for asked in (waiting.case("c1"), let_out(waiting, "c3"), waiting.cases_in([State.PREPARING])):

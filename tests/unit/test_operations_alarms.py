@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import email
 import re
 import socket
+import socketserver
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from adapter_core.centre.breaker import Outage
-from adapter_core.config import AlarmSettings
+from adapter_core.config import AlarmMail, AlarmSettings
 from adapter_core.operations.alarms import NAMES, RULES, Alarm, AlarmBook, Call, standing_alarms
-from adapter_core.operations.channels import SyslogChannel
+from adapter_core.operations.channels import MailChannel, SyslogChannel
 from adapter_core.operations.clock_check import ClockCheck, respond_time
 from adapter_core.operations.masking import foreign, masked
 from adapter_core.operations.metrics import Metrics
@@ -197,3 +200,44 @@ def test_every_metric_is_on_the_page() -> None:
     for name in re.findall(r"^# TYPE his_adapter(\S+) (?:counter|gauge|histogram)", shown, re.MULTILINE):
         if not name.endswith("_created"):
             assert name in page, name
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """As much of SMTP as one message needs."""
+
+    got: list[str]
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        reading = False
+        for raw in self.rfile:
+            line = raw.decode("ascii").rstrip("\r\n")
+            self.got.append(line)
+            if reading:
+                reading = line != "."
+                answer = b"" if reading else b"250 taken\r\n"
+            else:
+                reading = line.upper() == "DATA"
+                answer = b"354 go on\r\n" if reading else b"221 bye\r\n" if line.upper() == "QUIT" else b"250 ok\r\n"
+            self.wfile.write(answer)
+
+
+def test_an_alarm_goes_out_as_plain_mail() -> None:
+    got: list[str] = []
+    handler = type("Handler", (Mailbox,), {"got": got})
+    with socketserver.TCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        mail = AlarmMail(
+            host="127.0.0.1", port=server.server_address[1], sender="a@test.invalid", to=["it@test.invalid"]
+        )
+        MailChannel(mail, None, {"environment": "test", "org": "H36010000001"}).send(
+            Call(Alarm("frozen", "critical", "2 笔业务待人工核定"), "over")
+        )
+        thread.join()
+    message = email.message_from_string("\n".join(got[got.index("DATA") + 1 : got.index(".")]))
+    assert message["Subject"] == "[his-adapter test] frozen over"
+    assert message["To"] == "it@test.invalid"
+    body = message.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert body.decode().splitlines() == ["【已恢复】2 笔业务待人工核定", "", "H36010000001"]

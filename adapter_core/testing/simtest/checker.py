@@ -12,6 +12,7 @@ from typing import Any
 
 from adapter_core.province.messages import Outcome
 from adapter_core.settlement.records import CallRecord, Case, Event
+from adapter_core.settlement.states import PAPER
 from adapter_core.testing.simtest.centre import ABORT, CONFIRM, REFUNDS, REVERSAL, SETTLEMENTS, Asked, Settlement
 from adapter_core.testing.simtest.disk import Landed
 from adapter_core.testing.simtest.loop import Node
@@ -27,6 +28,7 @@ SURE = frozenset({"SETTLED", "REJECTED", "NOT_APPLIED", "REVERSED", "VOIDED", "C
 OPEN = frozenset({"PREPARING", "READY", "SENDING", "CONFIRMING", "RESOLVING", "REVERSING", "VOIDING"})
 UNDER_WAY = frozenset({"SENDING", "CONFIRMING", "RESOLVING", "REVERSING"})
 IN_DOUBT = frozenset({"RESOLVING", "REVERSING"})
+REFUND_STEPS = ("void", "stay_void")
 CANARY = "J0CANARY"
 """The ``setl_id`` of replies that fail a check."""
 EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
@@ -153,6 +155,12 @@ class Checker:
             self._world.violate("I6", f"{new.key} was cancelled in doubt, and becomes SETTLED")
         if state in CLOSED:
             self._closing(new, state)
+        if state == "MANUAL_OPEN":
+            for message in self.messages.values():
+                if message.visit_key == new.visit_key and message.call.step not in REFUND_STEPS and message.may_stand:
+                    self._world.violate(
+                        "I12", f"papers for {new.visit_key}, and {message.call.msgid} stands or may land"
+                    )
         if was in IN_DOUBT and state not in IN_DOUBT and state not in ("FROZEN", "CONFIRMING"):
             self._evidenced(new, events)
         if state == "FROZEN" and not self.may_freeze(new):
@@ -242,6 +250,13 @@ class Checker:
             self._world.violate("I12", f"{asked.msgid} leaves though its case is {state}")
         if message.call.step not in ("void", "stay_void", "commit"):
             self._only_one(message)
+            self._no_papers(message, "leaves")
+
+    def _no_papers(self, message: Message, does: str) -> None:
+        """I12: never a valid paper set and a possible settlement for one visit."""
+        for case in self.cases.values():
+            if case.visit_key == message.visit_key and case.state in PAPER:
+                self._world.violate("I12", f"{message.call.msgid} {does} while papers of {case.visit_key} are valid")
 
     def _confirm_leaves(self, message: Message, state: str) -> None:
         """What phase one prepared is confirmed while its case wants it, and never once it was to be discarded."""
@@ -299,6 +314,7 @@ class Checker:
         if case is not None and str(case.state) in CLOSED:
             self._world.violate("I2", f"{made.asked.msgid} takes effect after its case became {case.state}")
         if kind == "settlement":
+            self._no_papers(message, "takes effect")
             standing = [
                 one
                 for one in self.messages.values()
@@ -331,6 +347,7 @@ class Checker:
             self._same_body(purpose, key, state, body)
         known, since = self._told.get((purpose, key), ("", 0))
         legal = purpose == "settle" and {known, state} <= {"SETTLED", "VOIDING", "VOIDED"}
+        legal = legal or state.startswith("MANUAL_")  # by a paper event
         if known in SURE and state != known and not legal:
             if state in SURE:
                 self._world.violate("I6", f"{purpose} {key} was told {known}, and now {state}")

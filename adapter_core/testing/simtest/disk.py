@@ -208,6 +208,9 @@ class SimLedger:
     async def bills_of(self, encounter_id: str) -> list[Bill]:
         return await self._read(self._store.memory.bills_of(encounter_id))
 
+    async def find(self, kind: str, value: str) -> list[str]:
+        return await self._read(self._store.memory.find(kind, value))
+
     async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None:
         return await self._read(self._store.memory.alias(org, dialect, kind, value))
 

@@ -11,6 +11,8 @@ from adapter_core.province.messages import Operation
 from adapter_core.testing.simtest.world import World
 
 POLLS_AFTER_FAULTS = 60
+PAPER_TURNS = 12
+REVOKES = 0.3
 GONE = "?"
 """No answer: the node was dead, the ledger away, the reply lost."""
 
@@ -37,6 +39,7 @@ class Habits:
     haste: float = 0.2
     keys: int = 2
     turns: int = 12
+    papers: float = 0.0
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class Cashier:
 
     async def serve(self) -> None:
         """The visit from its first message to rest.  Ends only when every key has an answer that lasts."""
+        if self.habits.papers:
+            self.world.spawn(self._papers())
         while self.key_number < self.habits.keys:
             self.key_number += 1
             key = f"K{self.visit_key}{self.key_number}"
@@ -65,6 +70,16 @@ class Cashier:
                 state = await self._taken_back(key)
             if state in ("SETTLED", "FROZEN", "VOIDING"):
                 break
+
+    async def _papers(self) -> None:
+        """Another window asks for manual-reimbursement papers at any moment, and takes some back."""
+        random = Random(f"papers {self.visit_key} {self.amount}")
+        for _ in range(PAPER_TURNS):
+            await self.world.pause(random.choice((0.1, 1.0, 10.0, 90.0)) * random.random())
+            if random.random() < self.habits.papers:
+                verb = "paper_revoke" if random.random() < REVOKES else "paper_open"
+                keys = {"visit": self.visit_key}
+                await self.desk.ask(Operation(verb, verb, "national", self.habits.kind, keys=keys), 2.0)
 
     async def _settled(self, key: str) -> str:
         """One key until it is decided."""
@@ -81,7 +96,7 @@ class Cashier:
                     if patient and self._chance(self.habits.repeats):
                         await self._ask("settle", key)
                     return state
-                case "VISIT_HELD" | "KEY_REUSED" | "QUOTE_EXPIRED":
+                case "VISIT_HELD" | "KEY_REUSED" | "QUOTE_EXPIRED" | "MANUAL_OPEN" | "MANUAL_REVOKED":
                     return state
                 case "NOT_SENT":
                     if not patient:

@@ -6,7 +6,7 @@ Only tests use this.  A mutant patches the core inside one ``with``, and changes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,12 +15,13 @@ from adapter_core.ledger import conflicts
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.ledger.witnessed import Witnessed
 from adapter_core.province.policy import Policy
-from adapter_core.settlement import concluding, decisions, judge, reception, resolution, states
+from adapter_core.settlement import concluding, decisions, judge, papers, reception, records, resolution, states
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import Ownership
+from adapter_core.settlement.papers import Visit
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.ports import Conflict
@@ -433,6 +434,24 @@ def _no_sums() -> list[Patch]:
     return [(judge, "broken_identities", lambda result, shared_account_outside: [])]
 
 
+def _papers_hold_nothing() -> list[Patch]:
+    return [(records, "RELEASED", states.RELEASED | {State.MANUAL_OPEN})]
+
+
+def _papers_in_doubt() -> list[Patch]:
+    """Papers beside whatever holds the visit, as a paper case of its own that nothing excludes."""
+
+    def opened(visit: Visit, case_id: str, serial: str, wish: Mapping[str, Any], at: str) -> Case:
+        return made(replace(visit, cases=()), case_id, serial, wish, at)
+
+    made = papers.opened
+    return [
+        (papers, "refuse_unopenable", lambda visit: None),
+        (papers, "opened", opened),
+        (records, "RELEASED", states.RELEASED | {State.MANUAL_OPEN}),
+    ]
+
+
 def _none() -> list[Patch]:
     return []
 
@@ -483,5 +502,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("witness before the commit", "witness", 45, _witness_first),
     _row("other replicas' witnesses not awaited", "witness", 75, _own_witness_only),
     _row("read over a new connection, not compared", "witness exception", 500, _reads_unwitnessed),
+    _row("papers hold nothing", "I12 I20", 60, _papers_hold_nothing),
+    _row("papers opened in doubt", "I12", 60, _papers_in_doubt),
     _row("steps before the money not fenced", "I20", 50, _unfenced_steps),
 )

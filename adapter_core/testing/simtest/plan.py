@@ -21,6 +21,7 @@ TWO_VISITS_SHARE = 0.12
 TWO_PHASE_SHARE = 0.2
 TWO_REPLICAS_SHARE = 0.4
 WITNESSED_SHARE = 0.15
+PAPERS_SHARE = 0.2
 MORNING = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
 """09:00 in China."""
 
@@ -96,7 +97,7 @@ def plan_of(seed: int) -> Plan:
         capabilities=capabilities,
         temperament=temperament,
         timers=_timers(random),
-        habits=_habits(random),
+        habits=_with_papers(seed, _habits(random)),
         rates=rates,
         late_s=late,
         copies=random.random() < 0.5,
@@ -221,3 +222,11 @@ def _habits(random: Random) -> Habits:
         keys=random.choice((1, 2, 3)),
         turns=random.choice((4, 12)),
     )
+
+
+def _with_papers(seed: int, habits: Habits) -> Habits:
+    """Days on which papers are asked for, drawn apart so that the other draws stay as they are."""
+    random = Random(seed ^ 0x9A9E5)
+    if random.random() >= PAPERS_SHARE:
+        return habits
+    return replace(habits, papers=random.choice((0.3, 0.8)))

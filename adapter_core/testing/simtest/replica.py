@@ -11,6 +11,8 @@ from adapter_core.ledger.witnessed import Witnessed
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.national_dialect import NationalDialect
+from adapter_core.settlement.answers import standing_outcome
+from adapter_core.settlement.papers import REVOKED, revoked
 from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
@@ -25,7 +27,7 @@ from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.network import Network, SimWire
 from adapter_core.testing.simtest.questions import QUESTION, Question
 from adapter_core.testing.simtest.world import World
-from adapter_core.values.errors import AdapterError, LedgerUnavailable
+from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
 
 SCAN_S = 10.0
 STARTS_WITHIN_S = 30.0
@@ -154,7 +156,10 @@ class Replica:
         QUESTION.set(question)
         assert self.pipeline is not None
         try:
-            outcome = await self.pipeline.handle(self.place, self.dialect, operation, wait_s)
+            if operation.verb.startswith("paper_"):
+                outcome = await self._papers(operation)
+            else:
+                outcome = await self.pipeline.handle(self.place, self.dialect, operation, wait_s)
         except EXPECTED as error:
             code = error.code
             self.world.note(lambda: f"refused {operation.verb} {operation.keys.get('settle')} {code}")
@@ -167,8 +172,27 @@ class Replica:
             self.world.violate("exception", f"{operation.verb}: {type(error).__name__}: {error}")
             return GONE
         self.on_told(question, outcome)
-        self._told(operation, outcome, asked_at)
+        if operation.keys.get("settle"):
+            self._told(operation, outcome, asked_at)
         return outcome.state
+
+    async def _papers(self, operation: Operation) -> Outcome:
+        """Papers opened or taken back, without their sheets."""
+        assert self.pipeline is not None
+        papers = self.pipeline.papers
+        visit = await papers.visit(self.place.org, operation.keys["visit"])
+        if visit is None:
+            raise Refused("no such visit", code="NO_SUCH_CASE")
+        if operation.verb == "paper_open":
+            case, position = await papers.hold(visit, {})
+            case = await papers.keep_set(case, {"position": str(position)}, "已出具", version=1)
+        elif visit.holder is None:
+            raise Refused("nothing to take back", code="NO_PAPER")
+        else:
+            case = await papers.step(
+                visit.holder, REVOKED, lambda fresh, at: revoked(fresh, "红1", "补备案", "", at), {}
+            )
+        return standing_outcome(case)
 
     async def decide(self, case: Case, decision: OperatorDecision) -> None:
         """An operator's decision, carried out on this node; repeated when the case changed under the operator's eyes."""

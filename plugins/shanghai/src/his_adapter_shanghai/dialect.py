@@ -149,7 +149,7 @@ def _amounts_told(message: str, sections: Content) -> Content:
     if cash is None:
         return sections
     outside = result.get("fulamt_ownpay_amt", ZERO)
-    if outside > cash:
+    if abs(outside) > abs(cash):  # a refund's amounts may be negative
         raise TranslationError([Fault("fybjsfwfyze", f"不大于现金 {cash}", str(outside), "非医保结算范围费用")])
     kept["cash_in_scope"] = cash - outside
     return sections
@@ -232,7 +232,6 @@ def _reversed(asked: Operation, reply: Reply) -> Content:
     """SK01 takes back the whole settlement and tells no total: the settlement's amounts, where the reply's agree with them."""
     told = {**reply.content.get("result", {}), "setl_id": reply.refs["refund"]}
     settled = asked.content.get("settled", {})
-    same = all(told.get(name, ZERO) == settled.get(name, ZERO) for name in ("acct_pay", "fund_pay_sumamt"))
-    names = ("medfee_sumamt", "psn_cash_pay", "fulamt_ownpay_amt", "psn_part_amt", "hosp_part_amt")
-    whole = {name: settled[name] for name in names if name in settled}
-    return {**told, **whole} if same else told
+    same = all(abs(told.get(name, ZERO)) == settled.get(name, ZERO) for name in ("acct_pay", "fund_pay_sumamt"))
+    own = ("setl_id", "balc", "refs")
+    return {**told, **{name: value for name, value in settled.items() if name not in own}} if same else told

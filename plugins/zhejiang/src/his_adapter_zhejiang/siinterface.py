@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapter_core.formats.tables import FieldTable, build_spec
+from adapter_core.formats.tables.calls import trimmed
 from adapter_core.formats.tables.loader import parse_table
 from adapter_core.province.messages import Mark, Operation, Reply
 from adapter_core.province.province import Options
@@ -61,6 +62,7 @@ class SiInterface(TableDialect):
     """Three functions of one library; ``TRADE_ANSWER`` is the one whose text is a bare serial number."""
 
     def decode_request(self, frame: Frame) -> Operation:
+        frame = trimmed(frame)
         if frame.function == ANSWER and not frame.ins.get("in", b"").startswith(ANSWER.encode()):
             text = ANSWER.encode() + b"|" + frame.ins.get("in", b"").strip(b"\x00 |\r\n") + b"|"
             frame = replace(frame, ins={**frame.ins, "in": text})
@@ -75,7 +77,7 @@ class SiInterface(TableDialect):
 
     def decode_reply(self, asked: Operation, frame: Frame) -> Reply:
         """As TableDialect; an error's words are what follows its number, or all of it where it has none."""
-        reply = super().decode_reply(asked, frame)
+        reply = super().decode_reply(asked, trimmed(frame))
         if reply.mark is not Mark.REFUSED:
             return reply
         return replace(reply, text=reply.text.strip().removeprefix(f"{reply.code}|").rstrip("|") or reply.text)
