@@ -280,6 +280,22 @@ def plugins(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) 
     sys.exit(list_plugins(config, as_json))
 
 
+@app.command()
+def acceptance(
+    script: Annotated[Path, typer.Option("--script", help="验收案例清单（TOML）/ the list of cases")],
+    out: Annotated[Path, typer.Option("--out", help="报告放在哪个目录 / folder for the report")] = Path("acceptance"),
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """按验收清单逐案对测试中心试过，写出 PDF 和 XLSX 验收报告（人员信息已遮盖）。
+
+    例 / example: his-adapter acceptance --script cases.toml
+    """
+    from adapter_core.cli.accepting import accept
+
+    sys.exit(accept(config, script, out, as_json))
+
+
 @openings_app.command("import")
 def openings_import(
     file: Path,

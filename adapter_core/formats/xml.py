@@ -10,7 +10,6 @@ No exception text holds any part of a message but short element names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from lxml import etree
@@ -59,7 +58,7 @@ def tree_of(element: etree._Element) -> dict[str, Any] | str:
     Namespaces are dropped; ``xsi:`` attributes are ignored.  Raises: TranslationError for text beside child elements
     and for any other attribute: a tree has no place for them, and dropping data silently isn't reading.
     """
-    return _tree_of(element, _shown(element))
+    return _tree_of(element, ())
 
 
 def element_of(root_name: str, tree: Any) -> etree._Element:
@@ -151,19 +150,24 @@ def _shown(element: etree._Element) -> str:
     return name if _SHOWABLE_NAME.fullmatch(name) else "?"
 
 
-def _tree_of(element: etree._Element, path: str) -> dict[str, Any] | str:
-    if any(not str(name).startswith(_SCHEMA_INSTANCE) for name in element.attrib):
-        raise _bad(path, "an element without attributes", "attributes")
+def _tree_of(element: etree._Element, above: tuple[etree._Element, ...]) -> dict[str, Any] | str:
+    """above: the elements it is inside of; their names are spelt out only when a fault needs them."""
+    if element.attrib:
+        _refuse_attributes(element, above)
     if not len(element):
         return element.text or ""
     tree: dict[str, Any] = {}
     repeated: set[str] = set()
-    for text in _texts_beside_children(element):
-        if text.strip():
-            raise _bad(path, "elements only, or text only", "text beside elements")
+    inside = (*above, element)
+    text = element.text
+    if text and text.strip():
+        raise _bad(_path(inside), "elements only, or text only", "text beside elements")
     for child in element:
-        name = etree.QName(child).localname
-        value = _tree_of(child, f"{path}.{_shown(child)}")
+        tail = child.tail
+        if tail and tail.strip():
+            raise _bad(_path(inside), "elements only, or text only", "text beside elements")
+        name = str(child.tag).rpartition("}")[2]
+        value: Any = child.text or "" if not len(child) and not child.attrib else _tree_of(child, inside)
         if name not in tree:
             tree[name] = value
         elif name in repeated:
@@ -174,10 +178,13 @@ def _tree_of(element: etree._Element, path: str) -> dict[str, Any] | str:
     return tree
 
 
-def _texts_beside_children(element: etree._Element) -> Iterator[str]:
-    yield element.text or ""
-    for child in element:
-        yield child.tail or ""
+def _refuse_attributes(element: etree._Element, above: tuple[etree._Element, ...]) -> None:
+    if any(not str(name).startswith(_SCHEMA_INSTANCE) for name in element.attrib):
+        raise _bad(_path((*above, element)), "an element without attributes", "attributes")
+
+
+def _path(elements: tuple[etree._Element, ...]) -> str:
+    return ".".join(map(_shown, elements))
 
 
 def _new(name: str, path: str) -> etree._Element:
@@ -189,15 +196,25 @@ def _new(name: str, path: str) -> etree._Element:
 
 def _fill(element: etree._Element, tree: Any, path: str) -> None:
     if isinstance(tree, str):
-        try:
-            element.text = tree
-        except ValueError:
-            raise _bad(path, "characters XML can hold", "a control character or half a character") from None
+        _set_text(element, tree, path)
         return
     if not isinstance(tree, dict):
         raise ContractError(f"{path}: {type(tree).__name__} can't be written; a tree has dict, list and str")
     for name, value in tree.items():
-        for item in value if isinstance(value, list) else [value]:
-            child = _new(name, f"{path}.{name}")
-            element.append(child)
-            _fill(child, item, f"{path}.{name}")
+        for item in value if isinstance(value, list) else (value,):
+            try:
+                child = etree.SubElement(element, name)
+            except ValueError:
+                raise ContractError(f"{path}.{name}: not a name XML can have") from None
+            if type(item) is str:
+                _set_text(child, item, path, name)
+            else:
+                _fill(child, item, f"{path}.{name}")
+
+
+def _set_text(element: etree._Element, text: str, path: str, name: str = "") -> None:
+    try:
+        element.text = text
+    except ValueError:
+        place = f"{path}.{name}" if name else path
+        raise _bad(place, "characters XML can hold", "a control character or half a character") from None

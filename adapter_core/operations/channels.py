@@ -110,7 +110,9 @@ class MailChannel:
         message["Subject"] = f"[his-adapter {self.constant['environment']}] {call.alarm.name} {call.word}"
         message["From"] = self.mail.sender
         message["To"] = ", ".join(self.mail.to)
-        message.set_content(f"{call.text}\n\n{self.constant['org']}\n")
+        message.set_content(
+            f"{call.text}\n\n{self.constant['org']}\n", cte="base64"
+        )  # a relay may know seven bits only
         with smtplib.SMTP(self.mail.host, self.mail.port, timeout=TIMEOUT_S) as server:
             if self.mail.starttls:
                 server.starttls(context=ssl.create_default_context())

@@ -313,7 +313,7 @@ class _Reporter:
             "org": change.org,
             "case_id": case_id,
             "encounter_id": encounter_id,
-            "patient": encounter_id,
+            "patient": self._patients.get(encounter_id),
         }
 
 

@@ -6,7 +6,7 @@ steps of a case hang below the HIS request that began it; after a restart they f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,9 @@ from adapter_core.values.errors import ConfigError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Traces(Protocol):
@@ -90,6 +93,21 @@ class OpenTelemetryTraces:
 
     def close(self) -> None:
         self._provider.shutdown()
+
+
+class TracedRequests:
+    """An ASGI application with a span around each request.  Named by the method alone: an address holds the HIS's keys."""
+
+    def __init__(self, app: App, traces: Traces) -> None:
+        self._app = app
+        self._traces = traces
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with self._traces.request(f"HIS {scope['method']}", method=scope["method"]):
+            await self._app(scope, receive, send)
 
 
 def _attributes(facts: Mapping[str, Any]) -> dict[str, Any]:

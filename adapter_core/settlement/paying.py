@@ -275,9 +275,12 @@ class Paying:
         for sign_again in (True, False):
             try:
                 context = await self._sessions.signed_in(context)  # of today: a quote or a settlement may be older
+                context = await self._after_trial(context)
             except StepStopped as stopped:
                 await self._stop(context, stopped)
                 return
+            assert context.case is not None
+            case = context.case
             sending = move(case, State.SENDING, self._teller.stamp())
             step = money_step(context)
             content = view(context.encounter, context.bill)
@@ -294,6 +297,21 @@ class Paying:
             await self._teller.commit(Change(case.org, events=(event,), calls=(record,), cases=(case,)))
             await self._sessions.forget(context)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
+
+    async def _after_trial(self, context: Context) -> Context:
+        """The steps between the trial and the money: a stay is discharged once its amounts are known to be tellable."""
+        case, route = context.case, context.place.gateway.route
+        assert case is not None
+        trial, pay = route.goal(case.kind, "quote"), route.goal(case.kind, "settle")
+        assert trial is not None
+        assert pay is not None
+        steps = route.path(case.kind, pay)[len(route.path(case.kind, trial)) : -1]
+        if case.purpose != "settle" or not steps:
+            return context
+        async with self._lanes.lane(case.encounter_id):
+            fresh = await self._context(context.place, await unmoved(self._ledger, case))
+            done = await self._chain.run(await self._sessions.signed_in(fresh), steps, pay)
+        return replace(done, case=await unmoved(self._ledger, case))
 
     # -- doubt
 

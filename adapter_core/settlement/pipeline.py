@@ -41,6 +41,7 @@ from adapter_core.values.moments import iso, national_time
 CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
 WATCH_S = 0.2
+UNHURRIED = frozenset({"quote", "settle", "void"})
 Observer = Callable[[Mapping[str, str]], None]
 
 
@@ -101,7 +102,9 @@ class Pipeline:
 
         Raises: TranslationError, Refused, NotSupported, LedgerUnavailable: nothing was sent then.
         """
-        wait = place.timers.sync_wait if wait_s is None else wait_s
+        # a stay's upload and settlement may take minutes: who doesn't say how long he waits is answered at once
+        usual = 0.0 if operation.kind == "inpatient" and operation.verb in UNHURRIED else place.timers.sync_wait
+        wait = usual if wait_s is None else wait_s
         for _ in range(CONFLICT_TRIES):
             try:
                 return await self._handle(place, dialect, operation, wait)

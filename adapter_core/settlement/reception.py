@@ -88,8 +88,16 @@ class Reception:
         bills = await self._ledger.bills_of(encounter.encounter_id)
         if visit_key:
             # the newest: after a refund the same visit goes on in a new bill
-            return next((bill for bill in reversed(bills) if bill.visit_key == visit_key), None)
+            named = next((bill for bill in reversed(bills) if bill.visit_key == visit_key), None)
+            return named or self._nameless(encounter, bills, visit_key)
         return next((bill for bill in reversed(bills) if bill.is_open), None)
+
+    def _nameless(self, encounter: Encounter, bills: list[Bill], visit_key: str) -> Bill | None:
+        """A stay's lines come before anybody knows which bill they will be: the open one takes the name it is settled by."""
+        bill = next((one for one in reversed(bills) if one.is_open), None)
+        if bill is None or encounter.kind != "inpatient" or bill.visit_key != _own_name(encounter, bill.chrg_bchno):
+            return None
+        return replace(bill, visit_key=visit_key)
 
     async def named_case(self, place: Place, dialect: Dialect, operation: Operation) -> Case:
         """The settlement a reversal, cancel or query names.  Raises: Refused NO_SUCH_CASE."""
@@ -147,7 +155,7 @@ class Reception:
         number = self._ledger.sequence(place.org)
         day = china(self._clock.wall()).strftime("%y%m%d")
         charge_batch = operation.content.get("bill", {}).get("chrg_bchno") or f"{day}{number:08}"
-        visit_key = operation.keys.get("visit") or f"{encounter.encounter_key}#{charge_batch}"
+        visit_key = operation.keys.get("visit") or _own_name(encounter, charge_batch)
         return Bill(self._random.token(), place.org, encounter.encounter_id, visit_key, charge_batch)
 
     # -- opening cases
@@ -465,6 +473,11 @@ class Reception:
     def _event(self, kind: str, case: Case, data: dict[str, object] | None = None) -> Event:
         facts = {"state": str(case.state), "key": case.key, **(data or {})}
         return Event(kind, iso(self._clock.wall()), case.case_id, case.encounter_id, facts)
+
+
+def _own_name(encounter: Encounter, charge_batch: str) -> str:
+    """A bill's key where the HIS has none."""
+    return f"{encounter.encounter_key}#{charge_batch}"
 
 
 def asked_hash(operation: Operation) -> str:

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException
 
 from adapter_core.operations.instruments import Instruments
 from adapter_core.operations.metrics import Metrics as Counts
+from adapter_core.operations.tracing import TracedRequests
 from adapter_core.sidecar import (
     dropin,
     encounters,
@@ -64,7 +65,8 @@ class Offering:
         self.caps = caps
         self._desk = desk
         self._access = access
-        self._paths = cast("App", paths(desk))
+        app = cast("App", paths(desk))
+        self._paths = TracedRequests(app, instruments.traces) if instruments else app
         self._observe = _counted(instruments.metrics) if instruments else None
 
     def to_his(self, listener: str) -> App:

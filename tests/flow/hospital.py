@@ -122,10 +122,17 @@ class Announcing(RuleBook):
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         super().__init__(read_rules(rows).rules)
         self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._counts: Counter[str] = Counter()
 
     def for_request(self, infno: str, psn_no: str) -> tuple[Action, ...]:
+        self._counts[infno] += 1
         self._arrived[infno].set()
+        self._arrived[f"{infno}#{self._counts[infno]}"].set()
         return super().for_request(infno, psn_no)
+
+    async def arrivals(self, infno: str, count: int) -> None:
+        """Wait for so many such requests since these rules stand."""
+        await self._arrived[f"{infno}#{count}"].wait()
 
     async def arrival(self, infno: str) -> None:
         """Wait for the first such request since these rules stand."""
@@ -259,7 +266,8 @@ def same_truth(centre: Simulator, ledger: Path) -> None:
         msgids = {row[0] for row in reader.execute("SELECT msgid FROM calls")}
     reader.close()
     standing = {one["setl_id"]: one for one in truth_of(centre.world)["settlements"] if one["state"] == "settled"}
-    batches = Counter((one["mdtrt_id"], one["chrg_bchno"]) for one in standing.values())
+    # a stay has no charge batches; each of its lines names the one settlement that took it
+    batches = Counter((one["mdtrt_id"], one["chrg_bchno"]) for one in standing.values() if one["chrg_bchno"])
     assert max(batches.values(), default=1) == 1, "a bill is settled twice"
     settled = {setl_id: (total, cash) for state, setl_id, total, cash in cases if state == "SETTLED"}
     undecided = any(state in ("SENDING", "RESOLVING", "FROZEN", "VOIDING") for state, *_ in cases)

@@ -24,7 +24,7 @@ from adapter_core.operations.duty import Duty, on_duty
 from adapter_core.operations.instruments import Instruments
 from adapter_core.operations.logs import FIELDS, event_log
 from adapter_core.operations.metrics import Metrics
-from adapter_core.operations.tracing import OpenTelemetryTraces
+from adapter_core.operations.tracing import OpenTelemetryTraces, TracedRequests
 from adapter_core.simulator.server import Simulator
 from tests.flow.hospital import Hospital, assert_invariants, message
 
@@ -131,10 +131,13 @@ async def test_metrics_count_calls_by_class_and_result(site: Watched) -> None:
 
 
 async def test_steps_and_centre_calls_hang_below_the_request_of_the_his(site: Watched) -> None:
-    with site.instruments.traces.request("POST /v1/settlements", route="/v1/settlements"):
+    async def settling(scope: Any, receive: Any, send: Any) -> None:
         await site.hospital.say(message())
+
+    service = TracedRequests(settling, site.instruments.traces)
+    await service({"type": "http", "method": "POST", "path": "/v1/settlements/K1"}, None, None)
     spans = {span.name: span for span in site.spans.get_finished_spans()}
-    request, step, call = spans["POST /v1/settlements"], spans["step pay"], spans["centre 2207"]
+    request, step, call = spans["HIS POST"], spans["step pay"], spans["centre 2207"]
     assert step.parent is not None
     assert call.parent is not None
     assert step.parent.span_id == request.context.span_id
@@ -236,6 +239,17 @@ async def test_a_frozen_case_calls_once_and_a_receiver_that_was_away_hears_it_la
             assert case.case_id[:10].upper() in accepted[0]["text"]
             assert accepted[0]["org"] == case.org
             assert site.said("alarm_not_told")[0]["channel"] == "webhook"
+
+
+def test_a_field_that_is_not_on_the_list_is_left_out_and_named() -> None:
+    written = io.BytesIO()
+    event_log(written, SystemClock())(
+        "step", psn_name="测试甲", step="pay", result=["a", "测" * 300], text="卡号6217000012345678901"
+    )
+    [line] = [json.loads(one) for one in written.getvalue().splitlines()]
+    assert line["withheld"] == ["psn_name"]
+    assert "测试甲" not in written.getvalue().decode()
+    assert (line["step"], line["result"], line["text"]) == ("pay", ["a", "测" * 200], "卡号***")
 
 
 def test_libraries_speak_through_our_lines_and_quote_no_message() -> None:

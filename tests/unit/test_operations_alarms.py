@@ -235,7 +235,7 @@ def test_an_alarm_goes_out_as_plain_mail() -> None:
             Call(Alarm("frozen", "critical", "2 笔业务待人工核定"), "over")
         )
         thread.join()
-    message = email.message_from_string("\n".join(got[got.index("DATA") + 1 : got.index(".")]))
+    message = email.message_from_string("\n".join(got[got.index("data") + 1 : got.index(".")]))
     assert message["Subject"] == "[his-adapter test] frozen over"
     assert message["To"] == "it@test.invalid"
     body = message.get_payload(decode=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from lxml import etree
@@ -57,11 +58,52 @@ def value_faults(frame: FrameSpec) -> Iterable[tuple[str, str]]:
 
 def trimmed(frame: Frame) -> Frame:
     """The frame without the NULs that fill its buffers up."""
-    if not (frame.ins or frame.outs):
+    if not any(raw.endswith(b"\x00") for raw in (*frame.ins.values(), *frame.outs.values())):
         return frame
     ins = {name: raw.rstrip(b"\x00") for name, raw in frame.ins.items()}
     outs = {name: raw.rstrip(b"\x00") for name, raw in frame.outs.items()}
     return replace(frame, ins=ins, outs=outs)
+
+
+def _texts(values: Mapping[str, bytes], charset: str) -> dict[str, str]:
+    """All values decoded, in one go where no value has a line break.  Raises: TranslationError naming the value."""
+    joined = b"\n".join(values.values())
+    if joined.count(b"\n") == len(values) - 1:
+        try:
+            return dict(zip(values, decode_text(joined, charset)[0].split("\n"), strict=True))
+        except TranslationError:
+            pass  # which value it is, is worth the second look
+    texts = {}
+    for name, raw in values.items():
+        try:
+            texts[name] = decode_text(raw, charset)[0]
+        except TranslationError as error:
+            raise TranslationError([replace(fault, path=name) for fault in error.faults]) from None
+    return texts
+
+
+def _encoded(texts: Mapping[str, str], charset: str, faults: list[Fault]) -> dict[str, bytes]:
+    """All values encoded, in one go where no value has a line break; a fault for each that the charset can't say."""
+    joined = "\n".join(texts.values())
+    if joined.count("\n") == len(texts) - 1:
+        try:
+            return dict(zip(texts, encode_text(joined, charset).split(b"\n"), strict=True))
+        except TranslationError:
+            pass
+    values = {}
+    for name, text in texts.items():
+        try:
+            values[name] = encode_text(text, charset)
+        except TranslationError as error:
+            faults.extend(Fault(name, fault.expected, fault.got) for fault in error.faults)
+    return values
+
+
+@lru_cache(4096)
+def _row_place(name: str) -> tuple[str, int, str] | None:
+    """``list01[0].aka060`` as result set, row and column; None for a plain value."""
+    found = _ROW_VALUE.fullmatch(name)
+    return (found[1], int(found[2]), found[3]) if found else None
 
 
 class CallOpened(TreeOpened):
@@ -77,20 +119,19 @@ class CallOpened(TreeOpened):
         named = self._soap_values(frame) if spec.soap else self._call_values(frame)
         sets: dict[str, dict[int, dict[str, str]]] = {}
         for name, text in named.items():
-            found = _ROW_VALUE.fullmatch(name)
-            if found is None:
-                rule = spec.values.get(name, {})
-                self._tree[name] = _subtree(name, text, rule) if rule.get("kind") == "xml" else text
-            else:
-                sets.setdefault(found[1], {}).setdefault(int(found[2]), {})[found[3]] = text
+            place = _row_place(name) if "[" in name else None
+            if place is not None:
+                sets.setdefault(place[0], {}).setdefault(place[1], {})[place[2]] = text
+                continue
+            rule = spec.values.get(name)
+            self._tree[name] = _subtree(name, text, rule) if rule and rule["kind"] == "xml" else text
         for name, rows in sets.items():
             if name in self._tree or sorted(rows) != list(range(len(rows))):
                 raise TranslationError([Fault(name, "从 0 起连续编号的行", "其他编号")])
             self._tree[name] = [rows[number] for number in range(len(rows))]
 
     def _call_values(self, frame: Frame) -> dict[str, str]:
-        values = frame.ins if self._side == "ask" else frame.outs
-        return {name: decode_text(raw, self._spec.charset)[0] for name, raw in values.items()}
+        return _texts(frame.ins if self._side == "ask" else frame.outs, self._spec.charset)
 
     def _soap_values(self, frame: Frame) -> dict[str, str]:
         message = soap.read_envelope(frame.body)
@@ -178,16 +219,11 @@ class CallBuilding(TreeBuilding):
         named = dict(texts)
         group = "in." if self._side == "ask" else "out."
         named.update({place[len(group) :]: text for place, text in envelope.items() if place.startswith(group)})
-        values = {}
-        for name, text in named.items():
-            try:
-                values[name] = encode_text(text, spec.charset)
-            except TranslationError as error:
-                faults.extend(Fault(name, fault.expected, fault.got) for fault in error.faults)
-                continue
+        values = _encoded(named, spec.charset, faults)
+        for name, raw in values.items():
             limit = spec.values.get(name, {}).get("limit", spec.limit)
-            if limit and len(values[name]) > limit:
-                faults.append(Fault(name, f"至多 {limit} 字节", f"{len(values[name])} 字节"))
+            if limit and len(raw) > limit:
+                faults.append(Fault(name, f"至多 {limit} 字节", f"{len(raw)} 字节"))
         return Frame(
             function=envelope.get("function", "") if self._side == "ask" else "",
             ins=values if self._side == "ask" else {},
@@ -217,7 +253,9 @@ class CallBuilding(TreeBuilding):
 def typed(body: bytes, number: str = "") -> bytes:
     """An RPC envelope with the type of each parameter said, as SOAP toolkits of that time do; ``number`` is the int."""
     envelope = read_xml(body)
-    root = etree.Element(envelope.tag, nsmap={name: space for name, space in envelope.nsmap.items() if name} | _NAMESPACES)
+    root = etree.Element(
+        envelope.tag, nsmap={name: space for name, space in envelope.nsmap.items() if name} | _NAMESPACES
+    )
     root.extend(envelope)
     operation = root[-1][0]
     for part in operation:

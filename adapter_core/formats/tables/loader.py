@@ -41,7 +41,21 @@ _TOP = {
     "unsupported",
     "kind",
 }
-_RECORD = {"into", "cells", "least", "closed", "rest", "at", "implied", "derived", "within", "widths", "rows", "layout", "like"}
+_RECORD = {
+    "into",
+    "cells",
+    "least",
+    "closed",
+    "rest",
+    "at",
+    "implied",
+    "derived",
+    "within",
+    "widths",
+    "rows",
+    "layout",
+    "like",
+}
 _MESSAGE = {
     "title",
     "verb",

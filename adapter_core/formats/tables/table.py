@@ -108,9 +108,7 @@ class FieldTable:
             raise TranslationError(faults)
         return frame
 
-    def write_form(
-        self, form: Form, text: str, sections: Mapping[str, Any], message: Message | None = None
-    ) -> Frame:
+    def write_form(self, form: Form, text: str, sections: Mapping[str, Any], message: Message | None = None) -> Frame:
         """A reply that tells a text and nothing else.  Never raises for the text: a character the charset lacks is
         told as ？, since a cashier must get an answer.  message: what is answered, where that is known."""
         building = self._building("tell", sections)

@@ -109,6 +109,11 @@ class TreeOpened:
         """Every path was offered to a record; what none maps is kept by the reader."""
 
     def _paths(self, subtree: Mapping[str, Any], at: str, faults: list[Fault]) -> Paths:
+        below = f"{at}." if at else ""
+        if all(type(value) is str for value in subtree.values()) and not any(
+            taken[len(below) :] in subtree for taken in self._taken if taken.startswith(below)
+        ):
+            return Paths(subtree)  # a row as most are: leaves only, and no other record's
         paths = Paths()
         waiting: list[tuple[str, Mapping[str, Any]]] = [("", subtree)]
         while waiting:

@@ -131,7 +131,7 @@ class Centre:
             return self._money(asked, number)
         if number in TRIALS:
             return Answer("ok", shown=self._split(asked, ""))
-        if number == "2201":
+        if number in ("2201", "2401"):
             return self._register(asked)
         if number in (REVERSAL, ABORT):
             return self._reverse(asked)

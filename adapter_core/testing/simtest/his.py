@@ -29,6 +29,7 @@ class Habits:
     """What this cashier does: chances per turn."""
 
     kind: str = "outpatient"
+    admits: bool = False
     quotes_first: bool = False
     twice_at_once: float = 0.0
     repeats: float = 0.2
@@ -183,19 +184,28 @@ class Cashier:
         half = (amount / 2).quantize(Decimal("0.01"))
         content: dict[str, Any] = {
             "person": {**PERSON, **({"psn_no": self.psn_no} if self.psn_no else {})},
-            "visit": {**VISIT, **({"mdtrt_id": f"S{self.encounter_key}"} if self.habits.kind == "inpatient" else {})},
+            "visit": {**VISIT, **self._stay()},
             "settle": dict(SETTLE),
             "env": {"opter": "001", "opter_name": "测试收费员", "opter_type": "1"},
         }
         if self.habits.kind == "inpatient":
             content["settle"] |= {"medfee_sumamt": amount, "med_type": "21", "mid_setl_flag": "0"}
-            return content
+            if not self.habits.admits:
+                return content
         content["diagnoses"] = [dict(DIAGNOSIS)]
         content["fees"] = [
             {**FEE, "feedetl_sn": f"{self.visit_key}{number}", "det_item_fee_sumamt": part, "pric": part}
             for number, part in enumerate((half, amount - half), start=1)
         ]
         return content
+
+    def _stay(self) -> dict[str, Any]:
+        """Admitted by somebody else, or through the adapter, which then discharges as well."""
+        if self.habits.kind != "inpatient":
+            return {}
+        if not self.habits.admits:
+            return {"mdtrt_id": f"S{self.encounter_key}"}
+        return {"ipt_no": self.encounter_key, "endtime": "2026-11-21 10:00:00", "dscg_way": "1"}
 
     def _chance(self, of: float) -> bool:
         return self.random.random() < of

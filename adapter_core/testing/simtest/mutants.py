@@ -492,7 +492,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("no visit index", "I20 I1", 15, _no_visit_index),
     _row("no fence on writes", "I20 I2 I4 I6 I12 I10 I11", 25, _no_fence),
     _row("leases not observed", "I20 I2 I12 I25", 35, _no_lease),
-    _row("leases, quiet time by a jumping clock", "I2 I20 I25", 400, _wall_for_mono),
+    _row("leases, quiet time by a jumping clock", "I2 I11 I20 I25", 400, _wall_for_mono),
     _row("a poll asks the centre", "I17", 20, _polls_ask),
     _row("money before the scan has ended", "I19", 600, _none, _opens_early),
     _row("HTTP status ignored", "I22 I2", 70, _no_status),
@@ -502,7 +502,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("witness before the commit", "witness", 45, _witness_first),
     _row("other replicas' witnesses not awaited", "witness", 75, _own_witness_only),
     _row("read over a new connection, not compared", "witness exception", 500, _reads_unwitnessed),
-    _row("papers hold nothing", "I12 I20", 60, _papers_hold_nothing),
-    _row("papers opened in doubt", "I12", 60, _papers_in_doubt),
+    _row("papers hold nothing", "I12 I20", 25, _papers_hold_nothing),
+    _row("papers opened in doubt", "I12", 10, _papers_in_doubt),
     _row("steps before the money not fenced", "I20", 50, _unfenced_steps),
 )
