@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: help demo serve test check bench crash lock
+.PHONY: help demo serve test check bench crash bundle lock
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check   format, lint, types, floors, made pages"
 	@echo "make bench   measures what a person waits for and prints a table"
 	@echo "make crash   kills real processes at least 200 times per kind of ledger and counts what became of the money"
+	@echo "make bundle  a folder of wheels for a closed network (Linux x64 and Windows x64), into dist/bundle"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs a package index)"
 
 demo: $(READY)
@@ -40,10 +41,16 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 	$(BIN)/lint-imports
 	$(BIN)/python -m adapter_core.standard.reference --check
+	$(BIN)/python -m adapter_core.operations.config_file --check
 	$(BIN)/python .ci/third_party.py --check
 	$(BIN)/uv pip check --python $(BIN)/python
+
+# One folder of wheels for Linux x64 and Windows x64 that installs with no network.
+bundle: $(READY)
+	@$(BIN)/python .ci/bundle.py $(BUNDLE)
 
 # Keeps the versions of the present lock: UPGRADE=--upgrade takes the newest, UPGRADE="--upgrade-package NAME" one of them.
 lock: $(READY)

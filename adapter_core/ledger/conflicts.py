@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from adapter_core.settlement.ports import Conflict, KeyTaken, MsgidTaken, VersionMoved, VisitHeld
-from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter
+from adapter_core.settlement.records import AccountItem, CallRecord, Change, Entry, Record
 
 
 class Facts(Protocol):
     """What a ledger knows, as ids; None where nothing is stored."""
 
-    def version(self, record: Encounter | Bill | Case | CallRecord) -> int | None:
+    def version(self, record: Record) -> int | None:
         """The stored version of the record with that id."""
 
     def encounter_of_key(self, org: str, encounter_key: str) -> str | None: ...
@@ -42,17 +42,20 @@ def refuse_malformed(change: Change) -> None:
             raise ValueError("a stored record has version 1 or higher")
 
 
-def records_of(change: Change) -> Iterable[Encounter | Bill | Case | CallRecord]:
+def records_of(change: Change) -> Iterable[Record]:
     if change.encounter is not None:
         yield change.encounter
     yield from change.bills
     yield from change.cases
     yield from change.calls
+    yield from change.entries
+    yield from change.items
 
 
 def opens_work(change: Change) -> bool:
     """New work: refused when the disk runs low, while what is under way may still be written."""
-    opened = (record.version == 1 for record in records_of(change) if not isinstance(record, CallRecord))
+    under_way = (CallRecord, Entry, AccountItem)
+    opened = (record.version == 1 for record in records_of(change) if not isinstance(record, under_way))
     return any(opened)
 
 

@@ -12,7 +12,18 @@ from typing import Any
 from adapter_core.ledger import documents
 from adapter_core.ledger.conflicts import conflict_of, refuse_malformed
 from adapter_core.ledger.transaction import pack_event, unpack_event
-from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
+from adapter_core.settlement.records import (
+    AccountItem,
+    Alias,
+    Bill,
+    CallRecord,
+    Case,
+    Change,
+    Encounter,
+    Entry,
+    Event,
+    Record,
+)
 from adapter_core.settlement.states import State
 
 
@@ -30,6 +41,8 @@ class MemoryLedger:
         self._msgids: dict[tuple[str, str], str] = {}
         self._aliases: dict[tuple[str, str, str, str], Alias] = {}
         self._search: dict[tuple[str, str], dict[str, None]] = {}
+        self._entries: dict[str, Entry] = {}
+        self._items: dict[str, AccountItem] = {}
         self._journal: list[Event] = []
         self._heads: Counter[str] = Counter()
         self._drawn: Counter[str] = Counter()
@@ -63,12 +76,14 @@ class MemoryLedger:
         for call in change.calls:
             self._calls[call.call_id] = call
             self._msgids[call.org, call.msgid] = call.call_id
+        self._entries.update({entry.entry_id: entry for entry in change.entries})
+        self._items.update({item.item_id: item for item in change.items})
         self._aliases.update({(a.org, a.dialect, a.kind, a.value): a for a in change.aliases})
         for kind, value, case_id in change.search:
             self._search.setdefault((kind, value), {})[case_id] = None
 
-    def version(self, record: Encounter | Bill | Case | CallRecord) -> int | None:
-        stored: Encounter | Bill | Case | CallRecord | None
+    def version(self, record: Record) -> int | None:
+        stored: Record | None
         match record:
             case Encounter():
                 stored = self._encounters.get(record.encounter_id)
@@ -78,6 +93,10 @@ class MemoryLedger:
                 stored = self._cases.get(record.case_id)
             case CallRecord():
                 stored = self._calls.get(record.call_id)
+            case Entry():
+                stored = self._entries.get(record.entry_id)
+            case AccountItem():
+                stored = self._items.get(record.item_id)
         return stored.version if stored is not None else None
 
     def encounter_of_key(self, org: str, encounter_key: str) -> str | None:
@@ -137,6 +156,21 @@ class MemoryLedger:
         """No chain here: where the case's events stand in the journal takes the place of their links."""
         return [f"{place:064x}" for place, event in enumerate(self._journal, 1) if event.case_id == case_id]
 
+    async def entries_of_case(self, case_id: str) -> list[Entry]:
+        return [entry for entry in self._entries.values() if entry.case_id == case_id]
+
+    async def account_item(self, item_id: str) -> AccountItem | None:
+        return self._items.get(item_id)
+
+    async def account_items(
+        self, org: str, topic: str, states: Iterable[str] = (), day: str = "", limit: int = 100_000
+    ) -> list[AccountItem]:
+        wanted = set(states)
+        found = (item for item in self._items.values() if item.org == org and item.topic == topic)
+        return [
+            item for item in found if (not wanted or item.state in wanted) and (not day or item.day == day)
+        ][:limit]
+
     async def find(self, kind: str, value: str) -> list[str]:
         """The ids of the cases a searchable value was stored with, oldest first."""
         return list(self._search.get((kind, value), ()))
@@ -153,6 +187,7 @@ def _as_read_back(change: Change) -> Change:
         encounter=encounter,
         bills=tuple(replace(b, content=_copy(b.content), standing=_copy(b.standing)) for b in change.bills),
         cases=tuple(replace(c, told=_copy(c.told), data=_copy(c.data)) for c in change.cases),
+        items=tuple(replace(item, facts=_copy(item.facts)) for item in change.items),
     )
 
 

@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from adapter_core.ledger import documents
 from adapter_core.ledger.sealing import DataKey, DataKeys, bound_to
-from adapter_core.settlement.records import Bill, CallRecord, Case, Encounter
+from adapter_core.settlement.records import AccountItem, Bill, CallRecord, Case, Encounter, Entry
 from adapter_core.settlement.states import Result, State
 
-Record = TypeVar("Record", Encounter, Bill, Case, CallRecord)
+Record = TypeVar("Record", Encounter, Bill, Case, CallRecord, Entry, AccountItem)
 
 SEALED_COLUMNS = ("key_id", "sealed")
 
@@ -94,6 +94,9 @@ CASES = Projection(
     "cases", Case, sealed=("told", "data"), derived=("holds_visit",), revive={"state": State, "wanted": bool}
 )
 CALLS = Projection("calls", CallRecord, revive={"result": _result, "replied": bool, "burnt": bool})
+
+ENTRIES = Projection("entries", Entry, revive={"stands": bool})
+ITEMS = Projection("account_items", AccountItem, sealed=("facts",), revive={})
 
 JOURNAL_COLUMNS = ("org", "seq", "at", "kind", "case_id", "encounter_id", "key_id", "sealed", "hash")
 APPEND_EVENT = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -8,10 +8,10 @@ from typing import Any
 
 from adapter_core.ledger import projections as sql
 from adapter_core.ledger.chain import Head
-from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection, Record
+from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, ENTRIES, ITEMS, Projection, Record
 from adapter_core.ledger.sealing import DataKeys, bound_to
 from adapter_core.ledger.transaction import blind_alias, blind_search, unpack_event
-from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Encounter, Event
+from adapter_core.settlement.records import AccountItem, Alias, Bill, CallRecord, Case, Encounter, Entry, Event
 from adapter_core.settlement.states import State
 
 
@@ -89,6 +89,23 @@ class StoredLedger(ABC):
 
     async def calls_of_case(self, case_id: str) -> list[CallRecord]:
         return await self._all(CALLS, "WHERE case_id = ? ORDER BY ordinal", case_id)
+
+    async def entries_of_case(self, case_id: str) -> list[Entry]:
+        """What the case put into the books, oldest first."""
+        return await self._all(ENTRIES, "WHERE case_id = ? ORDER BY ordinal", case_id)
+
+    async def account_item(self, item_id: str) -> AccountItem | None:
+        return await self._one(ITEMS, "WHERE item_id = ?", item_id)
+
+    async def account_items(
+        self, org: str, topic: str, states: Iterable[str] = (), day: str = "", limit: int = 100_000
+    ) -> list[AccountItem]:
+        """Items of a topic, oldest first; states: in any of these (none: in all); day: "" for every day."""
+        wanted = sorted(states)
+        among = f"AND state IN ({', '.join('?' * len(wanted))}) " if wanted else ""
+        of_day = "AND day = ? " if day else ""
+        where = f"WHERE org = ? AND topic = ? {among}{of_day}ORDER BY ordinal LIMIT ?"
+        return await self._all(ITEMS, where, org, topic, *wanted, *((day,) if day else ()), limit)
 
     async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None:
         blind = blind_alias(self._keys.master, org, dialect, kind, value)

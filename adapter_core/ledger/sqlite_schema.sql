@@ -38,6 +38,42 @@ CREATE TABLE data_keys (
 	PRIMARY KEY (key_id),
 	UNIQUE (day)
 );
+CREATE TABLE entries (
+	ordinal INTEGER NOT NULL,
+	entry_id TEXT NOT NULL,
+	org TEXT NOT NULL,
+	case_id TEXT NOT NULL,
+	entry TEXT NOT NULL,
+	business_day TEXT NOT NULL,
+	setl_time TEXT NOT NULL,
+	booked_at TEXT NOT NULL,
+	setl_id TEXT NOT NULL,
+	msgid TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	total_fen BIGINT NOT NULL,
+	fund_fen BIGINT NOT NULL,
+	account_fen BIGINT NOT NULL,
+	cash_fen BIGINT NOT NULL,
+	stands BOOLEAN NOT NULL,
+	original_setl_id TEXT NOT NULL,
+	mdtrt_id TEXT NOT NULL,
+	insutype TEXT NOT NULL,
+	clr_type TEXT NOT NULL,
+	clr_way TEXT NOT NULL,
+	clr_optins TEXT NOT NULL,
+	med_type TEXT NOT NULL,
+	insuplc_admdvs TEXT NOT NULL,
+	scheme TEXT NOT NULL,
+	operator TEXT NOT NULL,
+	terminal TEXT NOT NULL,
+	version BIGINT NOT NULL,
+	PRIMARY KEY (ordinal),
+	UNIQUE (entry_id)
+);
+CREATE INDEX entries_of_case ON entries (case_id);
+CREATE INDEX entries_of_day ON entries (org, business_day);
+CREATE INDEX entries_of_msgid ON entries (org, msgid);
+CREATE INDEX entries_of_setl_id ON entries (org, setl_id);
 CREATE TABLE heads (
 	org TEXT NOT NULL,
 	seq BIGINT NOT NULL,
@@ -66,6 +102,28 @@ CREATE TABLE search (
 	PRIMARY KEY (ordinal),
 	CONSTRAINT search_once UNIQUE (kind, blind, case_id)
 );
+CREATE TABLE account_items (
+	ordinal INTEGER NOT NULL,
+	item_id TEXT NOT NULL,
+	org TEXT NOT NULL,
+	topic TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	day TEXT NOT NULL,
+	state TEXT NOT NULL,
+	case_id TEXT NOT NULL,
+	amount_fen BIGINT,
+	due_at TEXT NOT NULL,
+	opened_at TEXT NOT NULL,
+	changed_at TEXT NOT NULL,
+	version BIGINT NOT NULL,
+	key_id BIGINT NOT NULL,
+	sealed BLOB NOT NULL,
+	PRIMARY KEY (ordinal),
+	UNIQUE (item_id),
+	FOREIGN KEY(key_id) REFERENCES data_keys (key_id)
+);
+CREATE INDEX account_items_of_day ON account_items (org, topic, day);
+CREATE INDEX account_items_of_topic ON account_items (org, topic, state);
 CREATE TABLE bills (
 	ordinal INTEGER NOT NULL,
 	bill_id TEXT NOT NULL,

@@ -12,9 +12,19 @@ from adapter_core.ledger import documents
 from adapter_core.ledger import projections as sql
 from adapter_core.ledger.chain import START, Head, next_hash
 from adapter_core.ledger.conflicts import records_of
-from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, Projection
+from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, ENTRIES, ITEMS, Projection
 from adapter_core.ledger.sealing import DataKey, MasterKey, bound_to
-from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Event
+from adapter_core.settlement.records import (
+    AccountItem,
+    Bill,
+    CallRecord,
+    Case,
+    Change,
+    Encounter,
+    Entry,
+    Event,
+    Record,
+)
 
 _LENGTH_BYTES = 4
 
@@ -58,11 +68,12 @@ def record_statements(change: Change, key: DataKey, master: MasterKey) -> Iterat
         yield Statement(sql.SAVE_SEARCH, (kind, blind_search(master, kind, value), case_id))
 
 
-def written_order(change: Change) -> list[Encounter | Bill | Case | CallRecord]:
+def written_order(change: Change) -> list[Record]:
     """The change's records as `record_statements` writes them first."""
     encounters = (change.encounter,) if change.encounter is not None else ()
     # Released visits first: a change may pass a visit from one case to another.
-    return [*encounters, *change.bills, *sorted(change.cases, key=_holds_visit), *change.calls]
+    cases = sorted(change.cases, key=_holds_visit)
+    return [*encounters, *change.bills, *cases, *change.calls, *change.entries, *change.items]
 
 
 def event_statements(change: Change, head: Head, key: DataKey) -> tuple[list[Statement], Head]:
@@ -111,7 +122,7 @@ class StoredFacts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def version(self, record: Encounter | Bill | Case | CallRecord) -> int | None:
+    def version(self, record: Record) -> int | None:
         projection: Projection[Any] = PROJECTION_OF[type(record)]
         found: int | None = self._first(projection.version, projection.id_of(record))
         return found
@@ -153,7 +164,14 @@ def questions_of(change: Change) -> list[tuple[str, tuple[str, ...]]]:
     return asked
 
 
-PROJECTION_OF: dict[type, Projection[Any]] = {Encounter: ENCOUNTERS, Bill: BILLS, Case: CASES, CallRecord: CALLS}
+PROJECTION_OF: dict[type, Projection[Any]] = {
+    Encounter: ENCOUNTERS,
+    Bill: BILLS,
+    Case: CASES,
+    CallRecord: CALLS,
+    Entry: ENTRIES,
+    AccountItem: ITEMS,
+}
 
 
 def _save(projection: Projection[Any], record: Any, key: DataKey) -> Statement:

@@ -41,6 +41,7 @@ KEYS = {
     "void_key": "void",
     "supersedes": "supersedes",
 }
+ON_UNKNOWN = ("adopt", "reverse")
 RECORDS = ("person", "visit", "settle")
 LISTS = {"diagnoses": "diagnoses", "fees": "fees"}
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt", "balc")
@@ -78,7 +79,11 @@ class NationalDialect:
         kind = tree.get("kind", "outpatient")
         faults = [
             Fault(path, f"one of {', '.join(allowed)}", str(value)[:20])
-            for path, value, allowed in (("intent", intent, tuple(INTENTS)), ("kind", kind, KINDS))
+            for path, value, allowed in (
+                ("intent", intent, tuple(INTENTS)),
+                ("kind", kind, KINDS),
+                ("on_unknown", tree.get("on_unknown") or "adopt", ON_UNKNOWN),
+            )
             if not isinstance(value, str) or value not in allowed
         ]
         faults += [
@@ -114,6 +119,8 @@ class NationalDialect:
             content["ack"] = {name: str(tree[name]) for name in ("invono", "ebill_no") if tree.get(name)}
         if tree.get("insuplc_admdvs"):
             content["person"]["insuplc_admdvs"] = str(tree["insuplc_admdvs"])
+        if tree.get("on_unknown"):
+            content["x"] = {"on_unknown": tree["on_unknown"]}
         return {name: value for name, value in content.items() if value}
 
     def encode_reply(self, asked: Operation, outcome: Outcome) -> Frame:

@@ -9,7 +9,7 @@ from typing import Any
 from adapter_core.province.messages import Operation
 from adapter_core.settlement import answers
 from adapter_core.settlement.records import Case, Change, Event
-from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.settlement.states import OWNED, State
 from adapter_core.values.errors import Refused
 
 BOOKABLE = frozenset({State.SETTLED, State.VOIDING, State.VOIDED})
@@ -23,7 +23,7 @@ def acknowledged(case: Case, operation: Operation, at: str) -> Change | None:
     The numbers are read from ``ack`` and, a legacy message's invoice number, from ``settle``.
     Raises: Refused NOT_SETTLED when the HIS books what moved no money.
     """
-    if case.state in UNDECIDED or case.state is State.FROZEN:
+    if case.state in OWNED or case.state is State.FROZEN:
         return None  # it hears once more that nothing is known yet
     if case.state not in BOOKABLE:
         state = answers.told_state(case)

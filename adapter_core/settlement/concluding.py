@@ -9,10 +9,12 @@ from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.decisions import after_money, move, settled
+from adapter_core.settlement.entries import VERSION, booked, withdrawn
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence
+from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.states import Result, State
 from adapter_core.settlement.telling import MONEY, Teller
 from adapter_core.values.content import Content
@@ -46,7 +48,8 @@ class Concluding:
             await self._teller.commit(replace(change, cases=(concluded,)))
             self._prepared[called.call.msgid] = True
         elif concluded.state in (State.SETTLED, State.VOIDED):
-            await self._stands(context, concluded, called.verdict.content, change, operation)
+            msgid = called.call.msgid
+            await self._stands(context, concluded, called.verdict.content, change, operation, msgid)
         elif concluded.state is State.RESOLVING:
             data = {**concluded.data, "why": called.verdict.code, "text": called.verdict.text}
             await self._teller.commit(replace(change, cases=(replace(concluded, data=data),)))
@@ -65,18 +68,29 @@ class Concluding:
         change = Change(case.org, events=(event,), calls=(record,))
         if called.verdict.result is Result.APPLIED and case.wanted:
             content: Content = dict(case.data["prepared"])
-            await self._stands(
-                context, settled(case, content["result"], self._teller.stamp()), content, change, operation
-            )
+            concluded = settled(case, content["result"], self._teller.stamp())
+            msgid = await self._first_msgid(context, case)
+            await self._stands(context, concluded, content, change, operation, msgid)
             return
         data = {**case.data, "why": called.verdict.code, "text": called.verdict.text}
         doubted = move(case, State.RESOLVING, self._teller.stamp(), data=data)
         await self._teller.commit(replace(change, cases=(doubted,)))
 
+    async def _first_msgid(self, context: Context, case: Case) -> str:
+        """Of phase one: the settlement's own, which a confirm only names."""
+        step = money_step(context).name
+        return [one.msgid for one in await self._ledger.calls_of_case(case.case_id) if one.step == step][-1]
+
     async def _stands(
-        self, context: Context, concluded: Case, content: Content, change: Change, operation: Operation | None
+        self,
+        context: Context,
+        concluded: Case,
+        content: Content,
+        change: Change,
+        operation: Operation | None,
+        msgid: str,
     ) -> None:
-        """A settlement, or a refund, that stands at the centre: close the bill and tell it, in one transaction."""
+        """A settlement, or a refund, that stands at the centre: close the bill, book and tell it, in one transaction."""
         bill = context.bill
         if concluded.purpose == "settle":
             bill = replace(
@@ -96,7 +110,10 @@ class Concluding:
                 target, State.VOIDED, self._teller.stamp(), data={**target.data, "refund_setl_id": concluded.setl_id}
             )
             change = replace(change, cases=(replace(voided, told={}),))
-        told = self._teller.told_content(replace(context, bill=bill), content["result"], content.get("funds"))
+        closed = replace(context, bill=bill)
+        concluded, entry = booked(closed, concluded, content["result"], msgid, self._teller.wall())
+        change = replace(change, entries=(entry,))
+        told = self._teller.told_content(closed, content["result"], content.get("funds"))
         await self._teller.tell_amounts(context, concluded, str(concluded.state), told, operation, change)
 
     async def close(self, context: Context, evidence: Evidence, record: CallRecord, change: Change) -> None:
@@ -120,7 +137,9 @@ class Concluding:
         if stands:
             concluded = settled(case, evidence.result, now, data=data)
             content: Content = {"result": evidence.result, "funds": evidence.funds}
-            await self._stands(context, concluded, content, change, None)
+            await self._stands(context, concluded, content, change, None, record.msgid)
             return
+        if VERSION in case.data:  # it stood in the books once
+            change = replace(change, entries=withdrawn(await self._ledger.entries_of_case(case.case_id)))
         ended = move(case, evidence.state, now, data=data, told={})
         await self._teller.tell(context, ended, answers.standing_outcome(ended), change)

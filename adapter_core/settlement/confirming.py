@@ -5,6 +5,8 @@ Nothing is told to the HIS before the confirm was answered: until then the centr
 
 from __future__ import annotations
 
+import asyncio
+
 from adapter_core.province.messages import Call, Operation
 from adapter_core.province.plan import Second
 from adapter_core.settlement.calls import Called, Caller, Context
@@ -19,9 +21,15 @@ from adapter_core.settlement.telling import Teller
 
 
 class Confirming:
-    """Drives a case in CONFIRMING: one confirm, or what the journal says became of it."""
+    """Drives a case in CONFIRMING: one confirm, or what the journal says became of it.
 
-    def __init__(self, caller: Caller, concluding: Concluding, retracing: Retracing, teller: Teller) -> None:
+    scanned: set once the start-up scan has ended; nothing that moves money leaves before.
+    """
+
+    def __init__(
+        self, caller: Caller, concluding: Concluding, retracing: Retracing, teller: Teller, scanned: asyncio.Event
+    ) -> None:
+        self._scanned = scanned
         self._caller = caller
         self._concluding = concluding
         self._retracing = retracing
@@ -29,6 +37,7 @@ class Confirming:
 
     async def turn(self, context: Context, operation: Operation | None) -> None:
         """Leads to SETTLED, VOIDED or RESOLVING."""
+        await self._scanned.wait()
         case, step = context.case, money_step(context)
         assert case is not None
         second = step.second

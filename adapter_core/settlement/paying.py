@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -50,6 +51,7 @@ class Paying:
         teller: Teller,
         sessions: Sessions,
         ownership: Ownership,
+        scanned: asyncio.Event,
     ) -> None:
         self._ledger = ledger
         self._caller = caller
@@ -61,7 +63,7 @@ class Paying:
         self._ownership = ownership
         self._concluding = Concluding(ledger, caller, teller, ownership)
         self._retracing = Retracing(ledger)
-        self._confirming = Confirming(caller, self._concluding, self._retracing, teller)
+        self._confirming = Confirming(caller, self._concluding, self._retracing, teller, scanned)
         self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions, self._retracing)
         self._lanes = Lanes()
         """One bill of an encounter prepares at a time: they share its registration."""

@@ -80,6 +80,7 @@ class Pipeline:
         self._relaying = Relaying(ledger, self._caller, self._reception, self._teller.commit)
         self._undoing = Undoing(ledger, self._chain, self._reception)
         self._sessions = Sessions(ledger, self._caller, clock)
+        self._scanned = asyncio.Event()
         self._paying = Paying(
             ledger,
             self._caller,
@@ -90,6 +91,7 @@ class Pipeline:
             self._teller,
             self._sessions,
             self._ownership,
+            self._scanned,
         )
         self._running: dict[str, asyncio.Task[None]] = {}
         self._errands: list[asyncio.Task[Outcome]] = []
@@ -357,6 +359,7 @@ class Pipeline:
             else:
                 self._run(place, claimed, Operation("query", "", claimed.dialect))
                 resolving.append(claimed.case_id)
+        self._scanned.set()
         return resolving
 
     def _is_driven(self, case: Case) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
+from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Entry, Event
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import AdapterError
 from adapter_core.values.frames import Frame
@@ -88,6 +88,9 @@ class Ledger(Protocol):
 
     async def find(self, kind: str, value: str) -> list[str]:
         """The ids of the cases a searchable value was stored with, oldest first."""
+
+    async def entries_of_case(self, case_id: str) -> list[Entry]:
+        """What the case put into the books, oldest first."""
 
     async def calls_of_case(self, case_id: str) -> list[CallRecord]:
         """Oldest first."""

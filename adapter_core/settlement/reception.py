@@ -325,7 +325,12 @@ class Reception:
             version=1,
             opened_at=at,
             changed_at=at,
-            data={"intent": operation.verb, "asked": asked_hash(operation), "message": operation.message},
+            data={
+                "intent": operation.verb,
+                "asked": asked_hash(operation),
+                "message": operation.message,
+                "on_unknown": operation.content.get("x", {}).get("on_unknown", ""),
+            },
         )
         accepted = self._event("ACCEPTED", case, {"operation": operation_data(operation)})
         search = (("visit_key", case.visit_key, case_id),)

@@ -152,6 +152,69 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What one settlement, or one refund, put into the books: a line of the accounts, without any person's number.
+
+    entry: ``settle`` | ``void``; stands: False once a decision took it out of the books again.
+    setl_id: the row's own at the centre; original_setl_id: of a refund, what it gives back.  msgid: of the money call.
+    business_day: yyyy-MM-dd, and setl_time: ``yyyy-MM-dd HH:mm:ss``, China time, the centre's where it told it, else ours.
+    Amounts in fen; a refund's are negative.  scheme: the arrangement that served it, or ``local``.
+    """
+
+    entry_id: str
+    org: str
+    case_id: str
+    entry: str
+    business_day: str
+    setl_time: str
+    booked_at: str
+    setl_id: str
+    msgid: str
+    kind: str
+    total_fen: int
+    fund_fen: int
+    account_fen: int
+    cash_fen: int
+    stands: bool = True
+    original_setl_id: str = ""
+    mdtrt_id: str = ""
+    insutype: str = ""
+    clr_type: str = ""
+    clr_way: str = ""
+    clr_optins: str = ""
+    med_type: str = ""
+    insuplc_admdvs: str = ""
+    scheme: str = ""
+    operator: str = ""
+    terminal: str = ""
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AccountItem:
+    """One thing of the accounts with a life of its own: a day's run, a difference, a flag, an application, a bank line.
+
+    item_id: made of what it is about, so that a second finding of the same thing meets it.  topic: which of those; subject: its
+    class within the topic.  day: yyyy-MM-dd or yyyy-MM.  amount_fen: what it is about, where it is an amount.
+    due_at: RFC 3339 or a day, "" for none.  facts: *sealed*.
+    """
+
+    item_id: str
+    org: str
+    topic: str
+    subject: str
+    day: str
+    state: str
+    case_id: str = ""
+    amount_fen: int | None = None
+    due_at: str = ""
+    opened_at: str = ""
+    changed_at: str = ""
+    version: int = 1
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One ledger transaction: everything in it becomes durable together or not at all.
 
@@ -167,3 +230,9 @@ class Change:
     calls: tuple[CallRecord, ...] = ()
     aliases: tuple[Alias, ...] = ()
     search: tuple[tuple[str, str, str], ...] = ()
+    entries: tuple[Entry, ...] = ()
+    items: tuple[AccountItem, ...] = ()
+
+
+Record = Encounter | Bill | Case | CallRecord | Entry | AccountItem
+"""Whatever is stored version by version."""

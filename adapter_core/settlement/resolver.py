@@ -163,7 +163,8 @@ class Resolver:
         aborts = phases is not None and phases.may_abort
         in_window = window != "same_day" or sent == today or aborts
         # a refund is never reversed, so one that is found stands
-        adopts = context.place.on_unknown == "adopt" or not in_window or case.purpose == "void"
+        wish = case.data.get("on_unknown") or context.place.on_unknown
+        adopts = wish == "adopt" or not in_window or case.purpose == "void"
         prepared = (
             phases is not None and phases.prepared
         )  # answered and checked: what isn't known is only our own confirm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from adapter_core.province.dialect import Dialect
@@ -111,6 +112,10 @@ class Teller:
     def event(self, kind: str, context: Context, data: Mapping[str, Any]) -> Event:
         assert context.case is not None
         return Event(kind, self.stamp(), context.case.case_id, context.encounter.encounter_id, data)
+
+    def wall(self) -> datetime:
+        """Now, aware."""
+        return self._clock.wall()
 
     def stamp(self) -> str:
         """Now, as the journal writes it."""

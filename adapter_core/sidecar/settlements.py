@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from litestar.params import FromPath
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.records import Case
-from adapter_core.settlement.states import State
+from adapter_core.settlement.states import OWNED, State
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import (
     Caller,
@@ -77,8 +78,10 @@ async def settle_quoted(request: Caller, settle_key: FromPath[str]) -> Response[
 
 async def _as_it_stands(desk: Desk, case: Case, wait_s: float) -> Response[bytes]:
     """A repeat: nothing is sent again; whoever waits may wait for what runs."""
-    if case.state in (State.PREPARING, State.READY, State.SENDING, State.RESOLVING, State.REVERSING) and wait_s:
-        await desk.changes.wait(wait_s)
+    clock = asyncio.get_running_loop().time
+    until = clock() + wait_s
+    while case.state in OWNED and (left_s := until - clock()) > 0:
+        await desk.changes.wait(left_s)
         case = await desk.running.ledger.case(case.case_id) or case
     return await told_case(desk, case)
 

@@ -248,3 +248,23 @@ async def test_what_is_no_national_request_is_refused(windows: Callable[..., Awa
     elsewhere = await service.http.get("/v1/settlements/K1")
     assert elsewhere.status_code == 401, "an address opens the old clients' paths only"
     assert service.hospital.calls == []
+
+
+async def test_a_stay_is_tried_settled_and_refunded(windows: Callable[..., Awaitable[Window]]) -> None:
+    """The centre knows the stay and its lines already; the HIS settles it."""
+    service, his = await windows()
+    stay = {
+        "psn_no": "T00000000001", "mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "medfee_sumamt": 186.5,
+        "psn_setlway": "01", "mdtrt_id": "S000000001", "insutype": "310", "acct_used_flag": "1", "mid_setl_flag": "0",
+    }  # fmt: skip
+    trial = await his.call("2303", {"data": stay})
+    assert trial["infcode"] == 0, trial
+    settled = await his.call("2304", {"data": stay})
+    assert settled["infcode"] == 0, settled
+    again = await his.call("2304", {"data": stay})
+    assert again["output"]["setlinfo"]["setl_id"] == settled["output"]["setlinfo"]["setl_id"]
+    other = await his.call("2304", {"data": {**stay, "medfee_sumamt": 100}})
+    assert "请勿改自费" in other["err_msg"]
+    back = {name: settled["output"]["setlinfo"][name] for name in ("psn_no", "mdtrt_id", "setl_id")}
+    assert (await his.call("2305", {"data": back}))["infcode"] == 0
+    assert service.hospital.calls == ["2303", "2304", "2305"]

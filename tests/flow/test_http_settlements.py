@@ -113,6 +113,17 @@ async def test_a_lost_reply_is_found_again(service: Served) -> None:
     assert (await service.post("/v1/settlements", message())).content == settled.content
 
 
+async def test_a_his_may_want_an_unknown_settlement_reversed(service: Served) -> None:
+    """``on_unknown`` of one settlement goes before the site's, and is no other content."""
+    service.hospital.rule("2207", "commit", "drop")
+    await service.post("/v1/settlements", message(on_unknown="reverse"))
+    assert (await decided(service)).json()["state"] == "REVERSED"
+    assert service.hospital.settlements == ["reversed"]
+    assert state(await service.post("/v1/settlements", message()))[1] == "REVERSED"
+    odd = await service.post("/v1/settlements", message(settle_key="K2", on_unknown="whatever"))
+    assert (odd.status_code, odd.json()["faults"][0]["path"]) == (422, "on_unknown")
+
+
 async def test_cancel_before_sending_in_doubt_and_too_late(service: Served) -> None:
     quoted = await service.post("/v1/settlements", message("quote"))
     assert state(quoted) == (200, "QUOTED")

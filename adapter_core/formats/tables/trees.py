@@ -241,6 +241,8 @@ def _branch(tree: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
 
 
 def _leaf(value: Any) -> str:
+    if type(value) is str:
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

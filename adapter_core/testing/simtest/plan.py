@@ -97,7 +97,10 @@ def plan_of(seed: int) -> Plan:
         capabilities=capabilities,
         temperament=temperament,
         timers=_timers(random),
-        habits=_with_papers(seed, _habits(random)),
+        # the national lane's plan asks for all that a real admission says
+        habits=replace(
+            _with_papers(seed, _habits(random)), admits=lane == "cheap" and Random(seed ^ 0xAD317).random() < 0.5
+        ),
         rates=rates,
         late_s=late,
         copies=random.random() < 0.5,

@@ -97,10 +97,10 @@ def test_both_are_gateways() -> None:
 
 def test_a_v5_call_says_its_time_its_number_and_its_institution() -> None:
     gateway = shanghai_v5(site(jgdm="00000000001"))
-    assert gateway.msgid(MOMENT, 7) == "0000000000120261121000000007"
+    assert gateway.msgid(MOMENT, 7) == "0000000000120261121090500007"
     call = Call("who", "SM01", "R", {"person": {"mdtrt_cert_type": "03"}}, gateway.msgid(MOMENT, 7))
     frame = gateway.encode(call, MOMENT)
-    assert frame.path.endswith("/calls/0000000000120261121000000007")
+    assert frame.path.endswith("/calls/0000000000120261121090500007")
     step = gateway.dialect.encode_request(gateway._operation(call))
     sent = json.loads(step.ins["sendMsg"].decode("gbk"))
     assert (sent["msgid"], sent["jgdm"]) == (call.msgid, "00000000001")

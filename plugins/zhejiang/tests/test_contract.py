@@ -9,6 +9,8 @@ from his_adapter_zhejiang.dialect import FROM_SLIPS
 
 from adapter_core.testing.contract import ProvinceContract
 
+FUNDS = ("hifp_pay", "hifmi_pay", "cvlserv_pay", "oth_pay", "maf_pay")
+"""What a fund total is the sum of: none is said without one of them."""
 CARD = {"mdtrt_cert_no": 14, "psn_no": 20, "certno": 18, "psn_name": 10, "naty": 2, "emp_name": 40}
 """Bytes of the card's places."""
 
@@ -29,6 +31,8 @@ class TestZhejiang(ProvinceContract):
         result = sections.get("result", {})
         if result.get("acct_mulaid_pay"):
             result["acct_pay"] = result.get("acct_pay", Decimal("0.00")) + result["acct_mulaid_pay"]
+        if not any(name in result for name in FUNDS):
+            result.pop("fund_pay_sumamt", None)
         if message not in ("29", "30") or "fees" not in sections:
             return sections
         slips = sections["diagnoses"]

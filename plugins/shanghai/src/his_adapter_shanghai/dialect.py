@@ -148,7 +148,7 @@ def _amounts_told(message: str, sections: Content) -> Content:
     cash = result.get("psn_cash_pay")
     if cash is None:
         return sections
-    outside = result.get("fulamt_ownpay_amt", ZERO)
+    outside = ZERO if message == "SK01" else result.get("fulamt_ownpay_amt", ZERO)
     if abs(outside) > abs(cash):  # a refund's amounts may be negative
         raise TranslationError([Fault("fybjsfwfyze", f"不大于现金 {cash}", str(outside), "非医保结算范围费用")])
     kept["cash_in_scope"] = cash - outside

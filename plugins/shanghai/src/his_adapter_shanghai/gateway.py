@@ -18,7 +18,7 @@ from adapter_core.province.national import NationalGateway, Profile, Signing
 from adapter_core.province.plan import load_route
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
-from adapter_core.values.moments import national_time
+from adapter_core.values.moments import china, national_time
 from his_adapter_shanghai.dialect import PayStatus, V5Centre, table_text, v5_table
 from his_adapter_shanghai.policy import POLICY
 
@@ -73,6 +73,10 @@ def _headers(signing: Signing) -> Iterable[tuple[str, str]]:
 class V5Gateway(BridgedGateway):
     """SendRcv4 behind a bridge.  Every message says its own time."""
 
+    def msgid(self, moment: datetime, sequence: int) -> str:
+        """jgdm + yyyyMMdd + 9 digits: the time of day and three of the counter's."""
+        return f"{self.site.fixmedins_code}{china(moment):%Y%m%d%H%M%S}{sequence % 1000:03}"
+
     def encode(self, call: Call, moment: datetime) -> Frame:
         environment = {**call.content.get("env", {}), "inf_time": national_time(moment)}
         return super().encode(replace(call, content={**call.content, "env": environment}), moment)
@@ -105,7 +109,6 @@ def shanghai_v5(site: Site) -> V5Gateway:
         load_route(table_text("v5_route"), {"SI91": CLOSE} if query == "bridge" else {}),
         POLICY,
         Capabilities(query_after_unknown="by_visit"),
-        msgid="{code}{time:%Y%m%d}{n:09}",
         serial="serial",
     )
     gateway.bridged(Library(options.get("library", "SendRcv4"), "", {"": ("rcvMsg",)}), {"SN02": Around(each="lines")})

@@ -77,6 +77,14 @@ def _headers(signing: Signing) -> Iterable[tuple[str, str]]:
     return xca_headers(secrets["key"].reveal(), secrets["secret"], signing.body, timestamp=timestamp)
 
 
+class InsigmaGateway(BridgedGateway):
+    """f_UserBargaingApply behind a bridge."""
+
+    def msgid(self, moment: datetime, sequence: int) -> str:
+        """``seq`` is a double: fifteen digits are exact."""
+        return f"{china(moment):%y%m%d%H%M%S}{sequence % 1000:03}"
+
+
 def zhejiang_insigma(site: Site) -> BridgedGateway:
     """A BargaingApply centre for one institution, its library behind a bridge.
 
@@ -90,14 +98,13 @@ def zhejiang_insigma(site: Site) -> BridgedGateway:
         raise ConfigError("gateway zhejiang-insigma: query is bridge or 43")
     variants = {} if settings["query"] == "43" else {"43": CLOSE}
     table = insigma_table({name: value for name, value in site.options.items() if name not in own})
-    gateway = BridgedGateway(
+    gateway = InsigmaGateway(
         "zhejiang-insigma",
         site,
         InsigmaCentre(table),
         load_route(table_text("insigma_route"), variants),
         POLICY,
         Capabilities(query_after_unknown="by_visit" if variants else "none", sign_in="operator_day"),
-        msgid="{time:%y%m%d%H%M%S}{n:06}",
         serial="seq",
     )
     return gateway.bridged(Library(settings["library"], "", {"": ("out",)}))
