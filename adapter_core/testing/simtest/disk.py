@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.settlement.ports import Conflict
-from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
+from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Entry, Event
 from adapter_core.settlement.states import State
 from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.loop import Node
@@ -216,6 +216,9 @@ class SimLedger:
 
     async def calls_of_case(self, case_id: str) -> list[CallRecord]:
         return await self._read(self._store.memory.calls_of_case(case_id))
+
+    async def entries_of_case(self, case_id: str) -> list[Entry]:
+        return await self._read(self._store.memory.entries_of_case(case_id))
 
     @property
     def connections(self) -> int:
