@@ -32,7 +32,8 @@ def paper_open(
 
     例 / example: his-adapter paper open V20261121-0001 --situation 代办
     """
-    from adapter_core.cli.papers import Asked, open_papers
+    from adapter_core.cli.paper_counter import Asked
+    from adapter_core.cli.papers import open_papers
 
     run(open_papers(config, key, Asked(reason, tuple(situation or ()), region, message, dialect), out, as_json))
 
@@ -63,9 +64,10 @@ def paper_revoke(
 
     例 / example: his-adapter paper revoke LX26112100000017 --red-invoice 红字00012345 --reason 已补备案
     """
-    from adapter_core.cli.papers import revoke_papers
+    from adapter_core.cli.papers import step_papers
 
-    run(revoke_papers(config, serial, red_invoice, reason, withdrawal, as_json))
+    order = {"red_invoice": red_invoice, "reason": reason, "withdrawal": withdrawal}
+    run(step_papers(config, serial, "revoke", order, as_json))
 
 
 @paper_app.command("submit")
@@ -79,9 +81,9 @@ def paper_submit(
 
     例 / example: his-adapter paper submit LX26112100000017 --to 杭州市医保中心
     """
-    from adapter_core.cli.papers import submit_papers
+    from adapter_core.cli.papers import step_papers
 
-    run(submit_papers(config, serial, to, as_json))
+    run(step_papers(config, serial, "submit", {"to": to}, as_json))
 
 
 @paper_app.command("close")
@@ -95,9 +97,9 @@ def paper_close(
 
     例 / example: his-adapter paper close LX26112100000017 --result 已报销
     """
-    from adapter_core.cli.papers import close_papers
+    from adapter_core.cli.papers import step_papers
 
-    run(close_papers(config, serial, result, as_json))
+    run(step_papers(config, serial, "close", {"result": result}, as_json))
 
 
 @paper_app.command("verify")

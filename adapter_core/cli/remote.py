@@ -112,6 +112,19 @@ class Service:
         }
         return await self._told(f"/v1/settlements/{quote(key, safe='')}/decision", order)
 
+    async def order(self, path: str, order: Mapping[str, Any]) -> bytes:
+        """The answer's bytes.  Raises: whatever the service refuses with."""
+        response = await self._post(path, write_json(dict(order)), {"Content-Type": "application/json"})
+        return _whole(response)
+
+    async def read(self, path: str) -> bytes:
+        """Raises: whatever the service refuses with; OutcomeUnknown where it did not answer."""
+        try:
+            async with asyncio.timeout(TOTAL_S):
+                return _whole(await self._http.get(path))
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _unanswered(error) from error
+
     async def _told(self, path: str, order: Mapping[str, Any]) -> Outcome:
         response = await self._post(path, write_json(dict(order)), {"Content-Type": "application/json"})
         tree = read_json(response.content)
@@ -124,9 +137,19 @@ class Service:
             async with asyncio.timeout(TOTAL_S):
                 return await self._http.post(path, content=body, headers=dict(headers))
         except (httpx.HTTPError, TimeoutError) as error:
-            raise OutcomeUnknown(
-                f"the service did not answer: {type(error).__name__}", message_zh="服务没有应答，请稍后用 show 查询结果"
-            ) from error
+            raise _unanswered(error) from error
+
+
+def _unanswered(error: Exception) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"the service did not answer: {type(error).__name__}", message_zh="服务没有应答，请稍后用 show 查询结果"
+    )
+
+
+def _whole(response: httpx.Response) -> bytes:
+    if response.status_code >= 400:
+        raise _error(response.status_code, read_json(response.content))
+    return response.content
 
 
 def _error(status: int, problem: Mapping[str, Any]) -> AdapterError:

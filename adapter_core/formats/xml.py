@@ -26,6 +26,7 @@ _DECLARATION = re.compile(r"\s*<\?xml\s([^?]{0,200})\?>\s*")
 _ENCODING = re.compile(r"""encoding\s*=\s*["']([A-Za-z0-9._\-]{1,20})["']""")
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
+_HAS_ATTRIBUTE = etree.XPath("boolean(descendant-or-self::*/@*)")
 _HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -58,7 +59,7 @@ def tree_of(element: etree._Element) -> dict[str, Any] | str:
     Namespaces are dropped; ``xsi:`` attributes are ignored.  Raises: TranslationError for text beside child elements
     and for any other attribute: a tree has no place for them, and dropping data silently isn't reading.
     """
-    return _tree_of(element, ())
+    return _tree_of(element, (), bool(_HAS_ATTRIBUTE(element)))
 
 
 def element_of(root_name: str, tree: Any) -> etree._Element:
@@ -150,9 +151,10 @@ def _shown(element: etree._Element) -> str:
     return name if _SHOWABLE_NAME.fullmatch(name) else "?"
 
 
-def _tree_of(element: etree._Element, above: tuple[etree._Element, ...]) -> dict[str, Any] | str:
-    """above: the elements it is inside of; their names are spelt out only when a fault needs them."""
-    if element.attrib:
+def _tree_of(element: etree._Element, above: tuple[etree._Element, ...], attributes: bool) -> dict[str, Any] | str:
+    """above: the elements it is inside of; their names are spelt out only when a fault needs them.  attributes: whether there
+    are any in the whole tree."""
+    if attributes and element.attrib:
         _refuse_attributes(element, above)
     if not len(element):
         return element.text or ""
@@ -167,7 +169,8 @@ def _tree_of(element: etree._Element, above: tuple[etree._Element, ...]) -> dict
         if tail and tail.strip():
             raise _bad(_path(inside), "elements only, or text only", "text beside elements")
         name = str(child.tag).rpartition("}")[2]
-        value: Any = child.text or "" if not len(child) and not child.attrib else _tree_of(child, inside)
+        is_leaf = not (len(child) or (attributes and child.attrib))
+        value: Any = child.text or "" if is_leaf else _tree_of(child, inside, attributes)
         if name not in tree:
             tree[name] = value
         elif name in repeated:

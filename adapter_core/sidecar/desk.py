@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from litestar import Request, Response
 
@@ -139,8 +139,12 @@ def institution_named(tree: dict[str, Any]) -> str | None:
     raise TranslationError([Fault("fixmedins_code", "a text", type(named).__name__)])
 
 
-def preferred_wait(request: Caller, usual: float) -> float:
-    """Seconds of ``Prefer: wait=N``, at most 25; a preference that can't be read is ignored (RFC 7240)."""
+Usual = TypeVar("Usual", float, None)
+
+
+def preferred_wait(request: Caller, usual: Usual) -> float | Usual:
+    """Seconds of ``Prefer: wait=N``, at most 25; a preference that can't be read is ignored (RFC 7240).  usual: without one; None
+    leaves it to the pipeline, which answers for a stay at once."""
     for part in request.headers.get("prefer", "").replace(";", ",").split(","):
         name, _, value = part.partition("=")
         if name.strip().lower() == "wait":
@@ -148,7 +152,7 @@ def preferred_wait(request: Caller, usual: float) -> float:
     return usual
 
 
-def _seconds(text: str, usual: float) -> float:
+def _seconds(text: str, usual: Usual) -> float | Usual:
     try:
         seconds = float(text)
     except ValueError:

@@ -107,7 +107,7 @@ async def _run(
     goal = verb if isinstance(verb, str) else verb[read.kind]
     keys = {name: key for name, key in read.keys.items() if name in ("encounter", "visit")}
     operation = Operation(goal, goal, desk.dialect.name, read.kind, content=read.content, keys=keys)
-    wait_s = preferred_wait(request, place.timers.sync_wait)
+    wait_s = preferred_wait(request, None)
     outcome = await desk.running.pipeline.handle(place, desk.dialect, operation, wait_s)
     return await _told(desk, place, encounter_key, outcome)
 

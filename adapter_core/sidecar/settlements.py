@@ -45,7 +45,7 @@ async def settle(request: Caller) -> Response[bytes]:
     if operation.verb not in CREATED_BY:
         raise TranslationError([Fault("intent", "settle or quote", operation.verb)])
     place = desk.place(client, institution_named(tree))
-    wait_s = preferred_wait(request, place.timers.sync_wait)
+    wait_s = preferred_wait(request, None)
     outcome = await desk.running.pipeline.handle(place, desk.dialect, operation, wait_s)
     return await told(desk, operation, outcome)
 
@@ -72,7 +72,7 @@ async def settle_quoted(request: Caller, settle_key: FromPath[str]) -> Response[
         return await _as_it_stands(desk, case, preferred_wait(request, place.timers.sync_wait))
     if case.state is not State.QUOTED:
         raise Refused(f"state {case.state}", code="NOT_QUOTED", message_zh="该业务不是已预结算状态，不能直接结算")
-    wait_s = preferred_wait(request, place.timers.sync_wait)
+    wait_s = preferred_wait(request, None)
     return await told(desk, operation, await desk.running.pipeline.handle(place, desk.dialect, operation, wait_s))
 
 
@@ -113,7 +113,7 @@ async def void(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
     keys = {"settle": case.key, "void": void_key}
     operation = Operation("void", "void", desk.dialect.name, case.kind, content=content, keys=keys)
     place = desk.place_of(case)
-    wait_s = preferred_wait(request, place.timers.sync_wait)
+    wait_s = preferred_wait(request, None)
     return await told(desk, operation, await desk.running.pipeline.handle(place, desk.dialect, operation, wait_s))
 
 

@@ -34,7 +34,7 @@ async def run(request: Caller, infno: FromPath[str]) -> Response[bytes]:
         raise NotSupported(f"{infno} is class {described.kind_class}: not sent by itself", message_zh=text)
     place = relay_place(desk.place(client, institution_named(tree)), infno)
     operation = Operation("relay", infno, NAME, content=_content(infno, tree, place.defaults))
-    wait_s = preferred_wait(request, place.timers.sync_wait)
+    wait_s = preferred_wait(request, None)
     outcome = await desk.running.pipeline.handle(place, DIALECT, operation, wait_s)
     return json_response(write_json(_answer(infno, outcome)))
 

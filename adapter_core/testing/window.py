@@ -108,15 +108,23 @@ async def window(folder: Path, site: Site, dialect: str) -> AsyncIterator[Window
     for name, value in site.secrets.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(value, "utf-8")
-    async with Simulator(dialects=dialects) as centre:
-        for person in centre.world.people:
-            person.filings.append(Filing("long_stay", site.admdvs[:2], "2020-01-01"))
-        (folder / "his-adapter.toml").write_text(_config(site, centre.url), "utf-8")
+    async with centre_of(site, dialects) as centre:
+        (folder / "his-adapter.toml").write_text(config_text(site, centre.url), "utf-8")
         async with adapter(load_config(folder / "his-adapter.toml")) as running:
             yield Window(running, centre, running.dialect(dialect))
 
 
-def _config(site: Site, url: str) -> str:
+@asynccontextmanager
+async def centre_of(site: Site, dialects: Mapping[str, Dialect]) -> AsyncIterator[Simulator]:
+    """A simulated centre whose people are filed for care in the site's province."""
+    async with Simulator(dialects=dialects) as centre:
+        for person in centre.world.people:
+            person.filings.append(Filing("long_stay", site.admdvs[:2], "2020-01-01"))
+        yield centre
+
+
+def config_text(site: Site, url: str) -> str:
+    """The site's configuration, without clients."""
     lines = [
         "[institution]",
         f"fixmedins_code = {_toml(site.fixmedins_code)}",

@@ -54,7 +54,7 @@ async def test_receipts_from_the_command_line(
     printed = await run("paper", "receipt", "K1", "--paper", paper)
     assert printed.exit == 0
     path = Path(printed.out.strip())
-    assert path.name.endswith(f"-1{ending}")
+    assert path.name == f"K1-{paper}{ending}"
     text = path.read_bytes()
     shown = text.decode("gb18030") if ending == ".txt" else PdfReader(io.BytesIO(text)).pages[0].extract_text()
     assert "门诊医保结算单" in shown

@@ -18,7 +18,8 @@ from urllib.request import Request, urlopen
 
 from adapter_core.bootstrap import Adapter, adapter
 from adapter_core.bootstrap import plugins as loaded_plugins
-from adapter_core.cli.papers import save_set
+from adapter_core.cli.paper_counter import printed
+from adapter_core.cli.papers import save
 from adapter_core.cli.playing import Played, play_message
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config
@@ -163,7 +164,7 @@ async def _with_papers(running: Adapter, shown: Shown, folder: Path) -> Shown:
     assert case is not None
     try:
         made = await running.office().open(case.visit_key)
-        files = await save_set(made, folder)
+        files = save((await printed(made)).files, folder)
     except ConfigError as error:  # without the extra `papers` everything else still shows
         return replace(shown, papers=str(error))
     return replace(shown, papers=f"已出具手工报销材料，编号 {made.serial}", paper_files=tuple(files))

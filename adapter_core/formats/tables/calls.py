@@ -58,7 +58,7 @@ def value_faults(frame: FrameSpec) -> Iterable[tuple[str, str]]:
 
 def trimmed(frame: Frame) -> Frame:
     """The frame without the NULs that fill its buffers up."""
-    if not any(raw.endswith(b"\x00") for raw in (*frame.ins.values(), *frame.outs.values())):
+    if b"\x00" not in b"".join((*frame.ins.values(), *frame.outs.values())):
         return frame
     ins = {name: raw.rstrip(b"\x00") for name, raw in frame.ins.items()}
     outs = {name: raw.rstrip(b"\x00") for name, raw in frame.outs.items()}

@@ -110,10 +110,11 @@ class TreeOpened:
 
     def _paths(self, subtree: Mapping[str, Any], at: str, faults: list[Fault]) -> Paths:
         below = f"{at}." if at else ""
-        if all(type(value) is str for value in subtree.values()) and not any(
+        if not any(type(value) in (dict, list) for value in subtree.values()) and not any(
             taken[len(below) :] in subtree for taken in self._taken if taken.startswith(below)
         ):
-            return Paths(subtree)  # a row as most are: leaves only, and no other record's
+            # a row as most are: leaves only, and no other record's
+            return Paths({name: value if type(value) is str else _leaf(value) for name, value in subtree.items()})
         paths = Paths()
         waiting: list[tuple[str, Mapping[str, Any]]] = [("", subtree)]
         while waiting:

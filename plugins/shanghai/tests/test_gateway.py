@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from his_adapter_shanghai.dialect import PayStatus, V5Centre, v5, v5_table
+from his_adapter_shanghai.gateway import gateway_for, shanghai, shanghai_v5
 
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
-from his_adapter_shanghai.dialect import PayStatus, V5Centre, v5, v5_table
-from his_adapter_shanghai.gateway import gateway_for, shanghai, shanghai_v5
 
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)
 SAMPLES = Path(__file__).parent / "samples" / "v5"
@@ -39,13 +40,21 @@ def site(**options: str) -> Site:
 
 def body(infno: str, insutype: str = "310", **options: str) -> dict[str, Any]:
     content = {**PAY, "settle": {**PAY["settle"], "insutype": insutype}}
-    sent: dict[str, Any] = json.loads(shanghai(site(**options)).encode(Call("pay", infno, "N", content, "m"), MOMENT).body)
+    sent: dict[str, Any] = json.loads(
+        shanghai(site(**options)).encode(Call("pay", infno, "N", content, "m"), MOMENT).body
+    )
     return sent
 
 
 @pytest.mark.parametrize(
     ("insuplc", "gateway"),
-    [("310000", "shanghai-v5"), ("310115", "shanghai-v5"), ("", "shanghai-v5"), ("360100", "shanghai"), ("330100", "shanghai")],
+    [
+        ("310000", "shanghai-v5"),
+        ("310115", "shanghai-v5"),
+        ("", "shanghai-v5"),
+        ("360100", "shanghai"),
+        ("330100", "shanghai"),
+    ],
 )
 def test_local_persons_go_over_v5_and_all_others_over_the_national_route(insuplc: str, gateway: str) -> None:
     assert gateway_for(insuplc) == gateway
@@ -107,6 +116,15 @@ def test_a_v5_call_says_its_time_its_number_and_its_institution() -> None:
     assert (sent["xxnr"]["cardtype"], sent["xxnr"].get("carddata", "")) == ("1", "")
 
 
+def test_taking_back_lines_calls_the_library_once_for_each_upload() -> None:
+    uploads = [{"det_item_fee_sumamt": Decimal(1), "x": {"mxzdh": f"X00000000{number}"}} for number in (1, 2)]
+    gateway = shanghai_v5(site())
+    content = {"person": {"mdtrt_cert_type": "03"}, "visit": {"ipt_otp_no": "D1"}, "lines": uploads}
+    request = json.loads(gateway.encode(Call("unfees", "SN02", "U", content, "m"), MOMENT).body)
+    sent = [json.loads(base64.b64decode(step["ins"]["sendMsg"]).decode("gbk")) for step in request["steps"]]
+    assert [one["xxnr"]["mxzdh"] for one in sent] == ["X000000001", "X000000002"]
+
+
 def test_an_identity_card_is_no_card_of_v5() -> None:
     person = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000"}
     [fault] = shanghai_v5(site()).faults(Call("who", "SM01", "R", {"person": person}, "m"))
@@ -153,9 +171,16 @@ def test_a_vendors_loose_json_is_unreadable() -> None:
 
 @pytest.mark.parametrize(
     ("status", "known", "found"),
-    [("1", PayStatus(), "S"), ("1", PayStatus(done="1"), "S"), ("2", PayStatus(done="1"), ""), ("0", PayStatus(absent="0"), "absent")],
+    [
+        ("1", PayStatus(), "S"),
+        ("1", PayStatus(done="1"), "S"),
+        ("2", PayStatus(done="1"), ""),
+        ("0", PayStatus(absent="0"), "absent"),
+    ],
 )
-def test_an_si91_reply_proves_only_what_the_site_knows_its_codes_to_mean(status: str, known: PayStatus, found: str) -> None:
+def test_an_si91_reply_proves_only_what_the_site_knows_its_codes_to_mean(
+    status: str, known: PayStatus, found: str
+) -> None:
     centre = V5Centre(v5_table({}), known, Secret("startup-test-0001"))
     dialect = v5({})
     asked = dialect.decode_request(dialect.read_frame_file((SAMPLES / "SI91.request.txt").read_bytes(), "SI91"))

@@ -28,7 +28,13 @@ CARRIES_CARD = (*SETTLING, "SM01", "SN01", "SN02", "SK01")
 TELLS_AMOUNTS = (*SETTLING, "SK01", "SI91")
 ZERO = Decimal("0.00")
 ADDED = frozenset(
-    ["person.mdtrt_cert_type", "settle.medfee_sumamt", "result.psn_cash_pay", "diagnoses.diag_type", "diagnoses.diag_srt_no"]
+    [
+        "person.mdtrt_cert_type",
+        "settle.medfee_sumamt",
+        "result.psn_cash_pay",
+        "diagnoses.diag_type",
+        "diagnoses.diag_srt_no",
+    ]
 )
 """What the hooks add to what a message says."""
 
@@ -119,7 +125,9 @@ def _to_ask(message: str, sections: Content) -> Content:
 def _card(person: Mapping[str, Any]) -> str:
     held = person.get("mdtrt_cert_type", "03")
     if held not in CARDS:
-        raise TranslationError([Fault("person.mdtrt_cert_type", "01 电子凭证或 03 社保卡（五期没有身份证）", str(held))])
+        raise TranslationError(
+            [Fault("person.mdtrt_cert_type", "01 电子凭证或 03 社保卡（五期没有身份证）", str(held))]
+        )
     return CARDS[held] if held == "01" or person.get("mdtrt_cert_no") else SECURITY_CARD
 
 
@@ -127,7 +135,11 @@ def _line(number: int, fee: Mapping[str, Any]) -> Content:
     """A line with its place in the upload; what the insurance covers of it is the whole, unless the HIS has said otherwise."""
     amount = str(fee.get("det_item_fee_sumamt", ""))
     said = {"xh": str(number), "mxxmjyfy": amount, "mxxmybjsfwfy": amount, **fee.get("x", {})}
-    return {**fee, "medins_list_codg": fee.get("med_list_codg"), "x": {name: text for name, text in said.items() if text}}
+    return {
+        **fee,
+        "medins_list_codg": fee.get("med_list_codg"),
+        "x": {name: text for name, text in said.items() if text},
+    }
 
 
 def _amounts_read(sections: Content) -> Content:
@@ -176,9 +188,9 @@ class V5Centre(TableDialect):
         visit = operation.content.get("visit", {})
         number = visit.get("mdtrt_id") or visit.get("ipt_otp_no")
         refs = {**({"visit": number} if number else {}), **operation.refs}
-        if operation.message == "SN02" and "batch" not in refs:
-            # the bridge makes one call of each upload
-            refs.update({"batch": one["x"]["mxzdh"] for one in operation.content.get("lines", [])[:1]})
+        uploads = operation.content.get("lines", [])
+        if operation.message == "SN02" and uploads and "batch" not in refs:
+            refs["batch"] = uploads[0]["x"]["mxzdh"]  # the bridge makes one call of each upload
         body = super().encode_request(replace(operation, refs=refs)).body
         ins = {"startupParam": self._startup.reveal().encode("utf-8"), "sendMsg": body}
         return Frame(function=self.table.spec.frame.function, ins=ins)

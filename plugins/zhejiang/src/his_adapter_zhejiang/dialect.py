@@ -117,7 +117,7 @@ def _to_slips(sections: Content) -> Content:
 
 def _made_slips(fees: list[Content], sections: Mapping[str, Any]) -> tuple[list[Content], list[Content]]:
     bill = str(sections.get("bill", {}).get("chrg_bchno", "")) or "1"
-    main = next(iter(sections.get("diagnoses", [])), {})
+    main: Content = next(iter(sections.get("diagnoses", [])), {})
     slips: dict[tuple[Any, ...], Content] = {}
     numbered = []
     for fee in fees:

@@ -38,7 +38,9 @@ CARD_OPTIONS = ("codes.", "layout.", "rx_circ_flag", "hosp_appr_flag", "psn_setl
 
 def path(site: Site, infno: str) -> str:
     """``/fsi/api/<service>/<method>``.  The option ``path.<infno>`` names one that no public source shows (5201)."""
-    return site.options.get(f"path.{infno}") or METHODS.get(infno) or endpoint(infno) or endpoint(infno[:4]) or "/fsi/api"
+    return (
+        site.options.get(f"path.{infno}") or METHODS.get(infno) or endpoint(infno) or endpoint(infno[:4]) or "/fsi/api"
+    )
 
 
 def msgid(code: str, moment: datetime, sequence: int) -> str:
@@ -120,7 +122,9 @@ def zhejiang_siinterface(site: Site) -> BridgedGateway:
     settings = _settings(site, "zhejiang-siinterface", own, lambda name: name.startswith(("codes.", "args.")))
     missing = [name for name in ("args.09", "args.10") if not site.options.get(name)]
     if missing:
-        raise ConfigError(f"gateway zhejiang-siinterface: {', '.join(missing)} must name the arguments; they are not public")
+        raise ConfigError(
+            f"gateway zhejiang-siinterface: {', '.join(missing)} must name the arguments; they are not public"
+        )
     table = siinterface_table({name: value for name, value in site.options.items() if name not in own})
     gateway = BridgedGateway(
         "zhejiang-siinterface",
