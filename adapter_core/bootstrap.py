@@ -116,6 +116,7 @@ def builtin_province() -> Province:
         contract=CONTRACT,
         dialects={"national": lambda options: NationalDialect()},
         gateways={"national": national},
+        evidence={"national": "E2：国家接口规范的公开实现；签名各省不同，这里没有"},
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,30 @@ from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.formats.json import read_json
 from adapter_core.province.dialect import Dialect
-from adapter_core.values.errors import AdapterError
+from adapter_core.province.gateway import Gateway, Site
+from adapter_core.values.errors import AdapterError, ConfigError
+from adapter_core.values.secrets import Secret
+
+
+class _AnyKey(dict[str, Secret]):
+    """Stands for keys that nobody has yet: a listing signs nothing."""
+
+    def __missing__(self, name: str) -> Secret:
+        return Secret("listing")
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+_LISTING = Site("H00000000000", "", "000000", {}, _AnyKey())
+
+
+def _declared(make: Callable[[Site], Gateway]) -> dict[str, Any]:
+    """A gateway's capabilities, or what it must be told before it can be built."""
+    try:
+        return {"capabilities": asdict(make(_LISTING).capabilities)}
+    except ConfigError as error:
+        return {"capabilities": None, "needs": str(error)}
 
 
 def list_plugins(config: Path, as_json: bool) -> int:
@@ -36,7 +61,10 @@ def list_plugins(config: Path, as_json: bool) -> int:
                     ]
                     for name, dialect in dialects.items()
                 },
-                "gateways": sorted(province.gateways),
+                "gateways": {
+                    name: {"evidence": province.evidence.get(name, ""), **_declared(make)}
+                    for name, make in sorted(province.gateways.items())
+                },
                 "gateway_evidence": {name: province.evidence.get(name, "") for name in sorted(province.gateways)},
                 "local_rules": [
                     {"code": rule.code, "title": rule.title, "says": rule.says, "check": list(rule.check)}

@@ -203,6 +203,7 @@ def input_nodes(infno: str, content: Content) -> Content:
     return {
         node.name: _list_rows(node, content) if node.repeat else _record(node, content)
         for node in transaction(infno).input
+        if "." not in node.name  # a node inside another one's record
         if not node.repeat or content.get(_sections()["lists"].get(node.name, ""))
     }
 
@@ -232,10 +233,18 @@ def output_content(infno: str, nodes: Content) -> Content:
     content: Content = {}
     for name, value in (nodes or {}).items():
         if name in homes:
-            content[homes[name]] = value
+            content[homes[name]] = _renamed(infno, value)
         else:
             content.setdefault("x", {})[name] = value
     return content
+
+
+def _renamed(infno: str, value: Any) -> Any:
+    """A node whose transaction names a field otherwise than its sisters do."""
+    names = _sections()["renamed"].get(infno[:4])
+    if not names or not isinstance(value, Mapping):
+        return value
+    return {names.get(name, name): one for name, one in value.items()}
 
 
 def _assert_homes(route: Route) -> None:

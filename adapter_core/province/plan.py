@@ -51,6 +51,7 @@ class Step:
     over: content paths; the step stands until their hash changes.  into: the section ``result`` is filed under.
     undo / ask / reverse: steps of this route that take it back, find it, reverse it.
     each, key, chunk, chars: a keyed upload: the list section, the row's key, rows and characters per call (0 = no limit);
+    row: a section a single row is put in, for calls that take one record (chunk 1).
     drop: how a row is taken back: ``bill`` (all rows of the bill at once) | ``row`` (one by one, in section ``drop``).
     when: the step is made only while each of these content paths has one of these values.
     given: a content path; where it is there without this step, somebody else made it and it isn't made again.
@@ -73,6 +74,7 @@ class Step:
     key: str = ""
     chunk: int = 0
     chars: int = 0
+    row: str = ""
     drop: str = "bill"
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: str = ""
@@ -100,6 +102,12 @@ class Route:
         """The step ``verb`` takes back."""
         name = self.backs.get(kind, {}).get(verb)
         return self.steps[name] if name else None
+
+    def after_money(self, kind: str) -> tuple[Step, ...]:
+        """The steps that follow the settlement: sent once it stands, and never part of it."""
+        pay = self.goal(kind, "settle")
+        chain = self.chains.get(kind, ())
+        return tuple(self.steps[name] for name in chain[chain.index(pay.name) + 1 :]) if pay else ()
 
     def takes_back_money(self, name: str) -> bool:
         """Whether the step of that name takes a settlement back."""

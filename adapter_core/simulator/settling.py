@@ -21,7 +21,7 @@ INPATIENT = frozenset({"2303", "2304"})
 def trial(world: World, asked: Asked) -> Content:
     """2206, 2303: what a settlement would be now."""
     wanted = _wanted(world, asked)
-    return _told(world, wanted, medins_setl_id=asked.msgid, setl_id="")
+    return outcome_told(world, wanted, asked.msgid, setl_id="")
 
 
 def settle(world: World, asked: Asked) -> Content:
@@ -29,7 +29,7 @@ def settle(world: World, asked: Asked) -> Content:
     wanted = _wanted(world, asked)
     wanted.setl_id = world.identity("J")
     (world.prepare if asked.prepare else world.settle)(wanted)
-    return _told(world, wanted, medins_setl_id=asked.msgid, setl_id=wanted.setl_id)
+    return outcome_told(world, wanted, asked.msgid, setl_id=wanted.setl_id)
 
 
 def _wanted(world: World, asked: Asked) -> Settlement:
@@ -41,7 +41,7 @@ def _wanted(world: World, asked: Asked) -> Settlement:
         raise Refusal("visit_wrong_kind")
     med_type = visit.med_type if inpatient else data.need("med_type")
     insutype = data.need("insutype")
-    _refuse_unready(world, asked, visit, insutype, data)
+    refuse_unready(world, asked, visit, insutype, data)
     batch = "" if inpatient else data.need("chrg_bchno")
     lines = _lines(world, visit, batch)
     held = sum((line.shares.det_item_fee_sumamt for line in lines), Decimal("0.00"))
@@ -66,7 +66,8 @@ def _wanted(world: World, asked: Asked) -> Settlement:
     )
 
 
-def _refuse_unready(world: World, asked: Asked, visit: Visit, insutype: str, data: Ask) -> None:
+def refuse_unready(world: World, asked: Asked, visit: Visit, insutype: str, data: Ask) -> None:
+    """Raises: Refusal where the person may not settle here now."""
     person = world.person(visit.psn_no)
     insurance = world.insurance(person, insutype)
     day = china(world.clock.wall()).date()
@@ -183,7 +184,7 @@ def _refuse_other(world: World, oinfno: str, infno: str, day: str) -> None:
         raise Refusal("original_closed")
 
 
-def _told(world: World, one: Settlement, medins_setl_id: str, setl_id: str) -> Content:
+def outcome_told(world: World, one: Settlement, medins_setl_id: str, setl_id: str) -> Content:
     """The output of a trial or a settlement."""
     person = world.person(one.visit.psn_no)
     insurance = world.insurance(person, one.insutype)

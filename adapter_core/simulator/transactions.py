@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from adapter_core.simulator import fees, identity, queries, settling, visits
+from adapter_core.simulator import fees, identity, pharmacy, queries, settling, visits
 from adapter_core.simulator.records import Answer, Asked, NoEffect, Refusal
 from adapter_core.simulator.world import World, data_table
 from adapter_core.standard.codec import codec
@@ -29,6 +29,9 @@ class Transaction:
 TRANSACTIONS = {
     "1101": Transaction(identity.identify, writes=False),
     "2001": Transaction(identity.benefit_check, writes=False),
+    "2101": Transaction(pharmacy.trial, writes=False, kept=True),
+    "2102": Transaction(pharmacy.settle, once=True),
+    "2103": Transaction(pharmacy.void, once=True),
     "2201": Transaction(visits.register, once=True),
     "2202": Transaction(visits.cancel),
     "2203": Transaction(visits.inform),
@@ -49,6 +52,7 @@ TRANSACTIONS = {
     "2405": Transaction(visits.undo_discharge),
     "2601": Transaction(settling.reverse),
     "3201": Transaction(queries.totals, writes=False),
+    "3505": Transaction(pharmacy.sold),
     "5201": Transaction(queries.find_visits, writes=False),
     "5202": Transaction(queries.find_diagnoses, writes=False),
     "5203": Transaction(queries.find_settlement, writes=False),

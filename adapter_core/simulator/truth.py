@@ -22,6 +22,7 @@ def truth_of(world: World) -> dict[str, Any]:
         "people": [_person(world, person) for person in world.people],
         "visits": [_visit(visit) for visit in world.visits.values()],
         "settlements": [_settlement(one) for one in world.settlements.values()],
+        "sales": [{name: str(value) for name, value in sold.items()} for sold in world.sales.values()],
     }
 
 

@@ -97,6 +97,7 @@ class World:
         self.visits: dict[str, Visit] = {}
         self.settlements: dict[str, Settlement] = {}
         self.refunds: dict[str, Settlement] = {}
+        self.sales: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.counters: dict[tuple[str, str, str, str], Counters] = {}
         self.sign_ins: dict[str, str] = {}
         self.answers: OrderedDict[str, tuple[str, Answer]] = OrderedDict()

@@ -178,6 +178,7 @@ def _probe(subject: Subject, report: Report) -> None:
     for name in subject.province.gateways:
         capabilities = subject.gateway(name).capabilities
         report.gateways[name] = {
+            "evidence": subject.province.evidence.get(name, ""),
             "capabilities": {key: getattr(capabilities, key) for key in capabilities.__slots__},
             "scenarios": {scenario: shown for (gateway, scenario), shown in played.items() if gateway == name},
         }

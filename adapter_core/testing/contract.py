@@ -181,6 +181,10 @@ class ProvinceContract:
         gateway = self.subject().gateway(gateway_name)
         assert isinstance(gateway, Gateway)
         assert gateway.name == gateway_name
+        mark = self.subject().province.evidence.get(gateway_name, "")
+        assert mark[:1] in ("E", "D", "N") and mark, (
+            "evidence: E read, D deduced, N nothing public, then what is not known"
+        )
         assert gateway.route.steps
         assert len({gateway.msgid(MOMENT, number) for number in range(10)}) == 10
         assert gateway.msgid(MOMENT, 1) != gateway.msgid(MOMENT + timedelta(seconds=1), 1)

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from his_adapter_anhui.dialect import fuyang, hefei
+from his_adapter_anhui.gateway import anhui, anhui_fuyang, anhui_hefei
 
 from adapter_core.formats.json import read_json
 from adapter_core.formats.soap import read_envelope
@@ -17,8 +19,6 @@ from adapter_core.province.messages import Call, Mark, Operation, Outcome, Reply
 from adapter_core.values.errors import ConfigError, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
-from his_adapter_anhui.dialect import fuyang, hefei
-from his_adapter_anhui.gateway import anhui, anhui_fuyang, anhui_hefei
 
 SAMPLES = Path(__file__).parent / "samples"
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from his_adapter_neimenggu.gateway import ec_front, neimenggu
 
 from adapter_core.province.gateway import Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
-from his_adapter_neimenggu.gateway import ec_front, neimenggu
 
 SAMPLES = Path(__file__).parent / "samples" / "ec-front"
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)

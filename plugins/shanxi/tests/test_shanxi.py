@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from his_adapter_shanxi.dialect import dblib
+from his_adapter_shanxi.gateway import shanxi_dblib
+from his_adapter_shanxi.policy import POLICY
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.bridge import BridgedGateway, values_of
@@ -17,9 +20,6 @@ from adapter_core.province.local_rules import load_rules, standing
 from adapter_core.province.messages import Call, Mark, Outcome
 from adapter_core.values.errors import ContractError, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
-from his_adapter_shanxi.dialect import dblib
-from his_adapter_shanxi.gateway import shanxi_dblib
-from his_adapter_shanxi.policy import POLICY
 
 SAMPLES = Path(__file__).parent / "samples" / "dblib"
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)

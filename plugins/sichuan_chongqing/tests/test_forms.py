@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from his_adapter_sichuan_chongqing.dialect import yinhai
+from his_adapter_sichuan_chongqing.gateway import chongqing, sichuan_library
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.gateway import Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import NotSupported
 from adapter_core.values.frames import Frame
-from his_adapter_sichuan_chongqing.dialect import yinhai
-from his_adapter_sichuan_chongqing.gateway import chongqing, sichuan_library
 
 SAMPLES = Path(__file__).parent / "samples" / "yinhai"
 SITE = Site("H50000000001", "测试医院一", "500100")

@@ -16,6 +16,7 @@ PROVINCE = Province(
     dialects={"jiangxi-neusoft": neusoft, "jiangxi-fuzhou": fuzhou},
     gateways={"jiangxi": jiangxi},
     policy=Policy(),
+    evidence={"jiangxi": "E：省平台 CSB；是否必须签到没有公开"},
     not_supported=(
         "东软：9110 签退、1500 待遇封锁、2210/2240 登记、2320 撤销明细、2430 撤销结算（没有可依据的报文次序）",
         "抚州：DJ01–DJ22 登记与明细、JS06 撤销、JS13–JS17（没有可依据的报文次序）",
