@@ -12,7 +12,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ import msgspec
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode
 NUMBERS = itertools.count(1)
+CHINA = timezone(timedelta(hours=8))
 PERSON = {
     "psn_no": "36000000000000000001", "psn_cert_type": "01", "certno": "110101190001010000", "psn_name": "测试甲", "gend": "1",
     "naty": "01", "brdy": "1900-01-01", "age": Decimal("126.0"),
@@ -43,7 +44,7 @@ def settled(data: dict[str, Any], msgid: str) -> dict[str, Any]:
         "setl_id": f"S{number:014}",
         "psn_no": data.get("psn_no") or PERSON["psn_no"],
         "insutype": "310", "psn_type": "11", "cvlserv_flag": "0", "med_type": data.get("med_type", "11"),
-        "setl_time": f"{datetime.now():%Y-%m-%d %H:%M:%S}",  # noqa: DTZ005 - the centre's own wall clock
+        "setl_time": f"{datetime.now(CHINA):%Y-%m-%d %H:%M:%S}",
         "mdtrt_cert_type": "02", "medfee_sumamt": total, "fulamt_ownpay_amt": Decimal("0.00"),
         "overlmt_selfpay": Decimal("0.00"), "preselfpay_amt": Decimal("0.00"), "inscp_scp_amt": total,
         "act_pay_dedc": Decimal("0.00"), "hifp_pay": fund, "pool_prop_selfpay": Decimal("0.6000"),
@@ -105,7 +106,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
 def reply(body: bytes) -> bytes:
     asked = decode(body)
     answer = ANSWERS.get(asked["infno"], lambda given, msgid: {})
-    now = f"{datetime.now():%Y%m%d%H%M%S}000"  # noqa: DTZ005
+    now = f"{datetime.now(CHINA):%Y%m%d%H%M%S}000"
     return encode(
         {
             "infcode": "0", "inf_refmsgid": f"{now}{next(NUMBERS):013}", "refmsg_time": now, "respond_time": now, "err_msg": "",

@@ -200,7 +200,9 @@ class Chain:
         for tries_left in (1, 0):
             context = await self._freed(context, step)
             hashes = {row[step.key]: content_hash(row) for row in context.bill.content.get(step.each, [])}
-            if step.drop == "row":
+            if not step.undo:
+                pass  # a keyed row goes up again as it is
+            elif step.drop == "row":
                 context = await self._drop_rows(context, step, hashes)
             elif doubt(step) in context.bill.standing or any(
                 hashes.get(key) != known for key, known in _progress(context.bill, step).items()
@@ -275,6 +277,8 @@ class Chain:
         seen = {name: value for name, value in view(context.encounter, context.bill).items() if name != "lines"}
         while True:
             content = _on_wire(context.bill, step, {**seen, step.each: list(chunk)})
+            if step.row:
+                content[step.row] = _as_sale(content, chunk[0])
             if not step.chars or len(chunk) == 1 or self._caller.length(step, context, content) <= step.chars:
                 return content, chunk
             chunk = chunk[: (len(chunk) + 1) // 2]
@@ -398,6 +402,17 @@ def wire_key(bill: Bill, step: Step, key: str) -> str:
 def _on_wire(bill: Bill, step: Step, content: Content) -> Content:
     rows = [{**row, step.key: wire_key(bill, step, row[step.key])} for row in content[step.each]]
     return {**content, step.each: rows}
+
+
+def _as_sale(content: Content, row: Mapping[str, Any]) -> Content:
+    """A line as one record; what the HIS didn't say of the sale is what the line and its settlement say."""
+    told = {
+        "mdtrt_sn": content.get("settled", {}).get("mdtrt_id"),
+        "sel_retn_cnt": row.get("cnt"),
+        "sel_retn_time": row.get("fee_ocur_time"),
+        "finl_trns_pric": row.get("pric"),
+    }
+    return {**{name: value for name, value in told.items() if value is not None}, **row}
 
 
 def _is_done(context: Context, step: Step) -> bool:

@@ -10,6 +10,7 @@ from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.decisions import after_money, move, settled
 from adapter_core.settlement.entries import VERSION, booked, withdrawn
+from adapter_core.settlement.outbox import item_of
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import CallRecord, Case, Change
@@ -100,6 +101,8 @@ class Concluding:
                 content={**bill.content, MONEY: content["result"], "funds": content.get("funds", [])},
             )
             change = replace(change, bills=(bill,))
+            if context.place.gateway.route.after_money(concluded.kind):
+                change = replace(change, cases=(*change.cases, item_of(concluded, self._teller.stamp())))
             quoted = concluded.data.get("quoted")
             if quoted and {name: int(value) for name, value in quoted.items()} != amounts(content["result"]).as_fen():
                 concluded = replace(concluded, data={**concluded.data, "changed_from_quote": True})

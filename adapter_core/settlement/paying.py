@@ -18,6 +18,8 @@ from adapter_core.settlement.confirming import Confirming
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
+from adapter_core.settlement.outbox import PURPOSE as OUTBOX
+from adapter_core.settlement.outbox import Outbox
 from adapter_core.settlement.ownership import Ownership, unmoved
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
@@ -63,6 +65,7 @@ class Paying:
         self._ownership = ownership
         self._concluding = Concluding(ledger, caller, teller, ownership)
         self._retracing = Retracing(ledger)
+        self._outbox = Outbox(ledger, chain, sessions, ownership, teller, random)
         self._confirming = Confirming(caller, self._concluding, self._retracing, teller, scanned)
         self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions, self._retracing)
         self._lanes = Lanes()
@@ -97,6 +100,8 @@ class Paying:
         match state:
             case State.PREPARING:
                 await self._prepare(context, operation)
+            case State.READY if context.case is not None and context.case.purpose == OUTBOX:
+                await self._outbox.run(context)
             case State.READY:
                 await self._quote_or_pay(context, operation)
             case State.SENDING:

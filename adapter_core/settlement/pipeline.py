@@ -20,6 +20,8 @@ from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.lanes import Lanes
+from adapter_core.settlement.outbox import PURPOSE as OUTBOX
+from adapter_core.settlement.outbox import item_key
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.papers import Papers
 from adapter_core.settlement.paying import Paying
@@ -284,7 +286,24 @@ class Pipeline:
             running = asyncio.create_task(self._paying.drive(place, case.case_id, operation))
             self._running[case.case_id] = running
             running.add_done_callback(lambda done: self._forget(case.case_id, done))
+            if case.purpose == "settle" and place.gateway.route.after_money(case.kind):
+                running.add_done_callback(lambda done: self._follow_up(place, case))
         return running
+
+    def _follow_up(self, place: Place, case: Case) -> None:
+        """What follows a settlement goes out as soon as it stands; a later start would find it, too."""
+
+        async def found() -> Outcome:
+            item = await self._ledger.case_by_key(case.org, OUTBOX, item_key(case.key))
+            if item is not None and item.state is State.READY and self._ownership.may_claim(item):
+                claimed = await self._ownership.claim(item)
+                if claimed is not None:
+                    self._run(place, claimed, Operation("query", "", claimed.dialect))
+            return answers.plain("DONE", "OK", "")
+
+        task = asyncio.create_task(found())
+        self._errands.append(task)
+        task.add_done_callback(self._came_to)
 
     def _forget(self, case_id: str, done: asyncio.Task[None]) -> None:
         if self._running.get(case_id) is done and not done.cancelled() and done.exception() is None:
@@ -342,18 +361,20 @@ class Pipeline:
             place = places(case.org)
             if place is None or self._is_driven(case) or not self._ownership.may_claim(case):
                 continue
-            before_money = case.state in (State.PREPARING, State.READY)  # closing those runs no plugin
+            before_money = (
+                case.state in (State.PREPARING, State.READY) and case.purpose != OUTBOX
+            )  # closing those runs no plugin
             if not before_money and self._poison.waits(case, any(map(self._is_driven, cases))):
                 continue
             claimed = await self._ownership.claim(case)
             if claimed is None:
                 continue
-            if claimed.state in (State.PREPARING, State.READY):
+            if before_money:
                 try:
                     await self._paying.never_sent(claimed)
                 except Conflict:
                     continue  # cancelled meanwhile, at another replica
-            elif self._poison.is_poison(claimed):
+            elif self._poison.is_poison(claimed) and claimed.purpose != OUTBOX:
                 _log.error("case %s waits for a person: the worker died on it", claimed.case_id)
                 await self._paying.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
             else:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a case stands.  Its own name is what the HIS is told, but for SENDING and RESOLVING, told as PENDING."""
+    """Where a case stands; DONE only for an outbox item.  Its own name is what the HIS is told, but for SENDING and RESOLVING, told as PENDING."""
 
     PREPARING = "PREPARING"
     READY = "READY"
@@ -28,6 +28,7 @@ class State(StrEnum):
     MANUAL_SUBMITTED = "MANUAL_SUBMITTED"
     MANUAL_CLOSED = "MANUAL_CLOSED"
     MANUAL_REVOKED = "MANUAL_REVOKED"
+    DONE = "DONE"
 
 
 S = State
@@ -52,7 +53,7 @@ TERMINAL = frozenset(
 
 MOVES: dict[State, frozenset[State]] = {
     S.PREPARING: frozenset({S.READY, S.QUOTED, S.REJECTED, S.NOT_SENT, S.CANCELLED, S.PREPARING}),
-    S.READY: frozenset({S.QUOTED, S.SENDING, S.REJECTED, S.NOT_SENT, S.CANCELLED, S.PREPARING}),
+    S.READY: frozenset({S.QUOTED, S.SENDING, S.REJECTED, S.NOT_SENT, S.CANCELLED, S.PREPARING, S.DONE}),
     S.QUOTED: frozenset({S.SENDING, S.CANCELLED, S.READY, S.PREPARING, S.REJECTED, S.NOT_SENT}),
     S.SENDING: frozenset({S.SETTLED, S.VOIDED, S.REJECTED, S.NOT_SENT, S.READY, S.RESOLVING, S.CONFIRMING}),
     S.CONFIRMING: frozenset({S.SETTLED, S.VOIDED, S.RESOLVING}),
@@ -71,6 +72,7 @@ MOVES: dict[State, frozenset[State]] = {
     S.MANUAL_SUBMITTED: frozenset({S.MANUAL_CLOSED, S.MANUAL_REVOKED}),
     S.MANUAL_CLOSED: frozenset(),
     S.MANUAL_REVOKED: frozenset(),
+    S.DONE: frozenset(),
 }
 
 

@@ -98,6 +98,8 @@ class Teller:
         """Returns the journal's last sequence number."""
         last = await self._ledger.commit(change)
         for case in change.cases:
+            if case.purpose not in ("settle", "void"):
+                continue  # an outbox item is no business of the HIS's
             self._observer(
                 {
                     "case_id": case.case_id,

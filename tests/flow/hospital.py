@@ -28,7 +28,7 @@ from adapter_core.values.frames import Frame
 
 ORG = "H36010000001"
 CREATING = frozenset({"2201", "2401"})
-MONEY = frozenset({"2207", "2208", "2304", "2305"})
+MONEY = frozenset({"2102", "2103", "2207", "2208", "2304", "2305"})
 REVERSING = frozenset({"2601"})
 
 CONFIG = """

@@ -23,7 +23,7 @@ from adapter_core.sidecar.openapi import PAGE, document_bytes
 from adapter_core.simulator.server import Simulator
 from tests.flow.served import TOKEN, configure, served
 
-EXAMPLES = 8
+EXAMPLES = 5
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 

@@ -38,7 +38,7 @@ TOLD = (
 )  # fmt: skip
 CRASHES = (
     "ACCEPTED", "PREPARED", "INTENT.settle", "INTENT.reverse", "REPLY", "OUTCOME.settle", "OUTCOME.find", "TOLD", "CLAIMED",
-    "RETRIED", "CANCEL_ASKED", "INTENT.confirm", "OUTCOME.confirm",
+    "RETRIED", "CANCEL_ASKED", "INTENT.confirm",
 )  # fmt: skip
 WIRE = (
     "lost", "late", "crossed", "reset", "unsent", "connect", "reply.lost", "reply.cut", "reply.garbage", "reply.status",
@@ -57,6 +57,7 @@ OTHERS = (
     "sent 2402",
     "sent 49CO",
     "sent 49AB",
+    "fault crash.before.OUTCOME.confirm",
     "fault net.confirm.lost",
     "fault net.confirm.unsent",
     "fault net.confirm.reply.lost",
