@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -52,13 +51,15 @@ class Figures:
 
 
 def fire(
-    subject: Subject, workload: str, path: str, headers: dict[str, str], bodies: Iterable[str], connections: int, warm: int, folder: Path, modules: Path,
+    subject: Subject, workload: str, path: str, headers: dict[str, str], good: str, bodies: Iterable[str], connections: int, warm: int,
+    folder: Path, modules: Path,
 ) -> Figures:  # fmt: skip
+    """good: a text in every answer that says it was done; what lacks it is counted as bad."""
     listed = list(bodies)
     (folder / "bodies.ndjson").write_text("\n".join(json.dumps(one, ensure_ascii=False) for one in listed), "utf-8")
     plan = {
         "url": subject.url + path, "headers": {**headers, **subject.headers}, "connections": connections,
-        "bodies": str(folder / "bodies.ndjson"), "warm": warm, "modules": str(modules.parent),
+        "bodies": str(folder / "bodies.ndjson"), "warm": warm, "modules": str(modules.parent), "good": good,
     }  # fmt: skip
     (folder / "plan.json").write_text(json.dumps(plan))
     generator = subprocess.Popen(
@@ -70,16 +71,14 @@ def fire(
     generator.stdout.readline()  # warmed up
     before = subject.cpu_s()
     with peak_of(subject) as peak:
-        began = time.perf_counter()
         generator.stdin.write("go\n")
         generator.stdin.flush()
         result = json.loads(generator.stdout.readline())
-        seconds = time.perf_counter() - began
     generator.wait()
     sent = result["sent"]
-    bad = sent - result["codes"].get("200", 0)
+    bad = sent - result["good"]
     cpu_ms = (subject.cpu_s() - before) * 1000 / sent
-    return Figures(workload, subject.name, sent / seconds, result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad)
+    return Figures(workload, subject.name, sent / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad)
 
 
 @contextmanager
