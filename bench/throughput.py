@@ -50,16 +50,61 @@ class Figures:
     bad: int
 
 
-def fire(
-    subject: Subject, workload: str, path: str, headers: dict[str, str], good: str, bodies: Iterable[str], connections: int, warm: int,
-    folder: Path, modules: Path,
-) -> Figures:  # fmt: skip
-    """good: a text in every answer that says it was done; what lacks it is counted as bad."""
-    listed = list(bodies)
+@dataclass(frozen=True)
+class Workload:
+    """What is sent to one address.
+
+    good: a text in every answer that says it was done; an answer without it is counted as bad.  before: what the HIS sent earlier
+    of the same visits, to us only, not measured: the hand-written ones keep no visits.
+    """
+
+    name: str
+    path: str
+    headers: dict[str, str]
+    good: str
+    bodies: Callable[[], Iterable[str]]
+    connections: int
+    warm: int
+    before: Callable[[], Iterable[str]] | None = None
+    ours_only: bool = False
+
+
+def workloads(share: float) -> list[Workload]:
+    def count(whole: int) -> int:
+        return max(20, int(whole * share))
+
+    many, few, soap, uploads, visits = count(6000), count(400), count(1500), count(600), count(1500)
+    warm = count(200) // 2
+    return [
+        Workload(
+            "(a) settlement, 32 at once", "/fsi/api", JSON_TYPE, "setl_id",
+            lambda: messages.settlements(many), 32, warm, lambda: messages.settlements(many, 0, "2206"),
+        ),
+        Workload(
+            "(a) settlement, 1 at once", "/fsi/api", JSON_TYPE, "setl_id",
+            lambda: messages.settlements(few, 500_000), 1, warm, lambda: messages.settlements(few, 500_000, "2206"),
+        ),
+        Workload(
+            "(b) the same as SOAP, 32 at once", "/his/guangdong-soap", XML_TYPE, "errorcode&gt;0&lt;",
+            lambda: messages.soap("0304", soap), 32, warm, lambda: messages.soap("0303", soap),
+        ),
+        Workload(
+            "(c) 300 fee lines, 8 at once", "/fsi/api", JSON_TYPE, "med_chrgitm_type", lambda: messages.uploads(uploads), 8, warm // 4,
+        ),
+        Workload(
+            "(d) whole visit, six calls, 32 at once", "/v1/settlements", JSON_TYPE, '"SETTLED"',
+            lambda: messages.composites(visits), 32, warm, ours_only=True,
+        ),
+    ]  # fmt: skip
+
+
+def fire(subject: Subject, workload: Workload, folder: Path, modules: Path) -> Figures:
+    listed = list(workload.bodies())
     (folder / "bodies.ndjson").write_text("\n".join(json.dumps(one, ensure_ascii=False) for one in listed), "utf-8")
     plan = {
-        "url": subject.url + path, "headers": {**headers, **subject.headers}, "connections": connections,
-        "bodies": str(folder / "bodies.ndjson"), "warm": warm, "modules": str(modules.parent), "good": good,
+        "url": subject.url + workload.path, "headers": {**workload.headers, **subject.headers}, "good": workload.good,
+        "connections": workload.connections, "warm": workload.warm, "bodies": str(folder / "bodies.ndjson"),
+        "modules": str(modules.parent),
     }  # fmt: skip
     (folder / "plan.json").write_text(json.dumps(plan))
     generator = subprocess.Popen(
@@ -78,7 +123,7 @@ def fire(
     sent = result["sent"]
     bad = sent - result["good"]
     cpu_ms = (subject.cpu_s() - before) * 1000 / sent
-    return Figures(workload, subject.name, sent / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad)
+    return Figures(workload.name, subject.name, sent / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad)
 
 
 @contextmanager
@@ -99,12 +144,12 @@ def peak_of(subject: Subject) -> Iterator[list[float]]:
         watcher.join()
 
 
-def sent_before(subject: Subject, path: str, headers: dict[str, str], bodies: Iterable[str]) -> None:
+def sent_before(subject: Subject, workload: Workload, bodies: Iterable[str]) -> None:
     """The HIS's earlier messages of the same visits, 16 at a time, not measured."""
-    with httpx.Client(timeout=60, trust_env=False, headers={**headers, **subject.headers}) as client:
+    with httpx.Client(timeout=60, trust_env=False, headers={**workload.headers, **subject.headers}) as client:
 
         def send(text: str) -> None:
-            client.post(subject.url + path, content=text.encode()).raise_for_status()
+            client.post(subject.url + workload.path, content=text.encode()).raise_for_status()
 
         with ThreadPoolExecutor(16) as pool:
             for _ in pool.map(send, bodies):
@@ -127,9 +172,6 @@ def measure(share: float, only: str, modules: Path) -> tuple[list[Figures], dict
     rows: list[Figures] = []
     facts: dict[str, float] = {}
 
-    def count(whole: int) -> int:
-        return max(20, int(whole * share))
-
     with tempfile.TemporaryDirectory() as home, subjects.centre() as url:
         for name, start in compared(modules).items():
             if only and name not in only.split(","):
@@ -140,21 +182,12 @@ def measure(share: float, only: str, modules: Path) -> tuple[list[Figures], dict
                 if name == "his-adapter":
                     facts["start to ready, s"] = subject.ready_s
                     facts["memory at rest, MB"] = subject.rss_mb()
-                for workload, path, headers, before, bodies, connections in (
-                    ("(a) settlement, 32 at once", "/fsi/api", JSON_TYPE, lambda: messages.settlements(count(6000), 0, "2206"), lambda: messages.settlements(count(6000)), 32),
-                    ("(a) settlement, 1 at once", "/fsi/api", JSON_TYPE, lambda: messages.settlements(count(400), 500_000, "2206"), lambda: messages.settlements(count(400), 500_000), 1),
-                    ("(b) the same as SOAP, 32 at once", "/his/guangdong-soap", XML_TYPE, lambda: messages.soap("0303", count(1500)), lambda: messages.soap("0304", count(1500)), 32),
-                    ("(c) 300 fee lines, 8 at once", "/fsi/api", JSON_TYPE, None, lambda: messages.uploads(count(600)), 8),
-                    ("(d) whole visit, six calls, 32 at once", "/v1/settlements", JSON_TYPE, None, lambda: messages.composites(count(1500)), 32),
-                ):  # fmt: skip
-                    if name != "his-adapter" and workload.startswith("(d)"):
-                        continue
-                    if name == "his-adapter" and before:
-                        sent_before(subject, path, headers, before())
-                    console.print(f"{name}: {workload} …", style="dim")
-                    rows.append(
-                        fire(subject, workload, path, headers, bodies(), connections, count(200) // 2, folder, modules)
-                    )
+                for one in workloads(share):
+                    if name == "his-adapter" and one.before:
+                        sent_before(subject, one, one.before())
+                    if name == "his-adapter" or not one.ours_only:
+                        console.print(f"{name}: {one.name} …", style="dim")
+                        rows.append(fire(subject, one, folder, modules))
     return rows, facts
 
 
@@ -162,9 +195,11 @@ def slow_centre(share: float, modules: Path) -> Figures:
     """256 callers, a centre that takes 800 ms: the bound is 320 a second."""
     with tempfile.TemporaryDirectory() as home, subjects.centre(800) as url, subjects.ours(url, Path(home)) as subject:
         count = max(600, int(3000 * share))
-        sent_before(subject, "/fsi/api", JSON_TYPE, messages.settlements(count, 0, "2206"))
-        bodies = messages.settlements(count)
-        return fire(subject, "256 callers, centre 800 ms", "/fsi/api", JSON_TYPE, bodies, 256, 256, Path(home), modules)
+        workload = Workload(
+            "256 callers, centre 800 ms", "/fsi/api", JSON_TYPE, "setl_id", lambda: messages.settlements(count), 256, 256
+        )
+        sent_before(subject, workload, messages.settlements(count, 0, "2206"))
+        return fire(subject, workload, Path(home), modules)
 
 
 def show(rows: list[Figures], facts: dict[str, float]) -> None:
@@ -180,7 +215,7 @@ def show(rows: list[Figures], facts: dict[str, float]) -> None:
             "p99 ms",
             "CPU ms",
             "peak MB",
-            "not 200",
+            "bad",
             "× Node-RED",
             "× Flask",
             title=workload,
