@@ -408,7 +408,7 @@ async def _keep_anchors(config: Config, ledger: OpenLedger, clock: SystemClock, 
     key = read_anchor_key(key_file)
     copies = [config.path(folder) for folder in settings.anchor_copies]
     try:
-        anchors = Anchors(config.path(settings.anchors_file), copies, key, clock)
+        anchors = Anchors(config.anchors_path, copies, key, clock)
     except ConfigError:
         return
     parts.callback(anchors.close)

@@ -37,7 +37,7 @@ class LedgerSettings(_Section):
     url: str = "sqlite:///ledger.db"
     witness_file: Path | None = None
     master_key_file: Path = Path("keys/master.key")
-    anchors_file: Path = Path("anchors.jsonl")
+    anchors_file: Path | None = None
     anchor_copies: list[Path] = Field(default_factory=list)
     anchor_key_file: Path = Path("keys/anchor.key")
     former_anchor_key_files: list[Path] = Field(default_factory=list)
@@ -261,6 +261,16 @@ class Config:
     def is_shared(self) -> bool:
         """A PostgreSQL ledger, which several replicas may share."""
         return self.settings.ledger.url.startswith("postgresql://")
+
+    @property
+    def anchors_path(self) -> Path:
+        """The anchors' file; by default beside the ledger and named after it, since each ledger has its own."""
+        named = self.settings.ledger.anchors_file
+        if named is not None:
+            return self.path(named)
+        if self.is_shared:
+            return self.path(Path("anchors.jsonl"))
+        return self.ledger_path.with_name(self.ledger_path.name + ".anchors.jsonl")
 
     @cached_property
     def master_key_path(self) -> Path:

@@ -30,7 +30,7 @@ def anchored(config: Config) -> Anchored | None:
     from adapter_core.ledger.anchors import Anchored
 
     settings = config.settings.ledger
-    own = config.path(settings.anchors_file)
+    own = config.anchors_path
     files = (own, *(config.path(folder) / own.name for folder in settings.anchor_copies))
     key_files = [config.path(file) for file in (settings.anchor_key_file, *settings.former_anchor_key_files)]
     keys = [read_anchor_key(file) for file in key_files if file.exists()]

@@ -32,6 +32,8 @@ INTENTS = {
     "undischarge": "出院撤销",
     "unadmit": "入院撤销",
     "unregister": "挂号撤销",
+    "file": "备案",
+    "unfile": "备案撤销",
     "query": "查询",
 }
 KEYS = {
@@ -42,7 +44,7 @@ KEYS = {
     "supersedes": "supersedes",
 }
 ON_UNKNOWN = ("adopt", "reverse")
-RECORDS = ("person", "visit", "settle")
+RECORDS = ("person", "visit", "settle", "filing")
 LISTS = {"diagnoses": "diagnoses", "fees": "fees"}
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt", "balc")
 NUMBERS = {"medfee_sumamt": (16, 2), "det_item_fee_sumamt": (16, 2), "cnt": (16, 4), "pric": (16, 6), "prd_days": (4, 2),

@@ -10,6 +10,7 @@ from adapter_core.province.messages import Call
 from adapter_core.province.plan import Step
 from adapter_core.settlement.absorb import content_hash
 from adapter_core.settlement.calls import SAFE_TO_REPEAT, Called, Caller, Context
+from adapter_core.settlement.diseases import refuse_disease
 from adapter_core.settlement.filing import file_reply, undo_step
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ports import Ledger
@@ -78,6 +79,7 @@ class Chain:
 
         Raises: StepStopped, Refused, TranslationError, ledger conflicts.
         """
+        refuse_disease(context.place, context.encounter, context.bill)
         for step in steps:
             if step.kind_class == "N" or _is_done(context, step) or not _is_called_for(context, step, goal):
                 continue
@@ -87,6 +89,8 @@ class Chain:
                     raise _lacking(step, lacking)
                 continue
             context = await self._made(context, step)
+            if step.kind_class == "R":
+                refuse_disease(context.place, context.encounter, context.bill)
         return context
 
     async def _made(self, context: Context, step: Step) -> Context:
@@ -151,6 +155,14 @@ class Chain:
             if not tries_left:
                 raise StepStopped(step, called.verdict)
         raise AssertionError("unreachable")
+
+    async def sent(self, context: Context, step: Step) -> tuple[Context, Called]:
+        """One call that changes something and has no place on a chain; its doubt stays open until it was answered."""
+        context, called = await self._send_in_doubt(context, step, view(context.encounter, context.bill))
+        await self._journal(context, step, called)
+        encounter = await self._ledger.encounter(context.encounter.encounter_id)
+        assert encounter is not None
+        return replace(context, encounter=encounter), called
 
     async def _send_in_doubt(
         self, context: Context, step: Step, content: Content, undo: Step | None = None, rows: Sequence[str] = ()

@@ -34,6 +34,7 @@ def file_reply(
             encounter_content["insurance"] = {"insutype": chosen["insutype"]}
             bill_content["settle"] = {**bill_content.get("settle", {}), "insutype": chosen["insutype"]}
             person.update({name: chosen[name] for name in ("insuplc_admdvs", "psn_type", "balc") if name in chosen})
+    encounter_content.update({name: content[name] for name in ("qualifications", "chosen") if name in content})
     if step.into:
         bill_content[step.into] = content.get("result", {})
         bill_content["funds"] = content.get("funds", [])

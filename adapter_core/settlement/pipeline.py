@@ -15,6 +15,7 @@ from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import absorb, refuse_faults
+from adapter_core.settlement.applications import Applications
 from adapter_core.settlement.booking import acknowledged
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
@@ -80,6 +81,7 @@ class Pipeline:
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
         self._relaying = Relaying(ledger, self._caller, self._reception, self._teller.commit)
+        self._applications = Applications(ledger, self._caller, self._chain, clock, random)
         self._undoing = Undoing(ledger, self._chain, self._reception)
         self._sessions = Sessions(ledger, self._caller, clock)
         self._scanned = asyncio.Event()
@@ -128,6 +130,8 @@ class Pipeline:
                 return await self._identify(place, operation)
             case "register" | "admit" | "upload_fees" | "discharge":
                 return await self._apart(place, operation, self._step(place, dialect, operation), wait)
+            case "file" | "unfile":
+                return await self._application(place, operation)
             case "drop_fees" | "unregister" | "unadmit" | "undischarge":
                 return await self._apart(place, operation, self._undo(place, dialect, operation), wait)
             case "quote" | "settle":
@@ -215,6 +219,13 @@ class Pipeline:
                 return self._stopped(stopped)
             refs = await self._teller.minted(place, dialect, operation.verb, context)
         return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
+
+    async def _application(self, place: Place, operation: Operation) -> Outcome:
+        async with self._door(place, operation):
+            try:
+                return await self._applications.run(place, operation, self._sessions.signed_in)
+            except StepStopped as stopped:
+                return self._stopped(stopped)
 
     async def _undo(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
         async with self._door(place, operation):

@@ -69,6 +69,9 @@ class Person:
     insurances: list[Insurance]
     filings: list[Filing] = field(default_factory=list)
     flags: frozenset[str] = frozenset()
+    chronic: list[dict[str, str]] = field(default_factory=list)
+    chosen: list[dict[str, str]] = field(default_factory=list)
+    transfers: list[dict[str, str]] = field(default_factory=list)
     psn_cert_type: str = "01"
     naty: str = "01"
 

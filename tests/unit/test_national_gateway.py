@@ -144,7 +144,7 @@ def test_every_planned_call_has_a_home_for_each_field_and_an_address(step: Any) 
     gateway = national(site())
     content = {
         section: {field.code: field.code for node in transaction(step.call).input for field in node.fields}
-        for section in ("person", "visit", "settle", "env", "trial", "settled", "bill", "original", "drop")
+        for section in ("person", "visit", "settle", "env", "trial", "settled", "bill", "original", "drop", "sale", "filing")
     }
     nodes = input_nodes(step.call, {**content, "fees": [{}], "diagnoses": [{}]})
     for node in transaction(step.call).input:

@@ -39,7 +39,6 @@ admdvs = "{admdvs}"
 
 [ledger]
 url = "sqlite:///{name}.db"
-anchors_file = "{name}.anchors.jsonl"
 master_key_file = "keys/master.key"
 
 [gateway]

@@ -31,7 +31,7 @@ FAILED = "-1"
 SITE = Site("H36010000001", "测试医院", "360100")
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "psn_part_amt", "psn_cash_pay", "hosp_part_amt")
 SHORTENED = {
-    'outpatient = ["who", "register", "info", "fees", "trial", "pay"]': 'outpatient = ["register", "fees", "trial", "pay"]',
+    'outpatient = ["who", "qualified", "chosen", "register", "info", "fees", "trial", "pay"]': 'outpatient = ["register", "fees", "trial", "pay"]',
     'inpatient = ["who", "admit", ': 'inpatient = ["admit", ',
     'outpatient = { identify = "who", ': "outpatient = { ",
     'inpatient = { identify = "who", ': "inpatient = { ",

@@ -8,8 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from his_adapter_anhui.dialect import fuyang, hefei
-from his_adapter_anhui.gateway import anhui, anhui_fuyang, anhui_hefei
 
 from adapter_core.formats.json import read_json
 from adapter_core.formats.soap import read_envelope
@@ -19,6 +17,8 @@ from adapter_core.province.messages import Call, Mark, Operation, Outcome, Reply
 from adapter_core.values.errors import ConfigError, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
+from his_adapter_anhui.dialect import fuyang, hefei
+from his_adapter_anhui.gateway import anhui, anhui_fuyang, anhui_hefei
 
 SAMPLES = Path(__file__).parent / "samples"
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)
@@ -78,10 +78,15 @@ def test_hefei_tells_refusal_and_doubt_in_different_forms() -> None:
 
 def test_hefei_tells_every_fund_in_its_one_place_and_the_balance_before() -> None:
     told = hefei({}).encode_reply(handle_asked(), Outcome("SETTLED", "", "", {"result": RESULT})).outs
-    texts = {name: told[name].decode("gbk") for name in ("akc260", "akc261", "akc262", "akc264", "akc252", "akc087", "skc033")}
+    texts = {
+        name: told[name].decode("gbk")
+        for name in ("akc260", "akc261", "akc262", "akc264", "akc252", "akc087", "skc033")
+    }
     assert list(texts.values()) == ["120.30", "26.20", "40.00", "186.50", "355.60", "315.60", "Z"]
     with pytest.raises(TranslationError, match="acct_mulaid_pay"):
-        hefei({}).encode_reply(handle_asked(), Outcome("SETTLED", "", "", {"result": {**RESULT, "acct_mulaid_pay": Decimal(1)}}))
+        hefei({}).encode_reply(
+            handle_asked(), Outcome("SETTLED", "", "", {"result": {**RESULT, "acct_mulaid_pay": Decimal(1)}})
+        )
 
 
 def test_hefei_never_keeps_a_password() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from his_adapter_hunan.gateway import hunan
-
 from adapter_core.formats.signing import csb_signature
 from adapter_core.province.gateway import Site
 from adapter_core.province.messages import Call
 from adapter_core.values.secrets import Secret
+from his_adapter_hunan.gateway import hunan
 
 SECRETS = {"ak": Secret("ak-test-0001"), "sk": Secret("sk-test-0001")}
 CONTENT = {

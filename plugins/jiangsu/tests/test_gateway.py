@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_jiangsu.gateway import jiangsu
 
 from adapter_core.formats.signing import csb_signature
 from adapter_core.province.gateway import Site
@@ -20,6 +19,7 @@ from adapter_core.settlement.states import Result
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
+from his_adapter_jiangsu.gateway import jiangsu
 
 SAMPLES = Path(__file__).parent / "samples" / "n-csb-jiangsu"
 SECRETS = {"ak": Secret("ak-test-0001"), "sk": Secret("sk-test-0001")}

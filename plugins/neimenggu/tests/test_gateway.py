@@ -7,18 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from his_adapter_neimenggu.gateway import ec_front, neimenggu
 
 from adapter_core.province.gateway import Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
+from his_adapter_neimenggu.gateway import ec_front, neimenggu
 
 SAMPLES = Path(__file__).parent / "samples" / "ec-front"
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)
 SITE = Site("H15000000001", "测试医院一", "150100", {}, {"apikey": Secret("key-test-0001")})
-WHO = {"person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000"}, "env": {"opter": "1", "opter_name": "测试"}}
+WHO = {
+    "person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000"},
+    "env": {"opter": "1", "opter_name": "测试"},
+}
 CALL = Call("who", "1101", "R", WHO, "H15000000001202611210905000001")
 
 

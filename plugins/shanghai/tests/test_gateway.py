@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_shanghai.dialect import PayStatus, V5Centre, v5, v5_table
-from his_adapter_shanghai.gateway import gateway_for, shanghai, shanghai_v5
 
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
+from his_adapter_shanghai.dialect import PayStatus, V5Centre, v5, v5_table
+from his_adapter_shanghai.gateway import gateway_for, shanghai, shanghai_v5
 
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)
 SAMPLES = Path(__file__).parent / "samples" / "v5"

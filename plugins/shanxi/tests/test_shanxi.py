@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_shanxi.dialect import dblib
-from his_adapter_shanxi.gateway import shanxi_dblib
-from his_adapter_shanxi.policy import POLICY
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.bridge import BridgedGateway, values_of
@@ -20,6 +17,9 @@ from adapter_core.province.local_rules import load_rules, standing
 from adapter_core.province.messages import Call, Mark, Outcome
 from adapter_core.values.errors import ContractError, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
+from his_adapter_shanxi.dialect import dblib
+from his_adapter_shanxi.gateway import shanxi_dblib
+from his_adapter_shanxi.policy import POLICY
 
 SAMPLES = Path(__file__).parent / "samples" / "dblib"
 MOMENT = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)
@@ -57,7 +57,9 @@ def functions(gateway: BridgedGateway, one: Call) -> list[str]:
     return [step["function"] for step in read_json(gateway.encode(one, MOMENT).body)["steps"]]
 
 
-def test_every_call_is_a_local_transaction_and_only_money_leaves_its_commit_to_the_plan(gateway: BridgedGateway) -> None:
+def test_every_call_is_a_local_transaction_and_only_money_leaves_its_commit_to_the_plan(
+    gateway: BridgedGateway,
+) -> None:
     assert functions(gateway, call("trial", "PreExpenseCalc", "P")) == ["ReadCard", "PreExpenseCalc", "CommitTrans"]
     uploads = ["ReadCard", "FormularyEntry", "FormularyEntry", "CommitTrans"]
     assert functions(gateway, call("fees", "FormularyEntry", "U")) == uploads
@@ -82,7 +84,11 @@ def told(*steps: tuple[str, str, dict[str, str]]) -> Frame:
     from base64 import b64encode
 
     rows = [
-        {"function": name, "ret": ret, "outs": {key: b64encode(text.encode("gbk") + b"\x00" * 9).decode() for key, text in outs.items()}}
+        {
+            "function": name,
+            "ret": ret,
+            "outs": {key: b64encode(text.encode("gbk") + b"\x00" * 9).decode() for key, text in outs.items()},
+        }
         for name, ret, outs in steps
     ]
     return Frame(body=write_json({"entered": True, "steps": rows}), status=200)
@@ -96,7 +102,11 @@ PAID = (SAMPLES / "PreExpenseCalc.reply.txt").read_bytes().decode("gbk").splitli
     ("steps", "mark", "text"),
     [
         ((CARD, ("ExpenseCalc", "0", {"DataBuffer": PAID})), Mark.OK, ""),
-        ((CARD, ("ExpenseCalc", "-1", {"DataBuffer": "该单据号已存在，结算失败"})), Mark.REFUSED, "该单据号已存在，结算失败"),
+        (
+            (CARD, ("ExpenseCalc", "-1", {"DataBuffer": "该单据号已存在，结算失败"})),
+            Mark.REFUSED,
+            "该单据号已存在，结算失败",
+        ),
         ((("ReadCard", "-1", {"DataBuffer": "卡已挂失"}),), Mark.REFUSED, "卡已挂失"),
         ((CARD,), Mark.UNREADABLE, ""),
         ((CARD, ("ExpenseCalc", "", {"DataBuffer": PAID})), Mark.UNREADABLE, ""),
@@ -104,7 +114,16 @@ PAID = (SAMPLES / "PreExpenseCalc.reply.txt").read_bytes().decode("gbk").splitli
         ((CARD, ("ExpenseCalc", "0", {"DataBuffer": PAID[1:]})), Mark.UNREADABLE, ""),
         ((CARD, ("ExpenseCalc", "0", {"DataBuffer": ""})), Mark.UNREADABLE, ""),
     ],
-    ids=["done", "refused", "the card is refused", "only the card", "no return value", "cut", "no leading mark", "empty"],
+    ids=[
+        "done",
+        "refused",
+        "the card is refused",
+        "only the card",
+        "no return value",
+        "cut",
+        "no leading mark",
+        "empty",
+    ],
 )
 def test_what_the_library_returned(gateway: BridgedGateway, steps: Any, mark: Mark, text: str) -> None:
     reply = gateway.decode(call("pay", "ExpenseCalc", "N"), told(*steps))
@@ -130,7 +149,9 @@ def test_a_full_block_stops_and_a_partial_one_warns(gateway: BridgedGateway, kin
 
 def test_a_suspended_person_is_told_as_blocked() -> None:
     dialect = dblib({})
-    asked = dialect.decode_request(dialect.read_frame_file((SAMPLES / "CheckMTQ.request.txt").read_bytes(), "CheckMTQ.request.txt"))
+    asked = dialect.decode_request(
+        dialect.read_frame_file((SAMPLES / "CheckMTQ.request.txt").read_bytes(), "CheckMTQ.request.txt")
+    )
     for state, written in (("1", b"|0||"), ("2", b"|1||")):
         frame = dialect.encode_reply(asked, Outcome("DONE", "", "", {"person": {"psn_insu_stas": state}}))
         assert frame.outs["DataBuffer"] == written
@@ -150,8 +171,15 @@ def test_inpatient_settlements_are_declared_not_built(trans: str, invoice: str) 
 
 def test_a_shared_account_has_no_place() -> None:
     dialect = dblib({})
-    asked = dialect.decode_request(dialect.read_frame_file((SAMPLES / "ExpenseCalc.request.txt").read_bytes(), "ExpenseCalc.request.txt"))
-    result = {"medfee_sumamt": Decimal(1), "psn_cash_pay": Decimal(1), "fund_pay_sumamt": Decimal(0), "acct_mulaid_pay": Decimal(1)}
+    asked = dialect.decode_request(
+        dialect.read_frame_file((SAMPLES / "ExpenseCalc.request.txt").read_bytes(), "ExpenseCalc.request.txt")
+    )
+    result = {
+        "medfee_sumamt": Decimal(1),
+        "psn_cash_pay": Decimal(1),
+        "fund_pay_sumamt": Decimal(0),
+        "acct_mulaid_pay": Decimal(1),
+    }
     with pytest.raises(TranslationError, match="acct_mulaid_pay"):
         dialect.encode_reply(asked, Outcome("SETTLED", "", "", {"result": result}))
 

@@ -8,19 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from his_adapter_sichuan_chongqing.dialect import yinhai
-from his_adapter_sichuan_chongqing.gateway import chongqing, sichuan_library
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.gateway import Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.values.errors import NotSupported
 from adapter_core.values.frames import Frame
+from his_adapter_sichuan_chongqing.dialect import yinhai
+from his_adapter_sichuan_chongqing.gateway import chongqing, sichuan_library
 
 SAMPLES = Path(__file__).parent / "samples" / "yinhai"
 SITE = Site("H50000000001", "测试医院一", "500100")
 OK_REPLY = b'{"infcode": 0, "err_msg": "", "output": {"baseinfo": {"psn_no": "T1", "psn_name": "x"}, "insuinfo": []}}'
-WHO = {"person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000"}, "env": {"opter": "1", "opter_name": "测试"}}
+WHO = {
+    "person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000"},
+    "env": {"opter": "1", "opter_name": "测试"},
+}
 CALL = Call("who", "1101", "R", WHO, "H50000000001202611210905000001")
 
 
@@ -31,7 +34,9 @@ CALL = Call("who", "1101", "R", WHO, "H50000000001202611210905000001")
 )  # fmt: skip
 def test_yinhai_fails_below_zero(appcode: str, mark: Mark) -> None:
     dialect = yinhai({})
-    asked = dialect.decode_request(dialect.read_frame_file((SAMPLES / "03.request.txt").read_bytes(), "03.request.txt", False))
+    asked = dialect.decode_request(
+        dialect.read_frame_file((SAMPLES / "03.request.txt").read_bytes(), "03.request.txt", False)
+    )
     frame = dialect.read_frame_file((SAMPLES / "03.reply.txt").read_bytes(), "03.reply.txt", True)
     code = {"appcode": appcode.encode("gbk"), "msg": "原因".encode("gbk")}
     reply = dialect.decode_reply(asked, replace(frame, outs={**frame.outs, **code}))
@@ -73,7 +78,10 @@ def test_a_library_without_refusals_of_its_own_leaves_everything_but_0_unknown()
 
 def test_the_whole_national_request_crosses_as_bytes() -> None:
     moment = datetime(2026, 11, 21, 1, 5, tzinfo=UTC)
-    for gateway, function, name in ((chongqing(SITE), "BUSINESS_HANDLE", "in"), (sichuan_library(SITE), "yh_CHS_call", "json")):
+    for gateway, function, name in (
+        (chongqing(SITE), "BUSINESS_HANDLE", "in"),
+        (sichuan_library(SITE), "yh_CHS_call", "json"),
+    ):
         frame = gateway.encode(CALL, moment)
         [step] = read_json(frame.body)["steps"]
         assert (frame.method, frame.path) == ("PUT", f"/calls/{CALL.msgid}")
@@ -82,7 +90,9 @@ def test_the_whole_national_request_crosses_as_bytes() -> None:
         assert (sent["infno"], sent["msgid"]) == ("1101", CALL.msgid)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"entered": false}', b'{"entered": true}', b'{"entered": true, "steps": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"entered": false}', b'{"entered": true}', b'{"entered": true, "steps": 1}']
+)
 def test_a_bridge_that_says_nothing_proves_nothing(body: bytes) -> None:
     assert chongqing(SITE).decode(CALL, Frame(body=body, status=200)).mark is Mark.UNREADABLE
     assert chongqing(SITE).decode(CALL, Frame(body=bridged("0", OK_REPLY).body, status=502)).mark is Mark.UNREADABLE

@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from his_adapter_zhejiang.dialect import FROM_SLIPS
-
 from adapter_core.testing.contract import ProvinceContract
+from his_adapter_zhejiang.dialect import FROM_SLIPS
 
 FUNDS = ("hifp_pay", "hifmi_pay", "cvlserv_pay", "oth_pay", "maf_pay")
 """What a fund total is the sum of: none is said without one of them."""

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from his_adapter_zhejiang.dialect import InsigmaCentre, insigma, insigma_table
-from his_adapter_zhejiang.gateway import zhejiang, zhejiang_insigma, zhejiang_siinterface
-from his_adapter_zhejiang.siinterface import siinterface
 
 from adapter_core.formats.signing import xca_signature
 from adapter_core.province.gateway import Gateway, Site
@@ -19,6 +16,9 @@ from adapter_core.province.messages import Call, Mark, Reply
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
+from his_adapter_zhejiang.dialect import InsigmaCentre, insigma, insigma_table
+from his_adapter_zhejiang.gateway import zhejiang, zhejiang_insigma, zhejiang_siinterface
+from his_adapter_zhejiang.siinterface import siinterface
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = Secret("zj-secret-test-01")
