@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import string
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from base64 import b32encode
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,18 +16,23 @@ from functools import cache
 from random import SystemRandom
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-from adapter_core.config import Config
+from adapter_core.config import Config, Institution
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.host import Plugins, load_plugins
 from adapter_core.province.province import CONTRACT, Province
 from adapter_core.settlement.place import Place, Timers
 from adapter_core.settlement.records import Change, Event
+from adapter_core.settlement.ways import Cutover, Rule, Way, Ways
 from adapter_core.supervisor import heartbeat
 from adapter_core.values.errors import AdapterError, ConfigError, LedgerDamaged, TranslationError
 from adapter_core.values.moments import iso
 
 if TYPE_CHECKING:
+    from adapter_core.accounts.books import Books
+    from adapter_core.accounts.reconciling import Reconciling
+    from adapter_core.accounts.rounds import Rounds
+    from adapter_core.catalogues.store import CatalogueStore
     from adapter_core.centre.breaker import Outage
     from adapter_core.centre.client import Endpoint
     from adapter_core.centre.guarded import GuardedWire
@@ -37,14 +42,12 @@ if TYPE_CHECKING:
     from adapter_core.ledger.witness import Witness
     from adapter_core.paperwork.office import PaperOffice
     from adapter_core.paperwork.seals import SealKey
+    from adapter_core.settlement.circumstances import Circumstances
     from adapter_core.settlement.pipeline import Pipeline
     from adapter_core.settlement.ports import InHand, Ledger, Wire
 
 OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
 Observer: TypeAlias = Callable[[Mapping[str, str]], None]
-
-GATEWAY = "gateway"
-"""The wire's name for the one configured address."""
 
 PLAIN_DEFAULTS = {
     "env.opter": "HIS",
@@ -92,13 +95,12 @@ class SystemClock:
 class SystemIds:
     """Ids from the system's random source."""
 
-    _letters = string.ascii_lowercase + string.digits
-
     def __init__(self) -> None:
         self._jitter = SystemRandom()
 
     def token(self) -> str:
-        return "".join(secrets.choice(self._letters) for _ in range(20))
+        """20 letters and digits of base 32: 100 bits from one draw."""
+        return b32encode(secrets.token_bytes(13)).decode()[:20].lower()
 
     def uniform(self, low: float, high: float) -> float:
         return self._jitter.uniform(low, high)
@@ -138,7 +140,7 @@ class Instruments(Protocol):
 
 @dataclass(slots=True)
 class Adapter:
-    """Everything one process runs on, built from a configuration."""
+    """Everything one process runs on, built from a configuration.  place: of the first institution; others: of the other ones."""
 
     config: Config
     plugins: Plugins
@@ -147,13 +149,27 @@ class Adapter:
     pipeline: Pipeline
     outages: Callable[[], Iterable[Outage]] = tuple
     kept: Ledger | None = None
+    others: tuple[Place, ...] = ()
+
+    @property
+    def every_place(self) -> tuple[Place, ...]:
+        """One for each institution."""
+        return (self.place, *self.others)
 
     def places(self, org: str) -> Place | None:
         """The place of an institution, None for one that isn't served here."""
-        return self.place if org == self.place.org else None
+        return next((place for place in self.every_place if place.org == org), None)
 
-    def dialect(self, name: str) -> Dialect:
-        return site_dialect(self.config, self.plugins, name)
+    def place_named(self, org: str) -> Place:
+        """The place of an institution; "" is the only one.  Raises: ConfigError naming those there are."""
+        found = self.places(org) if org else self.place if not self.others else None
+        if found is None:
+            listed = ", ".join(place.org for place in self.every_place)
+            raise ConfigError(f"name one of the institutions {listed}", message_zh=f"请指明机构，本机服务于：{listed}")
+        return found
+
+    def dialect(self, name: str, org: str = "") -> Dialect:
+        return site_dialect(self.config, self.plugins, name, org)
 
     def notices(self) -> list[Notice]:
         """What cashiers should know now: planned downtime from the site's file, unplanned from the breaker."""
@@ -163,12 +179,15 @@ class Adapter:
         """Who opens and prints manual-reimbursement papers of an institution served here."""
         return paper_office(self, place or self.place)
 
-    async def note_refusal(self, dialect: str, error: AdapterError) -> None:
-        """A message refused before anything was sent: the journal keeps that it was, and nothing of its content."""
+    async def note_refusal(self, dialect: str, error: AdapterError, org: str = "") -> None:
+        """A message refused before anything was sent: the journal keeps that it was, and nothing of its content.
+
+        org: the institution it came for, the first one where nobody knows.
+        """
         paths = [fault.path for fault in error.faults] if isinstance(error, TranslationError) else []
         data = {"dialect": dialect, "code": error.code, "paths": paths}
         event = Event("REFUSED", iso(SystemClock().wall()), data=data)
-        await (self.kept or self.ledger).commit(Change(self.place.org, events=(event,)))
+        await (self.kept or self.ledger).commit(Change(org or self.place.org, events=(event,)))
 
 
 def paper_office(running: Adapter, place: Place) -> PaperOffice:
@@ -184,6 +203,8 @@ def paper_office(running: Adapter, place: Place) -> PaperOffice:
     notice = running.config.path(notice_file).read_text("utf-8").strip() if notice_file else ""
 
     async def upload(visit: Visit) -> bool:
+        if not place.of(visit.encounter).gateway.capabilities.details_stay:
+            return False
         keys = {"encounter": visit.encounter.encounter_key, "visit": visit.visit_key}
         wanted = Operation("upload_fees", "upload_fees", "national", visit.encounter.kind, keys=keys)
         return (await running.pipeline.handle(place, NationalDialect(), wanted)).state == "DONE"
@@ -195,8 +216,38 @@ def paper_office(running: Adapter, place: Place) -> PaperOffice:
         House(place.org, place.site.fixmedins_name, place.site.admdvs, settings.environment, settings.papers.phone),
         lambda: papers_key(running.config),
         OfficeRules(settings.papers.basis, notice),
-        upload if place.gateway.capabilities.details_stay else None,
+        upload if any(one.gateway.capabilities.details_stay for one in place.every_way()) else None,
     )
+
+
+def books_of(config: Config) -> Books:
+    """The ledger as the accounts read it."""
+    from adapter_core.accounts.books import PostgresBooks, SqliteBooks
+
+    return PostgresBooks(config.settings.ledger.url) if config.is_shared else SqliteBooks(config.ledger_path)
+
+
+def reconciling_of(running: Adapter, place: Place) -> Reconciling:
+    """Who reconciles an institution served here.  Raises: NotSupported where its way out is no national gateway."""
+    from adapter_core.accounts.centre_desk import CentreDesk
+    from adapter_core.accounts.reconciling import Reconciling
+    from adapter_core.accounts.statement_form import StatementForm
+
+    settings = running.config.settings.accounts.statement
+    lists = {"grouping": tuple(settings.grouping), "balanced": tuple(settings.balanced)}
+    form = StatementForm(**settings.model_dump(exclude=set(lists)), **lists)
+    desk = CentreDesk(running.pipeline, place, form)
+    return Reconciling(books_of(running.config), running.ledger, running.pipeline.from_files, desk, place, form)
+
+
+def rounds_of(running: Adapter, place: Place) -> Rounds:
+    """The schedule of an institution's reconciliations.  Raises: as `reconciling_of`."""
+    from adapter_core.accounts.rounds import Rounds, Times
+
+    settings = running.config.settings.accounts
+    times = Times(settings.evening, settings.morning)
+    run = reconciling_of(running, place).run
+    return Rounds(place.org, running.ledger, running.pipeline.from_files, run, SystemClock(), times)
 
 
 PAPERS_KEY_BYTES_MAX = 1024
@@ -235,46 +286,71 @@ def current_notices(config: Config, outages: Callable[[], Iterable[Outage]] = tu
     return Notices(planned, outages).current(SystemClock().wall())
 
 
-def site_dialect(config: Config, loaded: Plugins, name: str) -> Dialect:
-    """A dialect with the site's own options; its region is among them.  Raises: ConfigError."""
+def site_circumstances(
+    config: Config, loaded: Plugins, notices: Callable[[], Iterable[Notice]]
+) -> Callable[[], Circumstances]:
+    """What the site knows beside the centre, at each call: its own lists, notices, and every province's texts."""
+    from adapter_core.centre.site_lists import SiteLists
+
     settings = config.settings
-    return loaded.dialect(name, {"admdvs": settings.institution.admdvs, **settings.dialect_options.get(name, {})})
+    openings, drugs = (
+        config.path(file) if file else None for file in (settings.openings_file, settings.special_drugs_file)
+    )
+    policies = {region: province.policy for province in loaded.provinces for region in province.regions}
+    return SiteLists(openings, drugs, notices, policies)
 
 
-def site_gateway(config: Config, loaded: Plugins) -> Gateway:
-    """The configured gateway with the site's own capabilities.  Raises: ConfigError."""
+def site_dialect(config: Config, loaded: Plugins, name: str, org: str = "") -> Dialect:
+    """A dialect with the site's own options; the institution's region is among them.  Raises: ConfigError."""
     settings = config.settings
-    institution = settings.institution
+    institution = next((one for one in settings.every_institution if one.fixmedins_code == org), settings.institution)
+    return loaded.dialect(name, {"admdvs": institution.admdvs, **settings.dialect_options.get(name, {})})
+
+
+def site_gateway(config: Config, loaded: Plugins, institution: Institution | None = None, name: str = "") -> Gateway:
+    """A configured gateway for an institution (default: its usual one, of the first), with the site's own capabilities.
+
+    Raises: ConfigError.
+    """
+    settings = config.settings
+    institution = institution or settings.institution
+    own = settings.every_gateway[name or settings.gateway_of(institution)]
     site = Site(
         fixmedins_code=institution.fixmedins_code,
         fixmedins_name=institution.fixmedins_name,
         admdvs=institution.admdvs,
-        options=settings.gateway.options,
-        secrets=config.secrets,
+        options=own.options,
+        secrets=config.secrets(own),
     )
-    gateway = loaded.gateway(settings.gateway.kind, site)
+    gateway = loaded.gateway(own.kind, site)
     timers = settings.timers
     gateway.capabilities = replace(
         gateway.capabilities,
         # a timer the site leaves alone is the gateway's own: its quiet periods are declared with evidence
         **{TIMED[name]: getattr(timers, name) for name in TIMED if name in timers.model_fields_set},
-        **settings.gateway.capabilities(),
+        **own.capabilities(),
     )
     if gateway.capabilities.late_commit_s <= gateway.capabilities.money_deadline_s:
         raise ConfigError("timers.late_commit must exceed timers.money_deadline")
     return gateway
 
 
-def site_place(config: Config, loaded: Plugins) -> Place:
+def site_places(config: Config, loaded: Plugins) -> list[Place]:
+    """One place for each institution, in the configuration's order.  Raises: ConfigError."""
+    return [site_place(config, loaded, institution) for institution in config.settings.every_institution]
+
+
+def site_place(config: Config, loaded: Plugins, institution: Institution | None = None) -> Place:
+    """The place of an institution (default: the first) with all its gateways.  Raises: ConfigError."""
     settings = config.settings
     timers = settings.timers
-    gateway = site_gateway(config, loaded)
+    institution = institution or settings.institution
+    ways = site_ways(config, loaded, institution)
+    usual = ways.named[ways.usual]
     return Place(
-        site=Site(
-            settings.institution.fixmedins_code, settings.institution.fixmedins_name, settings.institution.admdvs
-        ),
-        gateway=gateway,
-        endpoint=GATEWAY,
+        site=Site(institution.fixmedins_code, institution.fixmedins_name, institution.admdvs),
+        gateway=usual.gateway,
+        endpoint=usual.endpoint,
         timers=Timers(
             sync_wait=timers.sync_wait,
             gate=timers.gate,
@@ -282,27 +358,57 @@ def site_place(config: Config, loaded: Plugins) -> Place:
             query_step_last=timers.query_step_last,
             quote_ttl=timers.quote_ttl,
             requote_after=timers.requote_after,
+            credential_ttl=timers.credential_ttl,
             reversal_retry=timers.reversal_retry,
             lease=timers.lease,
         ),
-        defaults={**PLAIN_DEFAULTS, **settings.institution.defaults},
+        defaults={**PLAIN_DEFAULTS, **institution.defaults},
         on_unknown=settings.on_unknown,
         four_eyes_fen=settings.four_eyes_yuan * 100,
+        way=usual.name,
+        ways=ways,
     )
 
 
-def gateway_endpoint(config: Config) -> Endpoint:
-    """The configured address of the gateway.  Raises: ConfigError."""
+def site_ways(config: Config, loaded: Plugins, institution: Institution) -> Ways:
+    """Every gateway, as this institution calls it, and its choice: also one that no route names may once have been
+    somebody's.  Raises: ConfigError."""
+    settings = config.settings
+    code = institution.fixmedins_code
+    routes = [one for one in settings.routes if one.institution in (None, code)]
+    cutovers = [one for one in settings.cutovers if one.institution in (None, code)]
+    return Ways(
+        usual=settings.gateway_of(institution),
+        named={
+            name: Way(name, site_gateway(config, loaded, institution, name), name) for name in settings.every_gateway
+        },
+        rules=tuple(
+            Rule(one.gateway, tuple(one.schemes), tuple(one.insured), tuple(one.kinds), one.begins, one.ends)
+            for one in routes
+        ),
+        cutovers=tuple(Cutover(one.at, one.source, one.target, one.freeze_s) for one in cutovers),
+    )
+
+
+def gateway_endpoints(config: Config) -> list[Endpoint]:
+    """The addresses of all configured gateways.  Raises: ConfigError."""
+    return [gateway_endpoint(config, name) for name in config.settings.every_gateway]
+
+
+def gateway_endpoint(config: Config, name: str = "") -> Endpoint:
+    """The configured address of a gateway (default: the first institution's usual one).  Raises: ConfigError."""
     from adapter_core.centre.client import Endpoint
 
-    gateway = config.settings.gateway
+    settings = config.settings
+    name = name or settings.gateway_of(settings.institution)
+    gateway = settings.every_gateway[name]
     certificate = (
         (config.path(gateway.client_cert_file), config.path(gateway.client_key_file))
         if gateway.client_cert_file and gateway.client_key_file
         else None
     )
     return Endpoint(
-        GATEWAY,
+        name,
         gateway.url,
         plain_http_reason=gateway.plain_http,
         ca_file=config.path(gateway.ca_file) if gateway.ca_file else None,
@@ -320,13 +426,17 @@ def assembled(
     kept: Ledger | None = None,
     in_hand: InHand | None = None,
     observer: Observer = lambda event: None,
+    others: Sequence[Place] = (),
 ) -> Adapter:
     """An adapter on a given ledger and wire.  Nothing goes on before its pipeline's `resume`.
 
     kept: the ledger as the pipeline writes it, where something stands in between (a witness).  observer: told every change of a
     case, before the plugins' own are.
     """
+    from adapter_core.catalogues.items import SiteItems
     from adapter_core.settlement.pipeline import Pipeline
+
+    store = catalogue_store(config) if config.settings.catalogues.fill else None
 
     @cache  # compiling a table takes milliseconds, and every answer asks for its dialect
     def dialect(name: str) -> Dialect | None:
@@ -346,8 +456,27 @@ def assembled(
         exclusive=not config.is_shared,
         lease_s=config.settings.timers.lease,
         in_hand=in_hand,
+        items=SiteItems(store) if store else None,
     )
-    return Adapter(config, loaded, place, ledger, pipeline, kept=kept)
+    running = Adapter(config, loaded, place, ledger, pipeline, kept=kept)
+
+    def known(one: Place) -> Place:
+        endpoints = {way.endpoint for way in one.every_way()}
+
+        def notices() -> list[Notice]:
+            return [notice for notice in running.notices() if notice.endpoint in ("", *endpoints)]
+
+        return replace(one, circumstances=site_circumstances(config, loaded, notices))
+
+    running.place, running.others = known(place), tuple(map(known, others))
+    return running
+
+
+def catalogue_store(config: Config) -> CatalogueStore:
+    """The catalogues' own file; it closes itself with the process.  Raises: ConfigError."""
+    from adapter_core.catalogues.store import CatalogueStore
+
+    return CatalogueStore(config.path(config.settings.catalogues.file))
 
 
 async def opened_ledger(
@@ -446,11 +575,11 @@ async def adapter(
     from adapter_core.centre.guarded import GuardedWire
 
     loaded = plugins(config.settings.plugins)
-    place = site_place(config, loaded)
+    place, *others = site_places(config, loaded)
     clock = SystemClock()
     async with AsyncExitStack() as parts:
         ledger = await opened_ledger(config, clock, parts, read_only)
-        centre = Centre([gateway_endpoint(config)])
+        centre = Centre(gateway_endpoints(config))
         parts.push_async_callback(centre.aclose)
         kept: Ledger = ledger
         if not read_only:
@@ -470,7 +599,7 @@ async def adapter(
         if instruments is not None:
             kept, wire = instruments.around_ledger(kept), instruments.around_wire(guarded)
         in_hand = None if read_only else _noted_in_hand(config, parts)
-        running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer)
+        running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer, others)
         running.outages = guarded.outages
         if not read_only:
             await parts.enter_async_context(heartbeat())

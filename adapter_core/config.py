@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from adapter_core.ledger.key_files import KEY_TEXT_BYTES_MAX, read_key_file
+from adapter_core.province.messages import KINDS
+from adapter_core.province.schemes import LOCAL, UNLISTED, schemes
+from adapter_core.settlement.ways import ONLY as ONLY_GATEWAY
 from adapter_core.values.errors import ConfigError
+from adapter_core.values.moments import CHINA
 from adapter_core.values.secrets import Secret
 
 DEFAULT_NAME = "his-adapter.toml"
@@ -25,12 +31,14 @@ class _Section(BaseModel):
 
 
 class Institution(_Section):
-    """The hospital or pharmacy (定点医药机构)."""
+    """The hospital or pharmacy (定点医药机构).  gateway: the name of the one that serves it where no route says otherwise; by
+    default ``[gateway]``, else the first of ``[gateways.NAME]``."""
 
     fixmedins_code: str = Field(min_length=1, max_length=30)
     fixmedins_name: str = Field(min_length=1, max_length=200)
     admdvs: str = Field(pattern=r"^\d{6}$")
     defaults: dict[str, str] = Field(default_factory=dict)
+    gateway: str | None = None
 
 
 class LedgerSettings(_Section):
@@ -65,7 +73,7 @@ class GatewaySettings(_Section):
     double_settle_refused: bool | None = None
     shared_account_outside: bool | None = None
     may_repeat: bool | None = None
-    sign_in: Literal["none", "operator_day"] | None = None
+    sign_in: Literal["none", "operator_day", "process"] | None = None
     details_stay: bool | None = None
     late_commit_evidence: str | None = None
 
@@ -96,6 +104,7 @@ class TimerSettings(_Section):
     lease: float = Field(45.0, gt=0)
     quote_ttl: float = Field(1800.0, gt=0)
     requote_after: float = Field(300.0, gt=0)
+    credential_ttl: float = Field(240.0, gt=0)
     heartbeat: float = Field(10.0, gt=0)
 
 
@@ -205,15 +214,127 @@ class PapersSettings(_Section):
     chronic_notice_file: Path | None = None
 
 
+def _in_china(moment: datetime | None) -> datetime | None:
+    """A date and time without a zone is China's."""
+    if moment is None:
+        return None
+    return (moment.replace(tzinfo=CHINA) if moment.tzinfo is None else moment).astimezone(UTC)
+
+
+class RouteSettings(_Section):
+    """One line of the ordered list that says which gateway serves an encounter; what it doesn't name, it doesn't ask for.
+
+    institution: ``fixmedins_code``; schemes: names of arrangements (`schemas/policy/schemes.toml`), ``local`` or ``unlisted``;
+    insured: region prefixes, ``@home`` for the institution's own province, "" while the place of insurance isn't known yet;
+    kinds: of flow; from, to: when it holds, ``to`` excluded.
+    """
+
+    gateway: str
+    institution: str | None = None
+    schemes: list[str] = Field(default_factory=list)
+    insured: list[Annotated[str, Field(pattern=r"^(@home|\d{0,6})$")]] = Field(default_factory=list)
+    kinds: list[str] = Field(default_factory=list)
+    begins: datetime | None = Field(default=None, alias="from")
+    ends: datetime | None = Field(default=None, alias="to")
+
+    _zoned = field_validator("begins", "ends")(_in_china)
+
+    @field_validator("kinds")
+    @classmethod
+    def _known_kinds(cls, kinds: list[str]) -> list[str]:
+        return _among(kinds, KINDS)
+
+    @field_validator("schemes")
+    @classmethod
+    def _known_schemes(cls, names: list[str]) -> list[str]:
+        return _among(names, (LOCAL, UNLISTED, *(one.name for one in schemes())))
+
+
+class CutoverSettings(_Section):
+    """A switch from one gateway to another at a date and time.  institution: its ``fixmedins_code``, None for all; freeze_s:
+    how long before ``at`` nothing new is begun."""
+
+    at: datetime
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    institution: str | None = None
+    freeze_s: float = Field(default=0.0, ge=0)
+
+    _zoned = field_validator("at")(_in_china)
+
+
+def _among(names: list[str], known: tuple[str, ...]) -> list[str]:
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ValueError(f"no {', '.join(wrong)}; there are {', '.join(known)}")
+    return names
+
+
+class StatementSettings(_Section):
+    """How this gateway writes 3202's files.  No public source shows a real one, so each is the site's to set."""
+
+    separator: str = Field("\t", min_length=1, max_length=4)
+    charset: Literal["utf-8", "gb18030"] = "utf-8"
+    heading: bool = False
+    archive: Literal["auto", "zip", "plain"] = "auto"
+    settle_flag: str = Field("0", min_length=1, max_length=3)
+    refund_flag: str = Field("1", min_length=1, max_length=3)
+    refunds_negative: bool = False
+    uploads_as: Literal["base64", "numbers"] = "base64"
+    grouping: list[Literal["insutype", "clr_type", "refd_setl_flag"]] = Field(
+        default_factory=lambda: ["insutype", "clr_type", "refd_setl_flag"]
+    )
+    balanced: list[str] = Field(default_factory=lambda: ["0"], min_length=1)
+    missing_share: float = Field(0.2, gt=0, le=1)
+    missing_rows: int = Field(20, ge=0)
+
+
+class AccountsSettings(_Section):
+    """Reconciliation and what hangs on it.  evening, morning: cron lines, China time; shifts: when each begins."""
+
+    reconcile: bool = True
+    evening: str = "30 22 * * *"
+    morning: str = "30 7 * * *"
+    shifts: list[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] = Field(
+        default_factory=lambda: ["00:00"], min_length=1
+    )
+    prepaid_yuan: int = Field(0, ge=0)
+    rules_file: Path | None = None
+    statement: StatementSettings = StatementSettings()  # type: ignore[call-arg]
+
+
+class CatalogueSettings(_Section):
+    """Catalogues (13xx, 1901) and the mapping of the hospital's own items (3301, 3302); a file of their own beside the ledger.
+
+    layouts_file: how each catalogue's file is laid out; first_version, since: what the first download asks with; file_mark: the field
+    of 9102 that says ``plc``; page_rows, upload_rows: rows of one call; file_deadline: seconds for one file; fill: lines without
+    a national code get it from the mapping, and unmapped items stop the upload; dictionaries: the types 1901 is asked for."""
+
+    file: Path = Path("catalogues.db")
+    layouts_file: Path | None = None
+    first_version: str = Field("0", max_length=20)
+    since: str = Field("2000-01-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    file_mark: Literal["fixmedins_code", "filename"] = "fixmedins_code"
+    page_rows: int = Field(100, ge=1, le=9999)
+    upload_rows: int = Field(100, ge=1, le=1000)
+    file_deadline: float = Field(300.0, gt=0)
+    fill: bool = False
+    dictionaries: list[str] = Field(default_factory=list)
+
+
 class Settings(BaseSettings):
     """The whole file.  Environment: ``YB_TIMERS__SYNC_WAIT=3`` and the like; secrets only from files."""
 
     model_config = SettingsConfigDict(env_prefix="YB_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     environment: Literal["test", "production"] = "test"
-    institution: Institution
+    institution: Institution = Field(default=None, validate_default=False)  # type: ignore[assignment]
+    institutions: list[Institution] = Field(default_factory=list)
     ledger: LedgerSettings = LedgerSettings()
-    gateway: GatewaySettings
+    gateway: GatewaySettings = Field(default=None, validate_default=False)  # type: ignore[assignment]
+    gateways: dict[str, GatewaySettings] = Field(default_factory=dict)
+    routes: list[RouteSettings] = Field(default_factory=list)
+    cutovers: list[CutoverSettings] = Field(default_factory=list)
     timers: TimerSettings = TimerSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()
     clients: list[ClientSettings] = Field(default_factory=list)
@@ -223,9 +344,56 @@ class Settings(BaseSettings):
     four_eyes_yuan: int = Field(5000, ge=0)
     notices_file: Path | None = None
     openings_file: Path | None = None
+    special_drugs_file: Path | None = None
     papers: PapersSettings = PapersSettings()  # type: ignore[call-arg]
+    catalogues: CatalogueSettings = CatalogueSettings()  # type: ignore[call-arg]
+    accounts: AccountsSettings = AccountsSettings()
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @property
+    def every_institution(self) -> tuple[Institution, ...]:
+        """All that are served here; ``institution`` is the first."""
+        own = () if self.institutions and "institution" not in self.model_fields_set else (self.institution,)
+        return (*own, *self.institutions)
+
+    @property
+    def every_gateway(self) -> dict[str, GatewaySettings]:
+        """All gateways by their names."""
+        return {**({ONLY_GATEWAY: self.gateway} if "gateway" in self.model_fields_set else {}), **self.gateways}
+
+    def gateway_of(self, institution: Institution) -> str:
+        """The name of the gateway that serves it where no route says otherwise."""
+        return institution.gateway or next(iter(self.every_gateway))
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        """``institution`` and ``gateway`` are the first ones where only lists are given; every name that is used exists."""
+        if self.institution is None and self.institutions:
+            object.__setattr__(self, "institution", self.institutions[0])
+        faults = [] if self.institution is not None else ["institution: Field required"]
+        faults += [] if self.every_gateway else ["gateway: Field required"]
+        if not faults:
+            if self.gateway is None:
+                object.__setattr__(self, "gateway", self.every_gateway[self.gateway_of(self.institution)])
+            faults = list(self._unknown_names())
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _unknown_names(self) -> Iterator[str]:
+        codes = [one.fixmedins_code for one in self.every_institution]
+        gateways = self.every_gateway
+        yield from (f"institutions: {code} twice" for code in sorted({one for one in codes if codes.count(one) > 1}))
+        if ONLY_GATEWAY in self.gateways and "gateway" in self.model_fields_set:
+            yield f"gateways.{ONLY_GATEWAY}: that is the name of [gateway]"
+        used = [("institutions.gateway", one.gateway) for one in self.every_institution if one.gateway]
+        used += [("routes.gateway", one.gateway) for one in self.routes]
+        used += [("cutovers.to", one.target) for one in self.cutovers]
+        yield from (f"{path}: no gateway {name}" for path, name in used if name not in gateways)
+        named = [("routes.institution", one.institution) for one in self.routes]
+        named += [("cutovers.institution", one.institution) for one in self.cutovers]
+        yield from (f"{path}: no institution {code}" for path, code in named if code and code not in codes)
 
     @classmethod
     def settings_customise_sources(
@@ -276,10 +444,9 @@ class Config:
     def master_key_path(self) -> Path:
         return self.path(self.settings.ledger.master_key_file)
 
-    @cached_property
-    def secrets(self) -> dict[str, Secret]:
-        """The gateway's secrets, each from its own file that only the owner can read.  Raises: ConfigError."""
-        return {name: read_secret(self.path(path)) for name, path in self.settings.gateway.secret_files.items()}
+    def secrets(self, gateway: GatewaySettings) -> dict[str, Secret]:
+        """A gateway's secrets, each from its own file that only the owner can read.  Raises: ConfigError."""
+        return {name: read_secret(self.path(path)) for name, path in gateway.secret_files.items()}
 
 
 def read_secret(path: Path) -> Secret:
@@ -314,7 +481,7 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str,
     """Every key by its dotted path; the sections of a list (``clients``) and of a table have no index in it."""
     found: dict[str, FieldInfo] = {}
     for name, info in model.model_fields.items():
-        path = f"{prefix}{name}"
+        path = f"{prefix}{info.alias or name}"
         found[path] = info
         section = section_of(info)
         if section is not None:
@@ -335,6 +502,8 @@ def section_of(info: FieldInfo) -> type[BaseModel] | None:
 
 def _fault_line(place: tuple[int | str, ...], kind: str, message: str) -> str:
     path = ".".join(map(str, place))
+    if not place:
+        return message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
         return f"{path}: no such key{_meant('.'.join(str(one) for one in place if not isinstance(one, int)))}"
     return f"{path}: {message}"

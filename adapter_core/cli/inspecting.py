@@ -65,7 +65,6 @@ def list_plugins(config: Path, as_json: bool) -> int:
                     name: {"evidence": province.evidence.get(name, ""), **_declared(make)}
                     for name, make in sorted(province.gateways.items())
                 },
-                "gateway_evidence": {name: province.evidence.get(name, "") for name in sorted(province.gateways)},
                 "local_rules": [
                     {"code": rule.code, "title": rule.title, "says": rule.says, "check": list(rule.check)}
                     for rule in province.policy.local_rules

@@ -64,7 +64,9 @@ async def play_message(
     except (TranslationError, NotSupported) as error:
         await running.note_refusal(dialect.name, error)
         return Played(name, None, None, error)
-    came = await answered(running, running.place, dialect, frame, wait_s)
+    # who plays a file waits for its answer, for a stay's as well
+    patience = running.place.timers.sync_wait if wait_s is None else wait_s
+    came = await answered(running, running.place, dialect, frame, patience)
     return Played(name, came.outcome, came.frame, came.error)
 
 

@@ -8,15 +8,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from adapter_core.settlement.states import STATE_ZH as STATE_ZH
 from adapter_core.values.errors import AdapterError, TranslationError
-
-STATE_ZH = {
-    "DONE": "已受理", "PREPARING": "准备中", "READY": "待发送", "QUOTED": "已预结算", "SENDING": "已发送", "CONFIRMING": "确认中",
-    "RESOLVING": "核实中", "REVERSING": "冲正中", "SETTLED": "已结算", "VOIDING": "退费中", "VOIDED": "已退费", "REJECTED": "中心拒绝",
-    "NOT_SENT": "未送达", "NOT_APPLIED": "未发生", "REVERSED": "已冲正", "CANCELLED": "已取消", "FROZEN": "待人工核定",
-    "PENDING": "结果未知，核实中", "MANUAL_OPEN": "已出具手工报销材料", "MANUAL_SUBMITTED": "手工报销材料已交件",
-    "MANUAL_CLOSED": "手工报销已办结", "MANUAL_REVOKED": "手工报销材料已作废",
-}  # fmt: skip
 
 
 def print_json(value: object) -> None:

@@ -10,6 +10,7 @@ No exception text holds any part of a message but short element names.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from lxml import etree
@@ -27,6 +28,7 @@ _ENCODING = re.compile(r"""encoding\s*=\s*["']([A-Za-z0-9._\-]{1,20})["']""")
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _HAS_ATTRIBUTE = etree.XPath("boolean(descendant-or-self::*/@*)")
+_ELEMENTS = etree.XPath("count(//*)")
 _HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -140,10 +142,15 @@ def _parse(text: str) -> etree._Element:
 def _refuse_excess(root: etree._Element, max_depth: int) -> None:
     if _HAS_INSTRUCTION(root):
         raise _bad("XML", "no processing instruction", "a processing instruction")
-    if sum(1 for _ in root.iter("*")) > ELEMENTS_MAX:
+    if float(_ELEMENTS(root)) > ELEMENTS_MAX:  # type: ignore[arg-type]
         raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "more")
-    if root.xpath("boolean(" + "/*" * (max_depth + 1) + ")"):
+    if _deeper_than(max_depth)(root):
         raise _bad("XML", f"at most {max_depth} levels", "more")
+
+
+@lru_cache(8)
+def _deeper_than(depth: int) -> etree.XPath:
+    return etree.XPath("boolean(" + "/*" * (depth + 1) + ")")
 
 
 def _shown(element: etree._Element) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -25,7 +26,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 def decode(text: bytes) -> dict[str, Any]:
     """The document again; every number is a Decimal with the scale it was written with.  Raises: ValueError."""
-    document = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    document = _DECODER.decode(text.decode())
     if not isinstance(document, dict):
         raise ValueError("a document is a JSON object")
     return document

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from adapter_core.ledger import projections as sql
 from adapter_core.ledger.chain import START, Head
 from adapter_core.ledger.conflicts import conflict_of, opens_work
+from adapter_core.ledger.recent import RecentRecords
 from adapter_core.ledger.reserve import Reserve
 from adapter_core.ledger.sealing import DataKey, DataKeys
 from adapter_core.ledger.transaction import StoredFacts, Superseded, Transaction
@@ -45,7 +46,7 @@ class GroupCommit:
     """The writer of one SQLite ledger.
 
     heads: per org the chain's head and the highest sequence number used; sequence: the highest drawn until now;
-    today: the day whose data key seals.  After an I/O error it writes nothing any more (``trouble`` says why): a
+    today: the day whose data key seals; recent: told what was committed, before its callers are.  After an I/O error it writes nothing any more (``trouble`` says why): a
     failed sync is never retried.
     """
 
@@ -57,6 +58,7 @@ class GroupCommit:
         heads: dict[str, Head],
         sequence: Callable[[str], int],
         today: Callable[[], str],
+        recent: RecentRecords,
     ) -> None:
         self.trouble = ""
         self._connection = connection
@@ -65,6 +67,7 @@ class GroupCommit:
         self._heads = heads
         self._sequence = sequence
         self._today = today
+        self._recent = recent
         self._data_key: DataKey | None = None
         self._facts = StoredFacts(connection)
         self._waiting: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
@@ -128,6 +131,8 @@ class GroupCommit:
             self._save_head(org, transaction.heads.get(org) or Head(0, START))
         self._connection.execute("COMMIT")
         self._heads.update(transaction.heads)
+        for written in transaction.written:
+            self._recent.keep(written)
         self._keys.remember(key)
         self._data_key = key
         return results

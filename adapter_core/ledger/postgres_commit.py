@@ -220,7 +220,7 @@ def _plan(change: Change, key: DataKey, master: MasterKey, head: Head, used_sequ
 async def _run(connection: psycopg.AsyncConnection, statements: Sequence[Statement]) -> None:
     """All in one round trip.  Raises: Superseded, psycopg.Error."""
     async with connection.pipeline():
-        cursors = [await _execute(connection, text, parameters) for text, parameters, _ in statements]
+        cursors = [await _execute(connection, text, parameters) for text, parameters, *_ in statements]
     for cursor, statement in zip(cursors, statements, strict=True):
         if statement.replaces and cursor.rowcount != 1:
             raise Superseded

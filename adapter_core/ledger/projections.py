@@ -42,6 +42,7 @@ class Projection(Generic[Record]):
         self.sealed = sealed
         self.plain = tuple(f.name for f in dataclasses.fields(record) if f.name not in sealed)
         self.id_name = self.plain[0]
+        self._version_at = self.plain.index("version")
         self._record: Callable[..., Any] = record
         self._revive = tuple(revive.items())
         self._id = attrgetter(self.id_name)
@@ -57,16 +58,22 @@ class Projection(Generic[Record]):
     def id_of(self, record: Record) -> str:
         return str(self._id(record))
 
+    def id_and_version(self, row: Sequence[Any]) -> tuple[str, int]:
+        """Of a row of ``select``."""
+        return row[0], row[self._version_at]
+
     def document(self, record: Record) -> bytes:
-        """The sealed fields as JSON bytes.  Raises: TypeError, ValueError."""
+        """The sealed fields as JSON bytes, b"" where there are none.  Raises: TypeError, ValueError."""
+        if not self.sealed:
+            return b""
         return documents.encode({name: getattr(record, name) for name in self.sealed})
 
-    def row(self, record: Record, key: DataKey) -> Sequence[Any]:
-        """Values in the order of ``columns``.  Raises: TypeError, ValueError."""
+    def row(self, record: Record, document: bytes, key: DataKey) -> Sequence[Any]:
+        """Values in the order of ``columns``; document: as `document` made it."""
         values: tuple[Any, ...] = self._values(record)
         if not self.sealed:
             return values
-        return (*values, key.key_id, key.seal(self.document(record), self._place(record.org, record)))
+        return (*values, key.key_id, key.seal(document, self._place(record.org, record)))
 
     def record(self, row: Sequence[Any], keys: DataKeys) -> Record:
         """A row of ``select`` as its record.  Raises: LedgerDamaged."""
@@ -79,6 +86,14 @@ class Projection(Generic[Record]):
             fields.update(documents.decode(keys.of(key_id).unseal(sealed, place)))
         revived: Record = self._record(**fields)
         return revived
+
+    def as_read(self, record: Record, document: bytes) -> Record:
+        """The record as the disk would give it: its sealed fields are read from their JSON."""
+        if not self.sealed:
+            return record
+        values = dict(zip(self.plain, self._values(record), strict=False))
+        read: Record = self._record(**values, **documents.decode(document))
+        return read
 
     def _place(self, org: str, record: Record) -> bytes:
         return bound_to(org, self.table, self._id(record), record.version)

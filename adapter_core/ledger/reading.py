@@ -30,7 +30,7 @@ class StoredLedger(ABC):
         """Open the data keys rows are sealed under before the rows are unsealed."""
 
     async def case(self, case_id: str) -> Case | None:
-        return await self._one(CASES, "WHERE case_id = ?", case_id)
+        return await self._by_id(CASES, case_id)
 
     async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None:
         return await self._one(CASES, "WHERE org = ? AND purpose = ? AND key = ?", org, purpose, key)
@@ -76,13 +76,13 @@ class StoredLedger(ABC):
         return [(row[1], self._event(*row)) for row in rows], heads[0][0] if heads else 0
 
     async def encounter(self, encounter_id: str) -> Encounter | None:
-        return await self._one(ENCOUNTERS, "WHERE encounter_id = ?", encounter_id)
+        return await self._by_id(ENCOUNTERS, encounter_id)
 
     async def encounter_by_key(self, org: str, encounter_key: str) -> Encounter | None:
         return await self._one(ENCOUNTERS, "WHERE org = ? AND encounter_key = ?", org, encounter_key)
 
     async def bill(self, bill_id: str) -> Bill | None:
-        return await self._one(BILLS, "WHERE bill_id = ?", bill_id)
+        return await self._by_id(BILLS, bill_id)
 
     async def bills_of(self, encounter_id: str) -> list[Bill]:
         return await self._all(BILLS, "WHERE encounter_id = ? ORDER BY ordinal", encounter_id)
@@ -94,8 +94,34 @@ class StoredLedger(ABC):
         """What the case put into the books, oldest first."""
         return await self._all(ENTRIES, "WHERE case_id = ? ORDER BY ordinal", case_id)
 
+    async def entries_with_person(self, org: str, day: str, after: int, limit: int) -> list[tuple[int, Entry, str]]:
+        """A business day's standing entries, each with its ordinal and the person's ``psn_no``, a page at a time.
+
+        after: the ordinal of the last one seen, 0 at first.
+        """
+        split = len(ENTRIES.plain)
+        columns = [f"entries.{name}" for name in ENTRIES.plain]
+        columns += [f"encounters.{name}" for name in (*ENCOUNTERS.plain, "key_id", "sealed")]
+        rows = await self._rows(
+            f"SELECT entries.ordinal, {', '.join(columns)} FROM entries "
+            "JOIN cases ON cases.case_id = entries.case_id "
+            "JOIN encounters ON encounters.encounter_id = cases.encounter_id "
+            "WHERE entries.org = ? AND entries.business_day = ? AND entries.stands AND entries.ordinal > ? "
+            "ORDER BY entries.ordinal LIMIT ?",
+            org,
+            day,
+            after,
+            limit,
+        )
+        await self._open_keys({row[-2] for row in rows})
+        found = []
+        for row in rows:
+            person = ENCOUNTERS.record(row[split + 1 :], self._keys).content.get("person", {})
+            found.append((row[0], ENTRIES.record(row[1 : split + 1], self._keys), str(person.get("psn_no", ""))))
+        return found
+
     async def account_item(self, item_id: str) -> AccountItem | None:
-        return await self._one(ITEMS, "WHERE item_id = ?", item_id)
+        return await self._by_id(ITEMS, item_id)
 
     async def account_items(
         self, org: str, topic: str, states: Iterable[str] = (), day: str = "", limit: int = 100_000
@@ -149,6 +175,13 @@ class StoredLedger(ABC):
         data, raw = unpack_event(self._keys.of(key_id).unseal(sealed, bound_to(org, "journal", seq)))
         return Event(kind, at, case_id, encounter_id, data, raw)
 
+    async def _by_id(self, projection: Projection[Record], record_id: str) -> Record | None:
+        return await self._one(projection, f"WHERE {projection.id_name} = ?", record_id)
+
+    def _known(self, projection: Projection[Record], record_id: str, version: int) -> Record | None:
+        """The record at this version where it is at hand anyway: then it isn't unsealed and read again."""
+        return None
+
     async def _one(self, projection: Projection[Record], where: str, *parameters: Any) -> Record | None:
         found = await self._all(projection, where, *parameters)
         return found[0] if found else None
@@ -157,4 +190,8 @@ class StoredLedger(ABC):
         rows = await self._rows(projection.select + where, *parameters)
         if projection.sealed:
             await self._open_keys(row[-2] for row in rows)
-        return [projection.record(row, self._keys) for row in rows]
+        return [self._record(projection, row) for row in rows]
+
+    def _record(self, projection: Projection[Record], row: Any) -> Record:
+        known = self._known(projection, *projection.id_and_version(row))
+        return known if known is not None else projection.record(row, self._keys)

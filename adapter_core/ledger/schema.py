@@ -158,6 +158,7 @@ cases = Table(
     Index("one_holder_of_visit", "org", "visit_key", unique=True, sqlite_where=_HOLDS, postgresql_where=_HOLDS),
     Index("cases_of_bill", "bill_id"),
     Index("cases_in_state", "state"),
+    Index("cases_by_opening", "org", "opened_at", "ordinal", "purpose", "state", "insuplc_admdvs", "total_fen"),
 )
 
 calls = Table(
@@ -224,6 +225,7 @@ entries = Table(
     _count("total_fen"),
     _count("fund_fen"),
     _count("account_fen"),
+    _count("acct_pay_fen"),
     _count("cash_fen"),
     _fact("stands"),
     _text("original_setl_id"),

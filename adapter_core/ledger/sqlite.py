@@ -18,7 +18,9 @@ from typing import Any
 from adapter_core.ledger import binding, migrations, sqlite_file
 from adapter_core.ledger.conflicts import refuse_malformed
 from adapter_core.ledger.group_commit import GroupCommit, Ticket
+from adapter_core.ledger.projections import Projection, Record
 from adapter_core.ledger.reading import StoredLedger
+from adapter_core.ledger.recent import RecentRecords
 from adapter_core.ledger.reserve import BALLAST_BYTES, FREE_BYTES_MIN, Reserve
 from adapter_core.ledger.sealing import DataKeys, MasterKey
 from adapter_core.ledger.writer_lock import WriterLock
@@ -59,8 +61,10 @@ class SqliteLedger(StoredLedger):
         writer: GroupCommit | None = None,
         write_connection: sqlite3.Connection | None = None,
         lock: WriterLock | None = None,
+        recent: RecentRecords | None = None,
     ) -> None:
         super().__init__(keys)
+        self._recent = recent or RecentRecords()
         self._reader = reader
         self._numbers = numbers
         self._writer = writer
@@ -145,8 +149,9 @@ class SqliteLedger(StoredLedger):
         def today() -> str:
             return clock.wall().astimezone(UTC).date().isoformat()
 
-        writer = GroupCommit(connection, keys, reserve, heads, numbers.drawn, today)
-        return cls(reader, keys, numbers, writer, connection, lock)
+        recent = RecentRecords()
+        writer = GroupCommit(connection, keys, reserve, heads, numbers.drawn, today, recent)
+        return cls(reader, keys, numbers, writer, connection, lock, recent)
 
     def close(self) -> None:
         """Write what waits, then let go of the file.  The writer goes last: it alone may checkpoint."""
@@ -198,6 +203,15 @@ class SqliteLedger(StoredLedger):
 
     async def _open_keys(self, key_ids: Iterable[int]) -> None:
         """`DataKeys` loads them one by one when first needed: in the same thread, for some microseconds."""
+
+    async def _by_id(self, projection: Projection[Record], record_id: str) -> Record | None:
+        """Nobody else writes this file, so what was committed last here is what stands there."""
+        known: Record | None = self._recent.newest(projection, record_id)
+        return known if known is not None else await super()._by_id(projection, record_id)
+
+    def _known(self, projection: Projection[Record], record_id: str, version: int) -> Record | None:
+        known: Record | None = self._recent.version(projection, record_id, version)
+        return known
 
     async def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         """Raises: LedgerUnavailable, LedgerDamaged."""

@@ -53,6 +53,7 @@ CREATE TABLE entries (
 	total_fen BIGINT NOT NULL,
 	fund_fen BIGINT NOT NULL,
 	account_fen BIGINT NOT NULL,
+	acct_pay_fen BIGINT NOT NULL,
 	cash_fen BIGINT NOT NULL,
 	stands BOOLEAN NOT NULL,
 	original_setl_id TEXT NOT NULL,
@@ -175,6 +176,7 @@ CREATE TABLE cases (
 	UNIQUE (case_id),
 	FOREIGN KEY(key_id) REFERENCES data_keys (key_id)
 );
+CREATE INDEX cases_by_opening ON cases (org, opened_at, ordinal, purpose, state, insuplc_admdvs, total_fen);
 CREATE INDEX cases_in_state ON cases (state);
 CREATE INDEX cases_of_bill ON cases (bill_id);
 CREATE UNIQUE INDEX one_holder_of_visit ON cases (org, visit_key) WHERE holds_visit;

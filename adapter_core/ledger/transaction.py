@@ -13,6 +13,7 @@ from adapter_core.ledger import projections as sql
 from adapter_core.ledger.chain import START, Head, next_hash
 from adapter_core.ledger.conflicts import records_of
 from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, ENTRIES, ITEMS, Projection
+from adapter_core.ledger.recent import Written
 from adapter_core.ledger.sealing import DataKey, MasterKey, bound_to
 from adapter_core.settlement.records import (
     AccountItem,
@@ -47,11 +48,12 @@ class Superseded(Exception):
 
 
 class Statement(NamedTuple):
-    """``replaces``: it must meet exactly one row, or the change is superseded."""
+    """``replaces``: it must meet exactly one row, or the change is superseded.  ``written``: the record it stores."""
 
     text: str
     parameters: Sequence[Any]
     replaces: bool = False
+    written: Written | None = None
 
 
 def record_statements(change: Change, key: DataKey, master: MasterKey) -> Iterator[Statement]:
@@ -90,12 +92,13 @@ def event_statements(change: Change, head: Head, key: DataKey) -> tuple[list[Sta
 
 
 class Transaction:
-    """Writes changes through one connection.  ``heads`` is this transaction's own copy: it counts once the commit
-    stands.
+    """Writes changes through one connection.  ``heads`` is this transaction's own copy, and ``written`` what it stored: both
+    count once the commit stands.
     """
 
     def __init__(self, connection: Connection, key: DataKey, master: MasterKey, heads: dict[str, Head]) -> None:
         self.heads = heads
+        self.written: list[Written] = []
         self._execute = connection.execute
         self._key = key
         self._master = master
@@ -106,13 +109,17 @@ class Transaction:
         Raises: Superseded, the driver's integrity error, TypeError or ValueError for a document JSON can't hold
         exactly.
         """
-        for text, parameters, replaces in record_statements(change, self._key, self._master):
-            if self._execute(text, parameters).rowcount != 1 and replaces:
+        written: list[Written] = []
+        for statement in record_statements(change, self._key, self._master):
+            if self._execute(statement.text, statement.parameters).rowcount != 1 and statement.replaces:
                 raise Superseded
+            if statement.written is not None:
+                written.append(statement.written)
         appended, head = event_statements(change, self.heads.get(change.org) or Head(0, START), self._key)
-        for text, parameters, _ in appended:
-            self._execute(text, parameters)
+        for statement in appended:
+            self._execute(statement.text, statement.parameters)
         self.heads[change.org] = head
+        self.written += written
         return head.seq
 
 
@@ -175,10 +182,11 @@ PROJECTION_OF: dict[type, Projection[Any]] = {
 
 
 def _save(projection: Projection[Any], record: Any, key: DataKey) -> Statement:
-    row: Sequence[Any] = projection.row(record, key)
+    written = Written(projection, record, projection.document(record))
+    row: Sequence[Any] = projection.row(record, written.document, key)
     if record.version == 1:
-        return Statement(projection.insert, row)
-    return Statement(projection.replace, (*row, projection.id_of(record), record.version - 1), replaces=True)
+        return Statement(projection.insert, row, written=written)
+    return Statement(projection.replace, (*row, projection.id_of(record), record.version - 1), True, written)
 
 
 def _holds_visit(case: Case) -> bool:

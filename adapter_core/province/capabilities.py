@@ -16,7 +16,7 @@ class Capabilities:
     reverse_ok: what an OK to 2601 means: ``effective`` | ``effective_after`` | ``nothing``.
     shared_account_outside: ``acct_mulaid_pay`` is not part of ``acct_pay`` here.
     may_repeat: this gateway sends a POST again by itself, so no refusal of a money call is definite.
-    sign_in: ``none`` | ``operator_day``: whose 9001 the calls carry.
+    sign_in: ``none`` | ``operator_day`` | ``process`` (one session until the adapter starts anew): whose 9001 the calls carry.
     details_stay: lines of a bill that was not settled stay at this centre for the place of insurance to work from, so they are
         uploaded also when papers are opened.
     """

@@ -27,6 +27,8 @@ from adapter_core.values.frames import Frame
 from adapter_core.values.moments import national_time
 
 JSON_TYPE = ("Content-Type", "application/json;charset=utf-8")
+FILES = frozenset({"9102"})
+"""Answered with a file's bytes as they are (江西, 广东, 内蒙古); only a refusal is the usual JSON."""
 ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 """For checking an envelope that nobody sends."""
 
@@ -86,6 +88,14 @@ def national_route_text() -> str:
     return (files("adapter_core.province") / "national_route.toml").read_text("utf-8")
 
 
+def route_text(site: Site) -> str:
+    """The national plan as this site's gateway wants it: option ``discharge`` = ``before`` (default) | ``after`` the settlement."""
+    text, order = national_route_text(), site.options.get("discharge", "before")
+    if order not in ("before", "after"):
+        raise ConfigError(f"discharge is before or after, not {order!r}")
+    return text if order == "before" else text.replace('"discharge", "stay_pay"]', '"stay_pay", "discharge"]')
+
+
 class NationalGateway:
     """Encodes calls as national requests and reads national responses.  Satisfies `Gateway`."""
 
@@ -105,7 +115,7 @@ class NationalGateway:
         self.profile = profile
         self.policy = policy or Policy()
         self.capabilities = capabilities or Capabilities()
-        self.route: Route = load_route(national_route_text(), profile.variants)
+        self.route: Route = load_route(route_text(site), profile.variants)
         _assert_homes(self.route)
 
     def msgid(self, moment: datetime, sequence: int) -> str:
@@ -120,8 +130,22 @@ class NationalGateway:
         return tuple(faults)
 
     def _checked(self, call: Call) -> tuple[Content, list[Fault]]:
-        reading = codec(call.message).read_input(input_nodes(call.message, call.content))
+        nodes = input_nodes(call.message, call.content)
+        self._add_local(call, nodes)
+        reading = codec(call.message).read_input(nodes)
         return reading.nodes, list(reading.faults)
+
+    def _add_local(self, call: Call, nodes: Content) -> None:
+        """Fields that no national table has, where the site says that its gateway takes them: option
+        ``local.<infno>.<field> = "section.field"``; they go into the transaction's first record."""
+        for name, path in self.site.options.items():
+            if not name.startswith(f"local.{call.message}."):
+                continue
+            section, _, field = path.partition(".")
+            value = call.content.get(section, {}).get(field)
+            first = next((node for node in nodes.values() if isinstance(node, dict)), None)
+            if value is not None and first is not None:
+                first[name.removeprefix(f"local.{call.message}.")] = value
 
     def encode(self, call: Call, moment: datetime) -> Frame:
         checked, faults = self._checked(call)
@@ -164,6 +188,8 @@ class NationalGateway:
         return request_envelope(fields, tree)
 
     def decode(self, call: Call, frame: Frame) -> Reply:
+        if call.message in FILES and _is_file(frame):
+            return Reply(Mark.OK, "0", content={"file": frame.body})
         try:
             response = read_response(read_json(frame.body, max_bytes=32 * 1024 * 1024))
             if response.infcode == "":
@@ -196,6 +222,11 @@ class NationalGateway:
         return tuple(
             name for name, value in asked.items() if value and result.get(name) and str(result[name]) != str(value)
         )
+
+
+def _is_file(frame: Frame) -> bool:
+    """Whether a reply's body is a file: neither a message of JSON or XML, nor a gateway's page."""
+    return frame.status in (None, 200) and frame.body.lstrip()[:1] not in (b"", b"{", b"[", b"<")
 
 
 def input_nodes(infno: str, content: Content) -> Content:

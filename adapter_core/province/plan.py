@@ -58,6 +58,7 @@ class Step:
     change: the step that tells the centre what changed in what this one rests on.
     frees: steps that may not stand while this one adds or drops rows: they are taken back before.
     second: the second phase of a two-phase trade; without one the step's own OK is the settlement.
+    bulk: its reply is public data of many megabytes: the journal keeps size and digest, not the bytes.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Step:
     change: str = ""
     frees: tuple[str, ...] = ()
     second: Second | None = None
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 
@@ -61,8 +62,58 @@ def reasons() -> dict[str, Reason]:
     }
 
 
+@cache
+def action_words() -> dict[str, str]:
+    """What each code of ``next`` tells a cashier to do, in Chinese."""
+    words: dict[str, str] = tomllib.loads(schema_file("policy", "next-actions.toml").read_text("utf-8"))["actions"]
+    return words
+
+
 def _folded(text: str) -> str:
     return _PUNCTUATION.sub("", text).lower()
+
+
+TEXT_FIELDS = ("err_msg", "errMsg", "message")
+"""Where a reply that was put into another one's text says what is wrong: the national field and the spellings of the families."""
+_DEPTH_MAX = 6
+_TEXT_MAX = 20_000
+
+
+def innermost(text: str) -> str:
+    """What the centre farthest away said: a platform that passes a refusal on may put the whole reply, as JSON, into its own text.
+
+    The text itself where there is no JSON in it, or none with a text.
+    """
+    return _layers(text)[-1]
+
+
+def _layers(text: str) -> list[str]:
+    """The text and what is said inside it, outermost first."""
+    found = [text]
+    while len(found) < _DEPTH_MAX and (inner := _inside(found[-1])):
+        found.append(inner)
+    return found
+
+
+def _inside(text: str) -> str:
+    start = text.find("{")
+    if start < 0 or len(text) > _TEXT_MAX:
+        return ""
+    try:
+        tree, _ = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return ""
+    return _said(tree)
+
+
+def _said(tree: object, depth: int = 0) -> str:
+    """The text of the deepest record that has one."""
+    if not isinstance(tree, dict) or depth > _DEPTH_MAX:
+        return ""
+    for value in tree.values():
+        if deeper := _said(value, depth + 1):
+            return deeper
+    return next((tree[name] for name in TEXT_FIELDS if isinstance(tree.get(name), str) and tree[name].strip()), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +145,26 @@ class Policy:
             raise ContractError(f"policy: no reason {', '.join(sorted(unknown))} in the catalogue")
 
     def reason_of(self, text: str) -> Reason | None:
-        """The reason a centre's text names; None when the text is not known: then it is kept whole and never guessed."""
-        folded = _folded(text)
+        """The reason a centre's text names; None when the text is not known: then it is kept whole and never guessed.
+
+        Of a text with another centre's whole reply in it the innermost one counts.
+        """
+        folded = _folded(innermost(text))
         if not folded:
             return None
         for own, code in self.texts:
             if _folded(own) in folded:
                 return reasons()[code]
+        whole = _folded(text)
         for reason in reasons().values():
-            if any(_folded(typical) in folded for typical in reason.texts):
+            # a typical text that is itself a reply is looked for in the whole
+            if any(_folded(typical) in (whole if "{" in typical else folded) for typical in reason.texts):
                 return reason
         return None
 
     def is_definite(self, stage: str, code: str, text: str) -> bool:
         """Whether this refusal of a money call proves that nothing was applied.  stage: ``settle`` | ``refund``."""
-        if any(word in text for word in NEVER_DEFINITE):
+        if any(word in said for said in _layers(text) for word in NEVER_DEFINITE):
             return False
         if code in self.definite_codes:
             return True

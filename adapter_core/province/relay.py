@@ -199,15 +199,18 @@ def _content(asked: Asked) -> Content:
 
 
 class RelayGateway(NationalGateway):
-    """A national gateway that sends the HIS's own nodes, on a route made for one transaction of it."""
+    """A national gateway that sends the HIS's own nodes, on a route made for one transaction of it.
 
-    def __init__(self, inner: NationalGateway, infno: str) -> None:
+    bulk: what it answers is public and large, so that the journal keeps its digest instead.
+    """
+
+    def __init__(self, inner: NationalGateway, infno: str, bulk: bool = False) -> None:
         self.name = inner.name
         self.site = inner.site
         self.profile = inner.profile
         self.policy = inner.policy
         self.capabilities = inner.capabilities
-        self.route = relay_route(inner.route, infno)
+        self.route = relay_route(inner.route, infno, bulk)
 
     def faults(self, call: Call) -> tuple[Fault, ...]:
         """None of ours: the centre checks what its own client sends."""
@@ -222,15 +225,16 @@ class RelayGateway(NationalGateway):
         tree = _verbatim(call)
         if tree is None:
             return super().encode(call, moment)
-        envelope = self.envelope(call, tree, moment)
+        names = {name: self.site.options.get(f"node.{call.message}.{name}", name) for name in tree}
+        envelope = self.envelope(call, {names[name]: node for name, node in tree.items()}, moment)
         theirs = call.content["relay"]["envelope"]
         envelope.update({name: value for name, value in theirs.items() if envelope.get(name) in (None, "")})
         return self.framed(call, envelope, moment)
 
     def decode(self, call: Call, frame: Frame) -> Reply:
-        """For a relayed call also the whole reply, under ``reply``."""
+        """For a relayed call also the whole reply, under ``reply``; a file's bytes under ``file``."""
         reply = super().decode(call, frame)
-        if _verbatim(call) is None or reply.mark is not Mark.OK or call.kind_class == "N":
+        if _verbatim(call) is None or reply.mark is not Mark.OK or call.kind_class == "N" or "file" in reply.content:
             return reply
         return replace(reply, content={**reply.content, "reply": read_json(frame.body, max_bytes=REPLY_BYTES_MAX)})
 
@@ -240,10 +244,10 @@ def _verbatim(call: Call) -> Content | None:
     return tree
 
 
-def relay_route(inner: Route, infno: str) -> Route:
+def relay_route(inner: Route, infno: str, bulk: bool = False) -> Route:
     """The inner route's own steps, as far as one transaction of a HIS needs them, under the HIS's own number."""
     keys = KEYS.get(infno)
-    steps = {**inner.steps, STEP: Step(STEP, infno, transaction(infno).kind_class)}
+    steps = {**inner.steps, STEP: Step(STEP, infno, transaction(infno).kind_class, bulk=bulk)}
     chain, goals = _chain(inner, infno, keys) if keys else ((), {})
     steps.update((step.name, step) for step in chain)
     if keys is None or not chain:

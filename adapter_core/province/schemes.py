@@ -47,6 +47,10 @@ class Scheme:
 
 
 NATIONAL = "national"
+LOCAL = "local"
+"""What stands for an arrangement where somebody insured in the province of care is treated."""
+UNLISTED = "unlisted"
+"""What stands for one where none is known to serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,15 @@ def serving(trip: Trip, openings: Sequence[Opening] = (), known: Iterable[Scheme
         if any(one.covers(scheme, trip) for one in anywhere):
             reason = "institution_not_open"
     return Serving(None, reason)
+
+
+def scheme_name(trip: Trip, openings: Sequence[Opening] = ()) -> str:
+    """The arrangement that serves a trip, ``local`` within the province of care (or while the place of insurance isn't said),
+    ``unlisted`` where none is known to."""
+    if not trip.insured or trip.insured[:2] == trip.care[:2]:
+        return LOCAL
+    scheme = serving(trip, openings).scheme
+    return scheme.name if scheme else UNLISTED
 
 
 @dataclass(frozen=True, slots=True)

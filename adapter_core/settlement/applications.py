@@ -20,6 +20,7 @@ from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Bill, Change, Encounter
 from adapter_core.settlement.standing import doubt, view
 from adapter_core.settlement.states import Result
+from adapter_core.settlement.ways import way_section
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, NotSupported, TranslationError
 from adapter_core.values.moments import national_time
@@ -49,6 +50,8 @@ class Applications:
         kind = str(operation.content.get("filing", {}).get("kind", ""))
         if kind not in KINDS:
             raise TranslationError([Fault("filing.kind", " | ".join(KINDS), kind[:20])])
+        known = await self._ledger.encounter_by_key(place.org, _key(operation, kind))
+        place = place.of(known) if known else place
         step = place.gateway.route.steps.get(f"{operation.verb}_{kind}")
         if step is None:
             raise NotSupported(f"no {operation.verb} of {kind} here", message_zh="该线路不支持此备案，未发送")
@@ -62,12 +65,10 @@ class Applications:
 
     async def _context(self, place: Place, operation: Operation, kind: str) -> Context:
         """The application's own record: it outlives the process, and is met again by the same words."""
-        said = {name: value for name, value in operation.content["filing"].items() if name not in (NUMBER, "memo")}
-        person = operation.content.get("person", {})
-        who = person.get("psn_no") or person.get("certno") or person.get("mdtrt_cert_no")
-        key = f"filing/{kind}/{content_hash([who, said.get(SAME[kind][1])])[:32]}"
+        key = _key(operation, kind)
         encounter = await self._ledger.encounter_by_key(place.org, key)
-        new = Encounter(self._random.token(), place.org, key, "outpatient", operation.dialect)
+        way = way_section(place.way)
+        new = Encounter(self._random.token(), place.org, key, "outpatient", operation.dialect, content=way)
         bill = Bill("", place.org, "", "", "")
         now = national_time(self._clock.wall())
         encounter, bill = absorb(encounter or new, bill, operation, place.defaults, now)
@@ -144,3 +145,10 @@ def _not_done(verdict: Verdict) -> Outcome:
     if verdict.result is Result.NOT_SENT:
         return answers.plain("NOT_SENT", verdict.code, "未能送达医保中心，备案没有办理，请稍后重试")
     return answers.plain("PENDING", "FILING_UNKNOWN", "备案结果未知，请稍后用同一内容重试，系统会先核实再发送")
+
+
+def _key(operation: Operation, kind: str) -> str:
+    """Of an application's own record: the person and what it is for, hashed."""
+    said, person = operation.content["filing"], operation.content.get("person", {})
+    who = person.get("psn_no") or person.get("certno") or person.get("mdtrt_cert_no")
+    return f"filing/{kind}/{content_hash([who, said.get(SAME[kind][1])])[:32]}"

@@ -100,12 +100,7 @@ class Caller:
             self._outcome_event(context, call, verdict),
         ]
         if reply is not None:
-            events.insert(
-                1,
-                self._event(
-                    "REPLY", context, {"msgid": call.msgid, "step": call.step, **frame_data(reply)}, frame_bytes(reply)
-                ),
-            )
+            events.insert(1, self._reply_event(step, context, call, reply))
         record = replace(record, result=verdict.result, replied=reply is not None, version=1)
         change = Change(context.place.org, events=tuple(events), calls=(record,))
         try:
@@ -251,6 +246,13 @@ class Caller:
             **facts,
         }
         return self._event("OUTCOME", context, data)
+
+    def _reply_event(self, step: Step, context: Context, call: Call, reply: Frame) -> Event:
+        data: dict[str, Any] = {"msgid": call.msgid, "step": call.step, **frame_data(reply)}
+        raw = frame_bytes(reply)
+        if step.bulk:
+            return self._event("REPLY", context, {**data, "size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()})
+        return self._event("REPLY", context, data, raw)
 
     def _event(self, kind: str, context: Context, data: Mapping[str, Any], raw: bytes = b"") -> Event:
         return Event(kind, iso(self._clock.wall()), _case_id(context), context.encounter.encounter_id, data, raw)

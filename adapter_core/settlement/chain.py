@@ -17,6 +17,7 @@ from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Bill, Change
 from adapter_core.settlement.standing import applies, doubt, footing, missing, stands, view
 from adapter_core.settlement.states import Result
+from adapter_core.settlement.stopping import refuse_ineligible, with_fresh_insurance
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, TranslationError
 
@@ -79,7 +80,9 @@ class Chain:
 
         Raises: StepStopped, Refused, TranslationError, ledger conflicts.
         """
+        context = with_fresh_insurance(context)
         refuse_disease(context.place, context.encounter, context.bill)
+        refuse_ineligible(context)
         for step in steps:
             if step.kind_class == "N" or _is_done(context, step) or not _is_called_for(context, step, goal):
                 continue
@@ -91,6 +94,7 @@ class Chain:
             context = await self._made(context, step)
             if step.kind_class == "R":
                 refuse_disease(context.place, context.encounter, context.bill)
+                refuse_ineligible(context)
         return context
 
     async def _made(self, context: Context, step: Step) -> Context:

@@ -75,7 +75,9 @@ def _refuse_unflagged(place: Place, med_type: str, visit: Mapping[str, Any]) -> 
         if name.startswith(FLAG) and med_type in types.split() and visit.get(field) in (None, ""):
             what = "急诊" if med_type == EMERGENCY else "本次就诊"
             raise Refused(
-                f"{field} is missing", code="FLAG_MISSING", message_zh=f"{what}必须填写标志 {field}，未发送，请补填后重试"
+                f"{field} is missing",
+                code="FLAG_MISSING",
+                message_zh=f"{what}必须填写标志 {field}，未发送，请补填后重试",
             )
 
 

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from adapter_core.province.schemes import Trip, serving
+from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.records import Case, Entry
 from adapter_core.values.content import Content
 from adapter_core.values.moments import NATIONAL_TIME, national_time
+from adapter_core.values.money import fen
 
 LOCAL = "local"
 """The scheme of somebody insured in the province of care."""
@@ -31,7 +33,7 @@ def booked(context: Context, case: Case, result: Mapping[str, Any], msgid: str, 
     known = {**context.bill.content.get("settled", {}), **_said(result)} if case.purpose == "void" else _said(result)
     settle = context.bill.content.get("settle", {})
     setl_time = _time_of(result.get("setl_time"), at)
-    signed = _signed(case)
+    signed = _signed(case, result)
     entry = Entry(
         entry_id=case.case_id,
         org=case.org,
@@ -55,6 +57,7 @@ def booked(context: Context, case: Case, result: Mapping[str, Any], msgid: str, 
         total_fen=signed["total_fen"],
         fund_fen=signed["fund_fen"],
         account_fen=signed["account_fen"],
+        acct_pay_fen=signed["acct_pay_fen"],
         cash_fen=signed["cash_fen"],
         operator=str(context.encounter.content.get("env", {}).get("opter", "")),
         terminal=str(context.encounter.content.get("env", {}).get("dev_no", "")),
@@ -80,12 +83,13 @@ def _place_of_insurance(context: Context) -> str:
     return str(context.encounter.content.get("person", {}).get("insuplc_admdvs", ""))
 
 
-def _signed(case: Case) -> dict[str, int]:
+def _signed(case: Case, result: Mapping[str, Any]) -> dict[str, int]:
     """A refund's amounts are negative in the books, however the centre writes them."""
     names = ("total_fen", "fund_fen", "account_fen", "cash_fen")
     fens = {name: int(getattr(case, name) or 0) for name in names}
+    fens["acct_pay_fen"] = fen(amounts(result).account)
     turns = case.purpose == "void" and fens["total_fen"] > 0
-    return {name: -fen for name, fen in fens.items()} if turns else fens
+    return {name: -count for name, count in fens.items()} if turns else fens
 
 
 def _time_of(told: Any, at: datetime) -> str:

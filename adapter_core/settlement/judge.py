@@ -16,6 +16,11 @@ from adapter_core.values.frames import Frame
 SIGN_IN_INVALID = "SIGN_IN_INVALID"
 """A call refused before it was processed: sign in again, a new msgid, the same case, once."""
 
+CENTRE_AWAY = "CENTRE_AWAY"
+"""The code of a reply that a proxy wrote for a centre that is away: nothing is known of the call."""
+PROXY_STATUSES = frozenset({502, 503, 504})
+"""RFC 9110 §15.6.  500 may be the centre's own refusal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -33,14 +38,14 @@ class Verdict:
 def judge(gateway: Gateway, call: Call, frame: Frame) -> Verdict:
     """The verdict on a whole reply.  Nothing is believed before every check of the call's class has passed."""
     try:
-        return _judged(gateway, call, gateway.decode(call, frame))
+        return _judged(gateway, call, gateway.decode(call, frame), frame.status)
     except Exception as error:  # the guard of the contract: a plugin that trips over a reply leaves the outcome unknown
         return Verdict(Result.UNKNOWN, "PLUGIN_FAILED", type(error).__name__)
 
 
-def _judged(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
+def _judged(gateway: Gateway, call: Call, reply: Reply, status: int | None) -> Verdict:
     if reply.mark is Mark.UNREADABLE:
-        return Verdict(Result.UNKNOWN, "REPLY_UNREADABLE", reply.text)
+        return Verdict(Result.UNKNOWN, CENTRE_AWAY if status in PROXY_STATUSES else "REPLY_UNREADABLE", reply.text)
     if reply.mark is Mark.REFUSED:
         return _refused(gateway, call, reply)
     contradictions = reply_contradictions(gateway, call, reply)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Call, Operation, Outcome
-from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped
 from adapter_core.settlement.concluding import Concluding
 from adapter_core.settlement.confirming import Confirming
+from adapter_core.settlement.credentials import credential_age_s
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
@@ -26,12 +26,16 @@ from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import CallRecord, Case, Change, Event
 from adapter_core.settlement.resolver import IN_DOUBT, Evidence, Resolver
 from adapter_core.settlement.retracing import Retracing
+from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
+from adapter_core.settlement.stopping import with_reason
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision, check_decision, decided, rechecked
+from adapter_core.settlement.ways import GatewayGone
+from adapter_core.values.content import Content
 from adapter_core.values.errors import Refused, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import china
@@ -39,6 +43,7 @@ from adapter_core.values.money import from_fen
 
 CONFLICT_TRIES = 20
 SEARCHED = ("psn_no", "certno", "psn_name", "tel")
+CREDENTIAL_EXPIRED = Verdict(Result.NOT_SENT, "CREDENTIAL_EXPIRED", "the credential is too old")
 
 
 class Paying:
@@ -54,6 +59,7 @@ class Paying:
         sessions: Sessions,
         ownership: Ownership,
         scanned: asyncio.Event,
+        routing: Routing,
     ) -> None:
         self._ledger = ledger
         self._caller = caller
@@ -63,6 +69,7 @@ class Paying:
         self._teller = teller
         self._sessions = sessions
         self._ownership = ownership
+        self._routing = routing
         self._concluding = Concluding(ledger, caller, teller, ownership)
         self._retracing = Retracing(ledger)
         self._outbox = Outbox(ledger, chain, sessions, ownership, teller, random)
@@ -81,7 +88,11 @@ class Paying:
             assert case is not None
             if case.state in OWNED and not self._ownership.is_mine(case):
                 return
-            context = await self._context(place, case)
+            try:
+                context = await self._context(place, case)
+            except GatewayGone as gone:
+                await self._stranded(place, case, gone)
+                return
             try:
                 if not await self._turn(context, case.state, operation):
                     return
@@ -120,22 +131,42 @@ class Paying:
         return case.state
 
     async def _context(self, place: Place, case: Case) -> Context:
+        """The case with its records, on the gateway its encounter was opened with.  Raises: GatewayGone."""
+        context = await self._homeless(place, case)
+        return replace(context, place=place.of(context.encounter))
+
+    async def _homeless(self, place: Place, case: Case) -> Context:
         encounter = await self._ledger.encounter(case.encounter_id)
         bill = await self._ledger.bill(case.bill_id)
         assert encounter is not None and bill is not None
         return Context(place, encounter, bill, case)
+
+    async def _stranded(self, place: Place, case: Case, gone: GatewayGone) -> None:
+        """Its gateway is no longer configured.  Nothing is sent elsewhere: what moved no money says so, a doubt waits for a
+        person until the gateway is back."""
+        context = await self._homeless(place, case)
+        now = self._teller.stamp()
+        if case.state in (State.PREPARING, State.READY) and case.purpose != OUTBOX:
+            outcome = answers.plain("NOT_SENT", gone.code, gone.message_zh)
+            await self._teller.tell(context, move(case, State.NOT_SENT, now), outcome)
+        if case.state not in UNDECIDED:
+            return
+        if case.state not in IN_DOUBT:
+            case = move(case, State.RESOLVING, now)
+            await self._teller.commit(Change(case.org, cases=(case,)))
+        frozen = move(case, State.FROZEN, now, data={**case.data, "frozen_because": str(gone)}, told={})
+        order = f"工单号 {answers.work_order(case)}，不要重复结算"
+        outcome = answers.plain("FROZEN", gone.code, f"{answers.UNKNOWN_MARK}{gone.message_zh}，{order}")
+        await self._teller.tell(context, frozen, outcome)
 
     # -- before the money
 
     async def _prepare(self, context: Context, operation: Operation) -> None:
         case = context.case
         assert case is not None
-        route = context.place.gateway.route
-        goal = route.goal(case.kind, "quote")
-        assert goal is not None
         try:
             async with self._lanes.lane(case.encounter_id):
-                context = await self._chained(context.place, case, route.path(case.kind, goal), goal)
+                context = await self._chained(context.place, case, operation)
         except StepStopped as stopped:
             await self._stop(context, stopped)
             return
@@ -167,9 +198,15 @@ class Paying:
         event = self._teller.event("PREPARED", context, {"quoted": quoted.as_fen()})
         await self._teller.commit(Change(case.org, events=(event,), cases=(ready,), search=self._search(context)))
 
-    async def _chained(self, place: Place, case: Case, steps: Sequence[Step], goal: Step) -> Context:
+    async def _chained(self, place: Place, case: Case, operation: Operation) -> Context:
         """The chain up to the trial; a session the centre no longer knows is renewed once."""
-        context = await self._sessions.signed_in(await self._context(place, case))
+        verb = str(case.data.get("intent") or "settle")
+        context = await self._routing.routed(await self._context(place, case), case.kind, verb, operation)
+        route = context.place.gateway.route
+        goal = route.goal(case.kind, "quote")
+        assert goal is not None
+        steps = route.path(case.kind, goal)
+        context = await self._sessions.signed_in(context)
         try:
             return await self._chain.run(context, steps, goal)
         except StepStopped as stopped:
@@ -200,6 +237,7 @@ class Paying:
             return
         verdict = stopped.verdict
         if verdict.result is Result.REJECTED:
+            verdict = with_reason(await self._context(context.place, case), stopped.step, verdict)
             rejected = move(case, State.REJECTED, self._teller.stamp())
             await self._teller.tell(context, rejected, answers.ended(rejected, verdict))
             return
@@ -281,6 +319,9 @@ class Paying:
             return
         for sign_again in (True, False):
             try:
+                if self._credential_is_old(context):
+                    await self._stop(context, StepStopped(money_step(context), CREDENTIAL_EXPIRED))
+                    return
                 context = await self._sessions.signed_in(context)  # of today: a quote or a settlement may be older
                 context = await self._after_trial(context)
             except StepStopped as stopped:
@@ -290,7 +331,7 @@ class Paying:
             case = context.case
             sending = move(case, State.SENDING, self._teller.stamp())
             step = money_step(context)
-            content = view(context.encounter, context.bill)
+            content = _as_settled(context, view(context.encounter, context.bill))
             try:
                 called = await self._caller.send(step, context, content, Change(case.org, cases=(sending,)))
             except TranslationError as error:  # nothing was journalled and nothing sent
@@ -304,6 +345,11 @@ class Paying:
             await self._teller.commit(Change(case.org, events=(event,), calls=(record,), cases=(case,)))
             await self._sessions.forget(context)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
+
+    def _credential_is_old(self, context: Context) -> bool:
+        assert context.case is not None
+        age_s = credential_age_s(context.encounter, self._teller.wall())
+        return context.case.purpose == "settle" and age_s is not None and age_s > context.place.timers.credential_ttl
 
     async def _after_trial(self, context: Context) -> Context:
         """The steps between the trial and the money: a stay is discharged once its amounts are known to be tellable."""
@@ -387,7 +433,11 @@ class Paying:
 
     async def park(self, place: Place, case: Case, why: str) -> None:
         """A case in doubt that the worker keeps dying on waits for a person; its journalled reply is kept, and not read."""
-        context = await self._context(place, case)
+        try:
+            context = await self._context(place, case)
+        except GatewayGone as gone:
+            await self._stranded(place, case, gone)
+            return
         call, _, record = await self._money_call(context)
         if case.state is State.SENDING:
             unread = Verdict(Result.UNKNOWN, "WORKER_DIED", why)
@@ -439,3 +489,12 @@ class Paying:
         if invoice:
             rows.append(("invono", str(invoice)))
         return tuple((kind, value, context.case.case_id) for kind, value in rows)
+
+
+def _as_settled(context: Context, content: Content) -> Content:
+    """A refund names the place of insurance as the settlement did, whatever became of that code since."""
+    case = context.case
+    assert case is not None
+    if case.purpose != "void" or not case.insuplc_admdvs:
+        return content
+    return {**content, "person": {**content.get("person", {}), "insuplc_admdvs": case.insuplc_admdvs}}

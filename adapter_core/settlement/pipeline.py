@@ -19,7 +19,10 @@ from adapter_core.settlement.applications import Applications
 from adapter_core.settlement.booking import acknowledged
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
+from adapter_core.settlement.enquiring import Enquiring
 from adapter_core.settlement.filing import choose_insurance
+from adapter_core.settlement.from_files import FromFiles
+from adapter_core.settlement.hospital_items import refuse_unmapped
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.outbox import PURPOSE as OUTBOX
 from adapter_core.settlement.outbox import item_key
@@ -28,10 +31,11 @@ from adapter_core.settlement.papers import Papers
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison
-from adapter_core.settlement.ports import Clock, Conflict, InHand, Ledger, Random, VisitHeld, Wire
+from adapter_core.settlement.ports import Clock, Conflict, InHand, ItemCodes, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.relaying import Relaying
+from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
@@ -45,6 +49,10 @@ CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
 WATCH_S = 0.2
 UNHURRIED = frozenset({"quote", "settle", "void"})
+LOCAL_VERBS = frozenset({"query", "confirm", "cancel"})
+"""Answered from the ledger: also for an encounter whose gateway is gone."""
+POLLING = "national"
+"""The dialect whose HIS knows PENDING and asks again."""
 Observer = Callable[[Mapping[str, str]], None]
 
 
@@ -53,7 +61,7 @@ class Pipeline:
 
     instance: this process's own name, new at every start.  exclusive: no other process writes this ledger (SQLite); otherwise
     several replicas share it, each case is driven by one of them, and a lease not renewed for ``lease_s`` may be taken over.
-    in_hand: where it is noted which case a plugin works on.
+    in_hand: where it is noted which case a plugin works on.  items: the mapping of the hospital's own items, where the site keeps one.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class Pipeline:
         exclusive: bool = True,
         lease_s: float = 45.0,
         in_hand: InHand | None = None,
+        items: ItemCodes | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -78,12 +87,15 @@ class Pipeline:
         self._chain = Chain(ledger, self._caller)
         self._ownership = Ownership(ledger, clock, instance or random.token(), lease_s, exclusive)
         self._teller = Teller(ledger, clock, dialects, observer)
-        self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit)
+        self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit, items)
+        self.from_files = FromFiles(ledger, self._caller, self._teller)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
         self._relaying = Relaying(ledger, self._caller, self._reception, self._teller.commit)
         self._applications = Applications(ledger, self._caller, self._chain, clock, random)
         self._undoing = Undoing(ledger, self._chain, self._reception)
-        self._sessions = Sessions(ledger, self._caller, clock)
+        self._sessions = Sessions(ledger, self._caller, clock, self._ownership.instance)
+        self.enquiring = Enquiring(ledger, self._caller, self._sessions, clock)
+        self._routing = Routing(ledger, self._reception, self._chain, self._sessions, clock)
         self._scanned = asyncio.Event()
         self._paying = Paying(
             ledger,
@@ -96,6 +108,7 @@ class Pipeline:
             self._sessions,
             self._ownership,
             self._scanned,
+            self._routing,
         )
         self._running: dict[str, asyncio.Task[None]] = {}
         self._errands: list[asyncio.Task[Outcome]] = []
@@ -108,8 +121,9 @@ class Pipeline:
 
         Raises: TranslationError, Refused, NotSupported, LedgerUnavailable: nothing was sent then.
         """
-        # a stay's upload and settlement may take minutes: who doesn't say how long he waits is answered at once
-        usual = 0.0 if operation.kind == "inpatient" and operation.verb in UNHURRIED else place.timers.sync_wait
+        # a stay's settlement may take minutes: who polls is answered at once, an old protocol can't poll and is held
+        polls = operation.kind == "inpatient" and operation.verb in UNHURRIED and dialect.name == POLLING
+        usual = 0.0 if polls else place.timers.sync_wait
         wait = usual if wait_s is None else wait_s
         for _ in range(CONFLICT_TRIES):
             try:
@@ -123,6 +137,8 @@ class Pipeline:
         raise Refused("too many writers for one visit", code="VISIT_HELD", message_zh="该就诊正在处理中，请稍后重试")
 
     async def _handle(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
+        if len(place.ways.named) > 1 and operation.verb not in LOCAL_VERBS:
+            place = await self._routing.at_door(place, dialect, operation)
         match operation.verb:
             case "sign_in":
                 return await self._sign_in(place, dialect, operation)
@@ -163,7 +179,7 @@ class Pipeline:
         refs = await self._teller.minted(place, dialect, "sign_in", None)
         return Outcome("DONE", "OK", "签到成功", {"env": dict(told)}, refs)
 
-    async def _identify(self, place: Place, operation: Operation) -> Outcome:
+    async def _identify(self, place: Place, operation: Operation, is_first: bool = True) -> Outcome:
         context = await self._passing(place, operation)
         step = place.gateway.route.steps["who"]
         refuse_faults(operation, context.bill, plan_faults(context, [step]))
@@ -182,6 +198,9 @@ class Pipeline:
             **content.get("person", {}),
             **(chosen or {}),
         }
+        chosen_place = place.chosen(content, operation.kind, self._clock.wall())
+        if is_first and chosen_place.way != place.way:
+            return await self._identify(chosen_place, operation, is_first=False)
         name = content["person"].get("psn_name", "")
         return Outcome("DONE", "OK", f"已查到参保人 {name}，余额 {content['person'].get('balc', '未返回')} 元", content)
 
@@ -208,12 +227,18 @@ class Pipeline:
                 raise Refused(
                     f"no {operation.verb} here", code="NOT_SUPPORTED", message_zh="该线路不支持此业务，未发送"
                 )
+            self._reception.refuse_cut_over(place, begins=found.encounter is None)
             await self._reception.refuse_held(place, found)
             context, change = self._reception.admitted(place, dialect, operation, found)
-            steps = place.gateway.route.path(operation.kind, goal)
-            refuse_faults(operation, context.bill, plan_faults(context, steps))
+            refuse_unmapped(context.bill, self._reception.items)
+            refuse_faults(operation, context.bill, plan_faults(context, place.gateway.route.path(operation.kind, goal)))
             await self._teller.commit(change)
             try:
+                context = await self._routing.routed(context, operation.kind, operation.verb, operation)
+                route = context.place.gateway.route
+                goal = route.goal(operation.kind, operation.verb)
+                assert goal is not None
+                steps = route.path(operation.kind, goal)
                 context = await self._chain.run(await self._sessions.signed_in(context), steps, goal)
             except StepStopped as stopped:
                 return self._stopped(stopped)
@@ -297,12 +322,14 @@ class Pipeline:
             running = asyncio.create_task(self._paying.drive(place, case.case_id, operation))
             self._running[case.case_id] = running
             running.add_done_callback(lambda done: self._forget(case.case_id, done))
-            if case.purpose == "settle" and place.gateway.route.after_money(case.kind):
+            if case.purpose == "settle":
                 running.add_done_callback(lambda done: self._follow_up(place, case))
         return running
 
     def _follow_up(self, place: Place, case: Case) -> None:
         """What follows a settlement goes out as soon as it stands; a later start would find it, too."""
+        if not place.follows_up(case.kind):
+            return
 
         async def found() -> Outcome:
             item = await self._ledger.case_by_key(case.org, OUTBOX, item_key(case.key))
@@ -354,6 +381,8 @@ class Pipeline:
         after = await self._paying.decide(place, case, decision)
         if after.state is State.RESOLVING:
             self._run(place, after, Operation("query", "", after.dialect))
+        if after.state is State.SETTLED:
+            self._follow_up(place, after)
         return answers.standing_outcome(after)
 
     # -- life

@@ -15,6 +15,7 @@ __all__ = [
     "Clock",
     "Conflict",
     "InHand",
+    "ItemCodes",
     "KeyTaken",
     "Ledger",
     "MsgidTaken",
@@ -133,6 +134,13 @@ class InHand(Protocol):
 
     def left_behind(self) -> str:
         """At start: the case that the process before had in hand when it ended; "" for none, and once one was laid down."""
+
+
+class ItemCodes(Protocol):
+    """The hospital's own items by their national codes (目录对照); local, and quick enough to be asked for each line."""
+
+    def national_code(self, org: str, item: str, day: str) -> str:
+        """The national code an item stands for on that day, yyyy-MM-dd; "" for one that nobody mapped."""
 
 
 class Random(Protocol):

@@ -12,13 +12,16 @@ from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import absorb, content_hash, refuse_faults, request_hash
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
+from adapter_core.settlement.credentials import credential_of, noted_credential
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.filing import undo_step
+from adapter_core.settlement.hospital_items import refuse_unmapped, with_codes
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.ports import Clock, Ledger, Random
+from adapter_core.settlement.ports import Clock, ItemCodes, Ledger, Random
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import stands
 from adapter_core.settlement.states import PAPER, UNDECIDED, State
+from adapter_core.settlement.ways import way_section
 from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import china, iso, national_time
 
@@ -37,11 +40,19 @@ class Found:
 
 
 class Reception:
-    """owner: this process's own name; commit: writes a change and tells the observers."""
+    """owner: this process's own name; commit: writes a change and tells the observers; items: the mapping of the hospital's own
+    items, None where the site keeps none."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, random: Random, owner: str, commit: Callable[[Change], Awaitable[int]]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        random: Random,
+        owner: str,
+        commit: Callable[[Change], Awaitable[int]],
+        items: ItemCodes | None = None,
     ) -> None:
+        self.items = items
         self._owner = owner
         self._commit = commit
         self._ledger = ledger
@@ -121,10 +132,9 @@ class Reception:
         self, place: Place, dialect: Dialect, operation: Operation, found: Found, case_id: str = ""
     ) -> tuple[Context, Change]:
         """The context with the message absorbed, and the change that stores it (new aliases included)."""
-        now = national_time(self._clock.wall())
         encounter = found.encounter or self._new_encounter(place, operation)
         bill = found.bill if found.bill and found.bill.is_open else self._new_bill(place, encounter, operation)
-        encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        encounter, bill = self._absorbed(place, encounter, bill, operation)
         encounter = replace(encounter, version=encounter.version + 1)
         bill = replace(bill, version=bill.version + 1)
         aliases = tuple(
@@ -149,7 +159,8 @@ class Reception:
             or operation.keys.get("settle")
             or encounter_id
         )
-        return Encounter(encounter_id, place.org, key, operation.kind, operation.dialect)
+        way = way_section("" if place.ways.is_choice else place.way)
+        return Encounter(encounter_id, place.org, key, operation.kind, operation.dialect, content=way)
 
     def _new_bill(self, place: Place, encounter: Encounter, operation: Operation) -> Bill:
         number = self._ledger.sequence(place.org)
@@ -228,26 +239,55 @@ class Reception:
         if case.data.get("asked") != asked_hash(operation):
             raise _key_reused(case)
         if case.state is State.NOT_SENT:
-            return await self._taken_up_again(place, case)
+            return await self._taken_up_again(place, operation, case)
         return case
 
-    async def _taken_up_again(self, place: Place, case: Case) -> Case:
+    async def _taken_up_again(self, place: Place, operation: Operation, case: Case) -> Case:
         """A case that never reached the centre, asked for again: with a new trial, which also shows that the centre is back."""
+        self.refuse_cut_over(place, begins=False)
         encounter, bill = await self._records(case)
         goal = place.gateway.route.goal(case.kind, "quote")
         assert goal is not None
         _, bill = undo_step(goal, encounter, bill)
         again = move(case, State.PREPARING, iso(self._clock.wall()), owner=self._owner, epoch=case.epoch + 1)
-        bills = (replace(bill, version=bill.version + 1),)
-        await self._commit(Change(place.org, cases=(again,), bills=bills, events=(self._event("RETRIED", again),)))
+        change = Change(
+            place.org,
+            encounter=self._with_credential(encounter, operation),
+            bills=(replace(bill, version=bill.version + 1),),
+            cases=(again,),
+            events=(self._event("RETRIED", again),),
+        )
+        await self._commit(change)
         return again
+
+    def _with_credential(self, encounter: Encounter, operation: Operation) -> Encounter | None:
+        """The encounter with a repeat's fresh credential, which is no content of its own; None where none came."""
+        person = encounter.content.get("person", {})
+        said = credential_of(operation.content.get("person", {}))
+        if not said:
+            return None
+        noted = noted_credential(encounter, said, iso(self._clock.wall()))
+        content = {**noted.content, "person": {**person, **said}}
+        return replace(noted, content=content, version=encounter.version + 1)
+
+    def refuse_cut_over(self, place: Place, *, begins: bool) -> None:
+        """Raises: Refused SYSTEM_CUTOVER, START_ANEW."""
+        if place.ways.cutovers:
+            place.ways.refuse_cut_over(place.way, self._clock.wall(), begins=begins)
+
+    def _absorbed(self, place: Place, encounter: Encounter, bill: Bill, operation: Operation) -> tuple[Encounter, Bill]:
+        """Both records with the message's content in them, and since when its credential is known."""
+        said = credential_of({**encounter.content.get("person", {}), **operation.content.get("person", {})})
+        if operation.content.get("person"):
+            encounter = noted_credential(encounter, said, iso(self._clock.wall()))
+        now = national_time(self._clock.wall())
+        return absorb(encounter, bill, with_codes(operation, self.items, place.org, now), place.defaults, now)
 
     async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
         encounter, bill = await self._records(case)
         goal = place.gateway.route.goal(operation.kind, "quote")
         assert goal is not None
-        now = national_time(self._clock.wall())
-        encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
+        encounter, bill = self._absorbed(place, encounter, bill, operation)
         refuse_faults(operation, bill, ())
         unchanged = stands(goal, encounter, bill)
         age_s = self._age_s(case)
@@ -273,6 +313,7 @@ class Reception:
                 code="VISIT_HELD",
                 message_zh="费用内容与上次预结算不一致，未结算，请先取消原预结算再重新预结算",
             )
+        self.refuse_cut_over(place, begins=False)
         at = iso(self._clock.wall())
         old = age_s > place.timers.requote_after
         data = {**case.data, "intent": "settle", "asked": asked_hash(operation)}
@@ -300,12 +341,14 @@ class Reception:
         )
 
     async def _new_case(self, place: Place, dialect: Dialect, operation: Operation, found: Found, key: str) -> Case:
+        self.refuse_cut_over(place, begins=True)
         case_id = self._random.token()
         found = await self._unheld(place, operation, found)
         context, change = self.admitted(place, dialect, operation, found, case_id)
         route = place.gateway.route
         goal = route.goal(operation.kind, operation.verb)
         assert goal is not None
+        refuse_unmapped(context.bill, self.items)
         refuse_faults(operation, context.bill, plan_faults(context, route.path(operation.kind, goal)))
         at = iso(self._clock.wall())
         case = Case(

@@ -158,7 +158,8 @@ class Entry:
     entry: ``settle`` | ``void``; stands: False once a decision took it out of the books again.
     setl_id: the row's own at the centre; original_setl_id: of a refund, what it gives back.  msgid: of the money call.
     business_day: yyyy-MM-dd, and setl_time: ``yyyy-MM-dd HH:mm:ss``, China time, the centre's where it told it, else ours.
-    Amounts in fen; a refund's are negative.  scheme: the arrangement that served it, or ``local``.
+    Amounts in fen; a refund's are negative; acct_pay_fen: ``acct_pay`` alone, which statements compare, account_fen with 共济.
+    scheme: the arrangement that served it, or ``local``.
     """
 
     entry_id: str
@@ -174,6 +175,7 @@ class Entry:
     total_fen: int
     fund_fen: int
     account_fen: int
+    acct_pay_fen: int
     cash_fen: int
     stands: bool = True
     original_setl_id: str = ""

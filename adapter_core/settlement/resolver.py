@@ -12,6 +12,7 @@ from adapter_core.province.messages import Call
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.decisions import Finding, finding, move
+from adapter_core.settlement.from_files import ask_by_setl_id, filed_at, filed_row, from_file
 from adapter_core.settlement.judge import SIGN_IN_INVALID
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
@@ -97,6 +98,7 @@ class Resolver:
             next_reversal=self._clock.mono(),
             next_confirm=self._next_confirm(context, phases),
         )
+        filed = ""
         while True:
             replied = _replies(record, phases)
             context, record = await refresh()
@@ -106,6 +108,12 @@ class Resolver:
             if case.state not in IN_DOUBT or not self._ownership.is_mine(case) or late_reply:
                 return None
             doubt = replace(doubt, **self._facts(context, call, record, phases))
+            if filed_at(case) != filed:  # the centre's file names it: what was not found until now counts no more
+                filed = filed_at(case)
+                doubt = replace(doubt, negatives=(), next_reversal=self._clock.mono())
+            proved = await self._filed(context, call, doubt, phases)
+            if proved is not None:
+                return proved
             timers, capabilities = context.place.timers, context.place.gateway.capabilities
             todo = next_move(doubt, self._clock.mono(), timers, capabilities)
             match todo.kind:
@@ -207,6 +215,30 @@ class Resolver:
             return None
         why = "found at the centre, no longer wanted or already reversed, and no reversal is possible any more"
         return Evidence(State.FROZEN, "", found.result, found.funds, why)
+
+    async def _filed(self, context: Context, call: Call, doubt: Doubt, phases: Phases | None) -> Evidence | None:
+        """Evidence E4: a reconciliation file names the call; None where none does, or where it is to be reversed."""
+        case, gateway = _case(context), context.place.gateway
+        row = filed_row(case, call.msgid)
+        if row is None:
+            return None
+        if not doubt.keep or doubt.burnt:
+            if doubt.can_reverse and doubt.in_window:
+                return None
+            why = "the centre's file has it, it is no longer wanted or already reversed, and no reversal is possible any more"
+            return Evidence(State.FROZEN, why=why)
+        found = Finding("silent", {}, [])
+        if gateway.route.steps[call.step].ask and gateway.capabilities.query_after_unknown != "none":
+            number = row.setl_id if case.purpose == "settle" else call.content.get("settled", {}).get("setl_id", "")
+            found = await ask_by_setl_id(self._caller, context, call, await self._of_today(context, call), number)
+        evidence = self._found(context, doubt, found, phases)
+        if evidence is not None:
+            return replace(evidence, by="E4") if evidence.state is _standing(case) else evidence
+        trial = context.bill.content.get("settled" if case.purpose == "void" else "trial", {})
+        result = from_file(case, trial, replace(row, refunded=row.refunded and case.purpose != "void"))
+        if result is not None:
+            return Evidence(_standing(case), "E4", result)
+        return Evidence(State.FROZEN, why="the centre's file has it with other amounts, and no query shows its split")
 
     def _can_ask(self, context: Context, call: Call) -> bool:
         if not context.place.gateway.route.steps[call.step].ask:

@@ -16,7 +16,10 @@ from adapter_core.values.moments import national_date
 
 
 class Sessions:
-    def __init__(self, ledger: Ledger, caller: Caller, clock: Clock) -> None:
+    """process: this process's own name, new at every start: a session of scope ``process`` ends with it."""
+
+    def __init__(self, ledger: Ledger, caller: Caller, clock: Clock, process: str) -> None:
+        self._process = process
         self._ledger = ledger
         self._caller = caller
         self._clock = clock
@@ -24,9 +27,9 @@ class Sessions:
     async def signed_in(self, context: Context) -> Context:
         """The context with today's ``sign_no`` of its operator, where the gateway wants one."""
         place = context.place
-        if place.gateway.capabilities.sign_in != "operator_day":
+        if place.gateway.capabilities.sign_in == "none":
             return context
-        known = await self._ledger.alias(place.org, place.gateway.name, "sign_no", self._session(context))
+        known = await self._ledger.alias(place.org, place.sessions, "sign_no", self._session(context))
         if known is not None and known.note:
             return self._with_sign_no(context, known.note)
         return self._with_sign_no(context, str((await self.sign_in(context)).get("sign_no", "")))
@@ -46,17 +49,19 @@ class Sessions:
             raise StepStopped(step, called.verdict)
         told: Mapping[str, Any] = called.verdict.content.get("env", {})
         if told.get("sign_no"):
-            alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note=str(told["sign_no"]))
+            alias = Alias(place.org, place.sessions, "sign_no", self._session(context), note=str(told["sign_no"]))
             await self._ledger.commit(Change(place.org, aliases=(alias,)))
         return told
 
     async def forget(self, context: Context) -> None:
         """The centre no longer knows today's ``sign_no``: the next call signs in anew."""
         place = context.place
-        alias = Alias(place.org, place.gateway.name, "sign_no", self._session(context), note="")
+        alias = Alias(place.org, place.sessions, "sign_no", self._session(context), note="")
         await self._ledger.commit(Change(place.org, aliases=(alias,)))
 
     def _session(self, context: Context) -> str:
+        if context.place.gateway.capabilities.sign_in == "process":
+            return f"process/{self._process}"
         operator = context.encounter.content.get("env", {}).get("opter", "")
         return f"{operator}/{national_date(self._clock.wall())}"
 

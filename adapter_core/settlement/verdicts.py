@@ -64,10 +64,14 @@ def check_decision(place: Place, case: Case, decision: OperatorDecision, burnt: 
             code="BURNT",
             message_zh="该笔已发过冲正，不能裁定为结算成立，可裁定已冲正或重新核实",
         )
-    total = int(case.data.get("quoted", {}).get("total_fen", 0))
     second = decision.second_operator.strip()
-    if total > place.four_eyes_fen and (not second or second == decision.operator.strip()):
+    if needs_two(place, case) and (not second or second == decision.operator.strip()):
         raise Refused("a second operator must sign", code="FOUR_EYES", message_zh="金额超过限额，须由另一名操作员复核")
+
+
+def needs_two(place: Place, case: Case) -> bool:
+    """Whether a decision about the case needs a second pair of eyes."""
+    return int(case.data.get("quoted", {}).get("total_fen", 0)) > place.four_eyes_fen
 
 
 def decided(case: Case, decision: OperatorDecision, at: str) -> tuple[State, Change]:

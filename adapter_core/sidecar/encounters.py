@@ -148,7 +148,7 @@ async def encounter_data(desk: Desk, encounter: Encounter) -> dict[str, Any]:
 
 async def _bill_data(desk: Desk, bill: Bill) -> dict[str, Any]:
     """One bill; nothing of one that has neither lines nor settlements."""
-    held = (bill.standing.get("fees") or {}).get("rows", {})
+    held = (bill.standing.get("fees") or bill.standing.get("stay_fees") or {}).get("rows", {})
     fees: list[Content] = bill.content.get("fees", [])
     cases = await desk.running.ledger.cases_of_bill(bill.bill_id)
     if not fees and not cases:

@@ -178,6 +178,7 @@ class TransactionOrder(Struct):
     input: dict[str, Any]
     operator: dict[str, str] = field(default_factory=dict)
     insuplc_admdvs: Annotated[str, Meta(pattern=r"^\d{6}$")] = "000000"
+    all_pages: bool = False
 
 
 class TransactionAnswer(Struct):
@@ -192,6 +193,39 @@ class TransactionAnswer(Struct):
     infcode: str | None
     err_msg: str | None
     output: Any
+
+
+class StatedFiling(Struct):
+    """What the cashier reads off the patient's app: a filing's record, and in which tab it stands."""
+
+    status: Literal["active", "pending", "rejected", "cancelled", "none"] = "active"
+    kind: Annotated[str, Meta(min_length=1, max_length=64)] = "-"
+    basis: Annotated[str, Meta(min_length=1, max_length=64)] = "-"
+    regions: list[Annotated[str, Meta(pattern=r"^\d{6}$")]] = field(default_factory=list)
+    begndate: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] = "2026-01-01"
+    enddate: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] = "2026-12-31"
+    tab: Annotated[str, Meta(min_length=1, max_length=64)] = "-"
+    source: Annotated[str, Meta(min_length=1, max_length=64)] = "patient_app"
+
+
+class Eligibility(Struct):
+    """Whether direct settlement will work, and if not why and what to do.  ``code``: the reason in capitals, OK or UNKNOWN."""
+
+    verdict: Literal["works", "wont", "in_part", "unknown"]
+    code: str
+    reason: str | None
+    message_zh: str
+    patient_zh: str
+    next: list[str]
+    next_zh: list[str]
+    filing: dict[str, Any]
+    findings: list[dict[str, Any]]
+    channels: list[dict[str, str]]
+    notices: list[dict[str, Any]]
+    scheme: dict[str, str] | None
+    insurances: list[dict[str, Any]]
+    qualifications: list[dict[str, Any]]
+    recheck: dict[str, Any]
 
 
 class Provinces(Struct):

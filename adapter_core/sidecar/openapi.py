@@ -61,6 +61,7 @@ ANSWERS: Mapping[str, tuple[Any, ...]] = {
     "undischarge": (models.EncounterAnswer, 200, 202),
     "show_encounter": (models.EncounterData, 200),
     "transaction": (models.TransactionAnswer, 200),
+    "eligibility": (models.Eligibility, 200),
     "provinces": (models.Provinces, 200),
     "open_papers": (paper_models.PaperAnswer, 200),
     "revoke_papers": (paper_models.PaperState, 200),
@@ -108,6 +109,7 @@ OF_SECTIONS: Mapping[str, tuple[str, ...]] = {
     "settle": tuple(SECTIONS),
     "settle_quoted": ("person", "operator"),
     "register": ("operator", "person", "visit", "diagnoses"),
+    "eligibility": ("operator", "person", "visit", "fees", "settle"),
     "upload_fees": ("operator", "diagnoses", "fees", "settle"),
     "discharge": ("operator", "visit", "diagnoses"),
     "unregister": ("operator",),
@@ -154,7 +156,7 @@ def document() -> Schema:
     )
     made: Schema = msgspec.to_builtins(app.openapi_schema.to_schema())
     _, components = msgspec.json.schema_components(
-        [models.Problem, *{answer[0] for answer in ANSWERS.values()}, *BODIES.values()],
+        [models.Problem, models.StatedFiling, *{answer[0] for answer in ANSWERS.values()}, *BODIES.values()],
         ref_template="#/components/schemas/{name}",
     )
     paths = {path: item for path, item in made["paths"].items() if not path.startswith("/schema")}
@@ -253,13 +255,15 @@ def _ref(name: str) -> Schema:
 def _of_sections(name: str) -> Schema:
     key: Schema = {"type": "string", "minLength": 1, "maxLength": 64}
     properties: Schema = {"fixmedins_code": {"type": "string", "maxLength": 30}}
-    if name in ("settle", "register"):
+    if name in ("settle", "register", "eligibility"):
         properties["kind"] = {"enum": ["outpatient", "inpatient", "pharmacy"]}
         properties["insuplc_admdvs"] = {"type": "string", "pattern": r"^\d{6}$"}
     if name == "settle":
         properties.update(dict.fromkeys(("settle_key", "visit_key", "encounter_key", "supersedes"), key))
         properties["intent"] = {"enum": ["settle", "quote"]}
         properties["on_unknown"] = {"enum": ["adopt", "reverse"]}
+    if name == "eligibility":
+        properties.update(encounter_key=key, stated=_ref(models.StatedFiling.__name__))
     if name in ("upload_fees", "drop_fees"):
         properties["visit_key"] = key
     for section in OF_SECTIONS[name]:

@@ -15,6 +15,7 @@ from adapter_core.operations.metrics import Metrics as Counts
 from adapter_core.operations.tracing import TracedRequests
 from adapter_core.sidecar import (
     dropin,
+    eligibility,
     encounters,
     feeds,
     health,
@@ -38,6 +39,7 @@ ROUTES: tuple[Any, ...] = (
     *encounters.ROUTES,
     *papers.ROUTES,
     *transactions.ROUTES,
+    *eligibility.ROUTES,
     *provinces.ROUTES,
     *local.ROUTES,
     *dropin.ROUTES,

@@ -1,61 +1,76 @@
-"""``POST /v1/transactions/{infno}``: any query of the national standard, and filings (25xx), with their ``input``."""
+"""``POST /v1/transactions/{infno}``: any query of the national standard, filings (25xx) and the item mapping (3301, 3302)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response, post
 from litestar.params import FromPath
 
+from adapter_core.catalogues.asking import is_paged, paged_node, pages
 from adapter_core.formats.json import write_json
-from adapter_core.province.messages import Operation, Outcome
-from adapter_core.province.relay import NAME, RelayDialect
+from adapter_core.province.messages import Outcome
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, preferred_wait, tree_of
-from adapter_core.sidecar.relays import relay_place
-from adapter_core.standard.codec import codec
+from adapter_core.sidecar.relays import Ask, relaying
 from adapter_core.standard.transactions import transaction
-from adapter_core.values.errors import Fault, NotSupported, TranslationError
+from adapter_core.values.content import Content
+from adapter_core.values.errors import Fault, NotSupported, Refused, Rejected, TranslationError
 
 FILINGS = "25"
-DIALECT = RelayDialect()
+MAPPING = frozenset({"3301", "3302"})
+ROWS_MAX = 10_000
+PAGE_ROWS = 100
+FILE_TYPE = "application/octet-stream"
 
 
 @post("/v1/transactions/{infno:str}", operation_id="transaction", status_code=200)
 async def run(request: Caller, infno: FromPath[str]) -> Response[bytes]:
-    """One call to the centre; queries are repeated under a new msgid when no answer came, a filing is sent once."""
+    """One call to the centre; queries are repeated under a new msgid when no answer came, a filing is sent once.  ``all_pages``:
+    every page of a paged query in one answer.  A file (9102) is answered as its bytes."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
     tree = tree_of(request)
     described = transaction(infno)
-    if described.kind_class != "R" and not infno.startswith(FILINGS):
+    if described.kind_class != "R" and not infno.startswith(FILINGS) and infno not in MAPPING:
         text = "该交易不能单独发送，请使用结算、就诊或退费接口"
         raise NotSupported(f"{infno} is class {described.kind_class}: not sent by itself", message_zh=text)
-    place = relay_place(desk.place(client, institution_named(tree)), infno)
-    operation = Operation("relay", infno, NAME, content=_content(infno, tree, place.defaults))
-    wait_s = preferred_wait(request, None)
-    outcome = await desk.running.pipeline.handle(place, DIALECT, operation, wait_s)
+    place = desk.place(client, institution_named(tree))
+    insured = str(tree.get("insuplc_admdvs") or "")
+    ask = relaying(desk.running, place, tree.get("operator") or {}, insured, preferred_wait(request, None))
+    given: Any = tree.get("input")
+    outcome = await (_whole(ask, infno, given) if tree.get("all_pages") is True else ask(infno, given))
+    file = outcome.content.get("file")
+    if isinstance(file, bytes):
+        return Response(file, media_type=FILE_TYPE)
     return json_response(write_json(_answer(infno, outcome)))
 
 
-def _content(infno: str, tree: dict[str, Any], defaults: Mapping[str, str]) -> dict[str, Any]:
-    """Raises: TranslationError with every fault of the input."""
-    given = tree.get("input")
-    faults = [] if isinstance(given, dict) else [Fault("input", "an object", type(given).__name__)]
-    operator = tree.get("operator") or {}
-    if not isinstance(operator, dict):
-        faults.append(Fault("operator", "an object", type(operator).__name__))
-    if not faults:
-        faults += codec(infno).read_input(given).faults
-    if faults:
-        raise TranslationError(faults)
-    content: dict[str, Any] = {"relay": {"envelope": {}, infno: given}}
-    usual = {path.removeprefix("env."): value for path, value in defaults.items() if path.startswith("env.")}
-    content["env"] = {**usual, **{str(name): str(value) for name, value in operator.items() if value not in (None, "")}}
-    if tree.get("insuplc_admdvs"):
-        content["person"] = {"insuplc_admdvs": str(tree["insuplc_admdvs"])}
-    return content
+async def _whole(ask: Ask, infno: str, given: Content) -> Outcome:
+    """The answer to a paged query with the rows of every page.  Raises: TranslationError, Refused TOO_MANY_ROWS."""
+    if not is_paged(infno):
+        raise TranslationError([Fault("all_pages", "a paged transaction", infno)])
+    last: list[Outcome] = []
+
+    async def noted(one: str, asked: Content) -> Outcome:
+        last[:] = [await ask(one, asked)]
+        return last[0]
+
+    asked = given.get(paged_node(infno)) if isinstance(given, dict) else None
+    size = asked.get("page_size") if isinstance(asked, dict) else None
+    rows: list[Any] = []
+    try:
+        async for page in pages(noted, infno, given, int(size or PAGE_ROWS)):
+            rows += page.rows
+            if len(rows) > ROWS_MAX:
+                text = f"超过 {ROWS_MAX} 行，请分页查询或缩小范围"
+                raise Refused(f"more than {ROWS_MAX} rows", code="TOO_MANY_ROWS", message_zh=text)
+    except Rejected:
+        return last[0]
+    described = transaction(infno).output
+    outcome = last[0]
+    reply = {**outcome.content.get("reply", {}), "output": {described[0].name if described else "data": rows}}
+    return Outcome(outcome.state, outcome.code, outcome.message_zh, {**outcome.content, "reply": reply})
 
 
 def _answer(infno: str, outcome: Outcome) -> dict[str, Any]:

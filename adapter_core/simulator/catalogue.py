@@ -21,7 +21,8 @@ def half_up(amount: Decimal) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One catalogue item, or all items of one prefix.  ``pric_uplmt_amt`` 0 = no ceiling."""
+    """One catalogue item, or all items of one prefix.  ``pric_uplmt_amt`` 0 = no ceiling; special_in: places of insurance that
+    pay it only for a special disease."""
 
     prefix: str
     name: str
@@ -30,6 +31,7 @@ class Item:
     med_chrgitm_type: str
     list_type: str
     pric_uplmt_amt: Decimal
+    special_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +84,5 @@ def _item(row: Mapping[str, Any]) -> Item:
         med_chrgitm_type=row["med_chrgitm_type"],
         list_type=row.get("list_type", ""),
         pric_uplmt_amt=Decimal(row.get("pric_uplmt_amt", "0")),
+        special_in=tuple(row.get("special_in", ())),
     )

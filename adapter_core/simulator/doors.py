@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.formats.signing import csb_signature, tif_signature, xca_signature
 from adapter_core.simulator.records import Answer, Asked
+from adapter_core.simulator.statements import file_of
 from adapter_core.simulator.transactions import answer
 from adapter_core.simulator.wire import BODY_MAX, HttpReply, HttpRequest
 from adapter_core.simulator.world import World, data_table
@@ -118,6 +119,9 @@ class NationalDoor:
         return answer(world, inquiry.said)
 
     def write(self, inquiry: Inquiry, told: Answer, world: World) -> HttpReply:
+        file = file_of(told)
+        if file is not None:
+            return HttpReply(file, headers=(("Content-Type", "application/octet-stream"),))
         return self._envelope(world, told, inquiry.said.mdtrtarea_admvs)
 
     def _bad(self, world: World, fault: str) -> HttpReply:

@@ -65,7 +65,7 @@ def line_fields(line: FeeLine) -> dict[str, Any]:
         "chrgitm_lv": item.chrgitm_lv,
         "med_chrgitm_type": item.med_chrgitm_type,
         "bas_medn_flag": "0",
-        "hi_nego_drug_flag": "0",
+        "hi_nego_drug_flag": "1" if item.special_in else "0",
         "chld_medc_flag": "0",
         "list_sp_item_flag": "0",
         "lmt_used_flag": "0",

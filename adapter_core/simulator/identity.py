@@ -62,18 +62,28 @@ def benefit_check(world: World, asked: Asked) -> Content:
     data = asked.record()
     person = world.person(data.need("psn_no"))
     insurance = world.insurance(person, data.need("insutype"))
-    rule = world.benefits.rule(insurance.insuplc_admdvs, insurance.insutype, world.benefits.kind(data.need("med_type")))
+    med_type = data.need("med_type")
+    refuse_unfiled(world, person, insurance, asked.mdtrtarea_admvs)
+    rule = world.benefits.rule(insurance.insuplc_admdvs, insurance.insutype, world.benefits.kind(med_type))
+    pays = rule.covered and not person.pays_special_only(med_type)
     funds = world.benefits.funds.get(insurance.insutype, world.benefits.funds["310"])
     row = {
         "psn_no": person.psn_no,
         "trt_chk_type": "1",
         "fund_pay_type": funds["hifp_pay"][0],
-        "trt_enjymnt_flag": "1" if rule.covered else "0",
+        "trt_enjymnt_flag": "1" if pays else "0",
         "begndate": insurance.psn_insu_date,
         "enddate": insurance.paus_insu_date or None,
         "trt_chk_rslt": rule.title,
     }
     return {"trtinfo": [row]}
+
+
+def refuse_unfiled(world: World, person: Person, insurance: Insurance, care: str) -> None:
+    """Raises: Refusal where the person needs a filing and has none that stands."""
+    fault = person.filing_fault(insurance.insuplc_admdvs, care, china(world.clock.wall()).date())
+    if fault:
+        raise Refusal(fault, place=insurance.insuplc_admdvs, care=care)
 
 
 def sign_in(world: World, asked: Asked) -> Content:

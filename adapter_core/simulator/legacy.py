@@ -345,7 +345,10 @@ class Play:
         setl_id = target.setl_id if target else ""
         told = self._call("5203", {"data": {**_names(visit), "setl_id": setl_id}})
         result = dict(told.get("setlinfo", {}))
-        for own, usual in (("cash_payamt", "psn_cash_pay"), ("psn_pay", "psn_part_amt")):  # 5203 names two amounts otherwise
+        for own, usual in (
+            ("cash_payamt", "psn_cash_pay"),
+            ("psn_pay", "psn_part_amt"),
+        ):  # 5203 names two amounts otherwise
             if own in result:
                 result.setdefault(usual, result[own])
         return {"result": result, "funds": told.get("setldetail", [])}

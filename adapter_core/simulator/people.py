@@ -80,6 +80,14 @@ class Person:
         rows = [row for row in self.insurances if row.insutype == insutype]
         return next((row for row in rows if row.active), rows[0] if rows else None)
 
+    def has_disease(self, code: str) -> bool:
+        """Whether the person is qualified for a chronic or special disease."""
+        return any(row.get("opsp_dise_code") == code for row in self.chronic)
+
+    def pays_special_only(self, med_type: str) -> bool:
+        """Whether an ordinary outpatient visit is not settled, because the person is registered for a special treatment."""
+        return "special_only" in self.flags and med_type in ("11", "12")
+
     def age(self, day: date) -> Decimal:
         born = parse_national_date(self.brdy)
         had_birthday = (day.month, day.day) >= (born.month, born.day)
@@ -124,9 +132,13 @@ class People:
 
 def person_from(row: Mapping[str, Any]) -> Person:
     """A person from a row of ``data/people.toml`` or ``/_sim/people``.  Raises: ValueError, KeyError, TypeError."""
-    fields = {key: value for key, value in row.items() if key not in ("insurance", "filing", "flags")}
+    fields = {
+        key: value for key, value in row.items() if key not in ("insurance", "filing", "flags", "chronic", "chosen")
+    }
     insurances = [Insurance(**{**one, "balc": yuan(str(one.get("balc", "0")))}) for one in row["insurance"]]
     filings = [Filing(**one) for one in row.get("filing", ())]
-    person = Person(**fields, insurances=insurances, filings=filings, flags=frozenset(row.get("flags", ())))
+    chronic, chosen = ([dict(one) for one in row.get(name, ())] for name in ("chronic", "chosen"))
+    flags = frozenset(row.get("flags", ()))
+    person = Person(**fields, insurances=insurances, filings=filings, flags=flags, chronic=chronic, chosen=chosen)
     parse_national_date(person.brdy)
     return person

@@ -6,15 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from adapter_core.simulator.benefits import Split
-from adapter_core.simulator.identity import base_fields
+from adapter_core.simulator.identity import base_fields, refuse_unfiled
 from adapter_core.simulator.records import Ask, Asked, FeeLine, NoEffect, Refund, Refusal, Settlement, Visit
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
-from adapter_core.values.moments import china, national_date, national_time
+from adapter_core.values.moments import national_date, national_time
 
 CLR_TYPE = {"outpatient": "11", "inpatient": "21", "pharmacy": "41"}
 CLR_WAY = "1"
 """As in the samples; the standard's dictionary of clr_way is not public."""
+CHRONIC = "14"
 INPATIENT = frozenset({"2303", "2304"})
 
 
@@ -44,6 +45,8 @@ def _wanted(world: World, asked: Asked) -> Settlement:
     refuse_unready(world, asked, visit, insutype, data)
     batch = "" if inpatient else data.need("chrg_bchno")
     lines = _lines(world, visit, batch)
+    if not inpatient and med_type != CHRONIC:
+        _refuse_special(world, visit, insutype, lines)
     held = sum((line.shares.det_item_fee_sumamt for line in lines), Decimal("0.00"))
     if data.money("medfee_sumamt") != held:
         raise Refusal("total_differs", claimed=data.money("medfee_sumamt"), held=held)
@@ -70,15 +73,25 @@ def refuse_unready(world: World, asked: Asked, visit: Visit, insutype: str, data
     """Raises: Refusal where the person may not settle here now."""
     person = world.person(visit.psn_no)
     insurance = world.insurance(person, insutype)
-    day = china(world.clock.wall()).date()
-    fault = person.filing_fault(insurance.insuplc_admdvs, asked.mdtrtarea_admvs, day)
-    if fault:
-        raise Refusal(fault, place=insurance.insuplc_admdvs, care=asked.mdtrtarea_admvs)
+    refuse_unfiled(world, person, insurance, asked.mdtrtarea_admvs)
+    if visit.kind == "outpatient" and person.pays_special_only(data.get("med_type")):
+        raise Refusal("special_only")
+    disease = str(visit.facts.get("dise_codg") or data.get("dise_codg"))
+    if visit.kind == "outpatient" and data.get("med_type") == CHRONIC and not person.has_disease(disease):
+        raise Refusal("chronic_not_qualified")
     if world.temperament.diagnoses and not visit.diagnoses:
         raise Refusal("diagnoses_missing")
     final = asked.infno == "2304" and data.get("mid_setl_flag") != "1"
     if world.temperament.discharge and final and not visit.discharged:
         raise Refusal("not_discharged")
+
+
+def _refuse_special(world: World, visit: Visit, insutype: str, lines: list[FeeLine]) -> None:
+    """Raises: Refusal for a drug that the place of insurance pays only for a special disease."""
+    insured = world.insurance(world.person(visit.psn_no), insutype).insuplc_admdvs
+    for line in lines:
+        if insured.startswith(line.shares.item.special_in or ("-",)):
+            raise Refusal("special_drug", item=line.shares.item.name)
 
 
 def _lines(world: World, visit: Visit, batch: str) -> list[FeeLine]:

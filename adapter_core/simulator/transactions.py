@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from adapter_core.simulator import fees, identity, pharmacy, queries, settling, visits
+from adapter_core.simulator import (
+    applications,
+    clearing,
+    fees,
+    identity,
+    pharmacy,
+    queries,
+    settling,
+    statements,
+    visits,
+)
 from adapter_core.simulator.records import Answer, Asked, NoEffect, Refusal
-from adapter_core.simulator.world import World, data_table
+from adapter_core.simulator.world import Temperament, World, data_table
 from adapter_core.standard.codec import codec
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault
 
 FAILED = "-1"
+PASSED_ON = "参保地省平台返回："
+"""How a platform begins that puts another one's whole reply into its own text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +63,32 @@ TRANSACTIONS = {
     "2403": Transaction(visits.change_stay),
     "2404": Transaction(visits.cancel),
     "2405": Transaction(visits.undo_discharge),
+    "2501": Transaction(applications.file_transfer),
+    "2502": Transaction(applications.unfile),
+    "2503": Transaction(applications.file_chronic),
+    "2504": Transaction(applications.unfile),
+    "2505": Transaction(applications.file_chosen),
+    "2506": Transaction(applications.unfile),
     "2601": Transaction(settling.reverse),
     "3201": Transaction(queries.totals, writes=False),
+    "3202": Transaction(statements.compare, writes=False),
+    "3203": Transaction(clearing.apply, once=True),
+    "3204": Transaction(clearing.withdraw),
+    "3260": Transaction(clearing.cleared_rows, writes=False),
+    "3261": Transaction(clearing.confirm),
     "3505": Transaction(pharmacy.sold),
     "5201": Transaction(queries.find_visits, writes=False),
     "5202": Transaction(queries.find_diagnoses, writes=False),
     "5203": Transaction(queries.find_settlement, writes=False),
     "5204": Transaction(queries.find_lines, writes=False),
+    "5301": Transaction(applications.chronic_of, writes=False),
+    "5302": Transaction(applications.chosen_of, writes=False),
+    "5304": Transaction(applications.transfers_of, writes=False),
     "5303": Transaction(queries.find_stays, writes=False),
     "9001": Transaction(identity.sign_in),
     "9002": Transaction(identity.sign_out),
+    "9101": Transaction(statements.upload, writes=False),
+    "9102": Transaction(statements.download, writes=False),
 }
 VARIANTS = frozenset({"2203A", "2206A", "2207A", "2304A"})
 """Answered as the number without the letter: their tables are the same (`schemas/national/transactions`)."""
@@ -80,7 +109,7 @@ def answer(world: World, asked: Asked) -> Answer:
         _refuse_faulty(world, asked)
         output = found.run(world, _as_base(asked, base))
     except Refusal as refusal:
-        return refused(refusal)
+        return refused(refusal, world.temperament)
     except NoEffect:
         return Answer("0")
     told = Answer("0", output=output, committed=found.writes)
@@ -89,9 +118,15 @@ def answer(world: World, asked: Asked) -> Answer:
     return told
 
 
-def refused(refusal: Refusal) -> Answer:
-    """A refusal in the centre's own words."""
-    return Answer(FAILED, err_msg=str(data_table("texts")[refusal.key]).format(**refusal.values)[:200])
+def refused(refusal: Refusal, temperament: Temperament | None = None) -> Answer:
+    """A refusal in the centre's own words, or in others', and perhaps as another platform passes it on."""
+    texts = data_table("texts")
+    if temperament is not None and temperament.wording == "seen":
+        texts = {**texts, **data_table("texts_seen")}
+    text = str(texts[refusal.key]).format(**refusal.values)[:200]
+    for _ in range(temperament.wrapped if temperament is not None else 0):
+        text = PASSED_ON + json.dumps({"infcode": FAILED, "err_msg": text}, ensure_ascii=True)
+    return Answer(FAILED, err_msg=text)
 
 
 def _refuse_unsigned(world: World, asked: Asked, base: str) -> None:

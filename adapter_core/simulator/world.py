@@ -32,10 +32,11 @@ class Temperament:
     dedup_msgid: a money message with a known msgid gets the first answer again instead of happening twice.
     refuse_second: a settled bill is not settled again.  query: 5203 ``by_visit`` | ``by_setl_id_only`` | ``none``.
     query_lag_s: how long 5203 doesn't see a change yet.  reverse_missing: 2601 of nothing answers ``ok`` | ``error``.
-    reverse_window: ``same_day`` | ``until_cleared``.  recon_carries_msgid: the 3202 result file names the msgid (this
-    centre serves 3201 only as yet, so it shows nowhere).
+    reverse_window: ``same_day`` | ``until_cleared``.  recon_carries_msgid: the 3202 result file names the msgid.
     sign_in: calls need a sign_no from 9001.  diagnoses: a trial needs them.  discharge: 2304 (final) needs 2402.
     strict_input: a field that breaks the standard's tables refuses the message (5203 may leave out setl_id).
+    wording: refusals in its ``own`` words, or in those ``seen`` of real centres.  wrapped: how many platforms pass a refusal on, each
+    with the whole reply of the one behind it in its text.
     Of two-phase families: unconfirmed_s: a settlement nobody confirmed for so long is undone (0 = never).
     shows_prepared: queries show it meanwhile.  confirm_again: ``ok`` | ``error``, what a second confirm meets.
     """
@@ -54,6 +55,8 @@ class Temperament:
     unconfirmed_s: float = 0.0
     shows_prepared: bool = False
     confirm_again: str = "ok"
+    wording: str = "own"
+    wrapped: int = 0
 
     def changed(self, changes: Mapping[str, Any]) -> Temperament:
         """Raises: ValueError naming what is wrong."""
@@ -62,13 +65,15 @@ class Temperament:
             "reverse_missing": ("ok", "error"),
             "reverse_window": ("same_day", "until_cleared"),
             "confirm_again": ("ok", "error"),
+            "wording": ("own", "seen"),
+            "wrapped": (0, 1, 2, 3),
         }
         known = {one.name: getattr(self, one.name) for one in fields(self)}
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(f"no temperament {name!r}; there are {', '.join(known)}")
             if name in choices and value not in choices[name]:
-                raise ValueError(f"{name} is one of {', '.join(choices[name])}")
+                raise ValueError(f"{name} is one of {', '.join(map(str, choices[name]))}")
             if isinstance(known[name], bool) and not isinstance(value, bool):
                 raise ValueError(f"{name} is true or false")
         seconds = {name: changes.get(name, known[name]) for name in ("query_lag_s", "unconfirmed_s")}
@@ -100,6 +105,9 @@ class World:
         self.sales: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.counters: dict[tuple[str, str, str, str], Counters] = {}
         self.sign_ins: dict[str, str] = {}
+        self.files: dict[str, tuple[str, bytes]] = {}
+        self.clearings: dict[str, dict[str, Any]] = {}
+        self.confirmed: dict[str, str] = {}
         self.answers: OrderedDict[str, tuple[str, Answer]] = OrderedDict()
         self._numbers: dict[str, int] = {}
         for stay in data_table("people")["stay"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,6 +19,7 @@ class Region:
 
     code: for a county that is the city or province around it, since counties are not listed.
     province: the name of its province.  confidence: A seen in use, B GB/T 2260, C built by pattern.
+    begins, ends: yyyy-MM-dd, the first and the last day of the code, "" = unknown or open; successor: the code that took its place.
     """
 
     code: str
@@ -26,6 +28,9 @@ class Region:
     confidence: str
     kind: str = ""
     note: str = ""
+    begins: str = ""
+    ends: str = ""
+    successor: str = ""
 
 
 @cache
@@ -37,7 +42,15 @@ def all_regions() -> dict[str, Region]:
     rows += [(row, row["kind"]) for row in data["special"]]
     return {
         row["code"]: Region(
-            row["code"], row["name"], provinces[row["code"][:2]], row["confidence"], kind, row.get("note", "")
+            row["code"],
+            row["name"],
+            provinces[row["code"][:2]],
+            row["confidence"],
+            kind,
+            row.get("note", ""),
+            row.get("from", ""),
+            row.get("to", ""),
+            row.get("successor", ""),
         )
         for row, kind in rows
     }
@@ -49,6 +62,20 @@ def region(code: str) -> Region | None:
         return None
     listed = all_regions()
     return listed.get(code) or listed.get(code[:4] + "00") or listed.get(code[:2] + "0000")
+
+
+def in_force(code: str, day: str, known: Mapping[str, Region] | None = None) -> str:
+    """The code that stands for a region on a day: its own, or its successor's once it ended.
+
+    For choices about something new only: what was settled under a code is refunded under it.  day: yyyy-MM-dd.
+    """
+    regions = all_regions() if known is None else known
+    seen = [code]
+    while (listed := regions.get(seen[-1])) and listed.ends and listed.ends < day and listed.successor:
+        if listed.successor in seen:
+            break
+        seen.append(listed.successor)
+    return seen[-1]
 
 
 def same_province(first: str, second: str) -> bool:

@@ -84,7 +84,9 @@ class Window:
         operation: Operation | None = None
         try:
             operation = self.dialect.decode_request(frame)
-            outcome = await self.running.pipeline.handle(self.running.place, self.dialect, operation)
+            place = self.running.place
+            # a window waits for its answer, a stay's too
+            outcome = await self.running.pipeline.handle(place, self.dialect, operation, place.timers.sync_wait)
         except (TranslationError, Refused, NotSupported) as error:
             return Heard(error.code, text=f"{error}: {error.message_zh}")
         return Heard(outcome.state, outcome, in_their_form(self.dialect, operation, outcome), outcome.message_zh)

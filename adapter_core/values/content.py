@@ -26,6 +26,8 @@ Content = dict[str, Any]
 
 def canonical(value: object) -> object:
     """The same content with sorted keys and decimals as plain text: equal content gives equal bytes."""
+    if type(value) is str:
+        return value
     if isinstance(value, dict):
         return {key: canonical(value[key]) for key in sorted(value)}
     if isinstance(value, (list, tuple)):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 INSTITUTION = "H44000000001"
+PERSON = "36000000000000000001"
+"""Whom the bench's centre knows."""
 SAMPLES = Path(__file__).resolve().parents[2] / "plugins" / "guangdong" / "tests" / "samples" / "soap-guangdong"
 ENVELOPE = {
     "mdtrtarea_admvs": "440800", "insuplc_admdvs": "330100", "recer_sys_code": "FSI_LOCAL", "dev_no": "", "dev_safe_info": "",
@@ -25,7 +27,7 @@ def settlements(count: int, start: int = 0, infno: str = "2207") -> Iterator[str
     """(a) one national settlement call: 2207 of a visit; its trial, 2206, is the message a HIS sends before."""
     for number in range(start, start + count):
         data = {
-            "psn_no": "36000000000000000001", "mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000",
+            "psn_no": PERSON, "mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000",
             "med_type": "11", "medfee_sumamt": 186.50, "psn_setlway": "01", "mdtrt_id": f"M{number:012}",
             "chrg_bchno": f"B{number:012}", "acct_used_flag": "1", "insutype": "310", "invono": "",
             "fulamt_ownpay_amt": 0, "overlmt_selfpay": 0, "preselfpay_amt": 0, "inscp_scp_amt": 186.50,
@@ -38,7 +40,7 @@ def uploads(count: int, lines: int = 300, start: int = 0) -> Iterator[str]:
     for number in range(start, start + count):
         rows = [
             {
-                "feedetl_sn": f"F{number:08}{row:04}", "mdtrt_id": f"M{number:012}", "psn_no": "36000000000000000001",
+                "feedetl_sn": f"F{number:08}{row:04}", "mdtrt_id": f"M{number:012}", "psn_no": PERSON,
                 "med_type": "21", "fee_ocur_time": "2026-11-21 09:05:00", "cnt": 2, "pric": 9.325,
                 "det_item_fee_sumamt": 18.65, "med_list_codg": "XA00000001", "medins_list_codg": "Y001",
                 "bilg_dept_codg": "D01", "bilg_dept_name": "内科", "bilg_dr_codg": "D36010000001", "bilg_dr_name": "测试医师",
@@ -53,6 +55,8 @@ def soap(message: str, count: int, start: int = 0) -> Iterator[str]:
     """The SOAP family's message (0211, 0303, 0304), each of a stay of its own."""
     text = (SAMPLES / f"{message}.request.xml").read_text("utf-8")
     assert "S000000001" in text
+    assert "T00000000001" in text
+    text = text.replace("T00000000001", PERSON)
     for number in range(start, start + count):
         yield text.replace("S000000001", f"S{number:09}")
 

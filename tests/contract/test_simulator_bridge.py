@@ -72,7 +72,11 @@ rows = [
 ]
 """
 CARD = {"Card": "VDAwMDAwMDE=", "Slip": "UzE="}  # T0000001, S1
-LINE = {"lines[0].code": "WEEwMDAwMDAwMQ==", "lines[0].price": "MTg2LjUw", "lines[0].count": "MQ=="}  # XA00000001, 186.50, 1
+LINE = {
+    "lines[0].code": "WEEwMDAwMDAwMQ==",
+    "lines[0].price": "MTg2LjUw",
+    "lines[0].count": "MQ==",
+}  # XA00000001, 186.50, 1
 
 
 def step(function: str, **ins: str) -> dict[str, Any]:

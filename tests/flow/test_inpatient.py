@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,6 +154,17 @@ async def test_a_lost_reply_of_the_final_settlement_is_adopted(hospital: Hospita
     assert (await hospital.say(final())).state == "PENDING"
     assert (await hospital.decided()).state == "SETTLED"
     assert await evidence(hospital) == "E2"
+
+
+async def test_a_centre_that_takes_the_discharge_after_the_settlement(lives: Opening, folder: Path) -> None:
+    file = folder / "his-adapter.toml"
+    file.write_text(file.read_text("utf-8") + '[gateway.options]\ndischarge = "after"\n', "utf-8")
+    hospital = await lives()
+    await admitted(hospital)
+    assert (await hospital.say(final(), wait_s=20)).state == "SETTLED"
+    await hospital.running.pipeline.settled_down()
+    assert hospital.calls[-2:] == ["2304", "2402"]
+    assert hospital.truth["visits"][-1]["discharged"]
 
 
 async def test_a_refused_settlement_says_why(hospital: Hospital) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.flow.conftest import Opening
 from tests.flow.hospital import Hospital, message
 
 INVALID = "error(-1,签到编号无效)"
@@ -34,6 +35,16 @@ async def test_a_session_is_shared_by_the_day(hospital: Hospital) -> None:
     await hospital.say(message())
     await hospital.say(message(settle_key="K2", visit_key="V2"))
     assert len(hospital.sent("9001")) == 1
+
+
+async def test_a_session_of_the_process_ends_with_it(lives: Opening) -> None:
+    for life in ("first", "second"):
+        hospital = await lives()
+        hospital.can(sign_in="process")
+        other_till = {"opter": "002", "opter_name": "测试收费员乙", "opter_type": "1"}
+        await hospital.say(message(settle_key=f"K-{life}", visit_key=f"V-{life}"))
+        await hospital.say(message(settle_key=f"L-{life}", visit_key=f"W-{life}", operator=other_till))
+    assert len(hospital.sent("9001")) == 2, "one for each life, whoever sits at the till"
 
 
 async def test_a_new_key_may_supersede_the_quote_it_names(hospital: Hospital) -> None:

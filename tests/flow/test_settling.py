@@ -232,9 +232,10 @@ async def test_a_stay_is_settled_as_it_stands_at_the_centre(hospital: Hospital) 
         message(
             kind="inpatient", fees=None, diagnoses=None, visit={"mdtrt_id": "S000000001"},
             settle={"med_type": "21", "insutype": "310", "medfee_sumamt": "186.50", "mid_setl_flag": "0"},
-        )
+        ),
+        wait_s=20,
     )  # fmt: skip
     assert told.state == "SETTLED", told.text
     assert hospital.calls == ["1101", "2303", "2304"]
-    assert (await hospital.say(void())).state == "VOIDED"
+    assert (await hospital.say(void(), wait_s=20)).state == "VOIDED"
     assert hospital.calls[-1] == "2305"

@@ -88,7 +88,7 @@ async def evidence(
     )  # fmt: skip
     centre = Centre(clock, *script)
     ownership = Ownership(None, clock, "me", 45.0, exclusive=True)  # type: ignore[arg-type]
-    sessions = Sessions(None, centre, clock)  # type: ignore[arg-type]
+    sessions = Sessions(None, centre, clock, "p1")  # type: ignore[arg-type]
     resolver = Resolver(None, centre, clock, Middle(), ownership, sessions, None)  # type: ignore[arg-type]
     record = CallRecord("r", "H", "MSG1", "pay", "2207", "N", not_after=iso(clock.wall()))
 

@@ -24,7 +24,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from adapter_core.values.money import MoneyError, number, yuan
+from adapter_core.values.money import CENT, MoneyError, number, yuan
 
 DIGITS_MAX = 20
 _DECIMAL = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", re.ASCII)
@@ -114,11 +114,19 @@ def _exact(text: str) -> str:
     return text
 
 
+def _usual(places: int) -> re.Pattern[str]:
+    """What nearly every number looks like: it needs none of the checks of `number`."""
+    return re.compile(rf"-?[0-9]{{1,12}}(?:\.[0-9]{{0,{places}}})?", re.ASCII)
+
+
 def _yuan(how: str, places: int) -> Converter:
     expected = "金额，至多两位小数"
     form = f"%.{places}f"
+    usual = _usual(2).fullmatch
 
     def read(text: str) -> Decimal:
+        if usual(text):
+            return Decimal(text).quantize(CENT)
         try:
             return yuan(_exact(text))
         except MoneyError:
@@ -145,8 +153,10 @@ def _decimal(how: str, places: int) -> Converter:
         except MoneyError:
             raise Unfit(expected) from None
 
+    usual, step = _usual(places).fullmatch, Decimal(1).scaleb(-places)
+
     def read(text: str) -> Decimal:
-        return exact(_exact(text))
+        return Decimal(text).quantize(step) if usual(text) and places <= 8 else exact(_exact(text))
 
     def write(value: Any) -> str:
         return format(exact(value), "f")
@@ -161,8 +171,10 @@ def _plain(how: str) -> Converter:
         except MoneyError:
             raise Unfit("数字，至多 8 位小数") from None
 
+    usual = _usual(8).fullmatch
+
     def read(text: str) -> Decimal:
-        return exact(_exact(text)).normalize() + 0
+        return (Decimal(text) if usual(text) else exact(_exact(text))).normalize() + 0
 
     def write(value: Any) -> str:
         return format(exact(value).normalize() + 0, "f")

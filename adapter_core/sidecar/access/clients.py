@@ -23,6 +23,10 @@ class Right(StrEnum):
     """Timelines of every case, the journal's check and export."""
     WATCH = "watch"
     """Provinces, metrics and health in detail: no patient's data."""
+    UNSEAL = "unseal"
+    """A person's data in clear and the messages as they crossed the wire; each reading is journalled."""
+    STAFF = "staff"
+    """The console's users and their roles."""
 
 
 ROLES_WITH: dict[Right, frozenset[str]] = {
@@ -32,6 +36,8 @@ ROLES_WITH: dict[Right, frozenset[str]] = {
     Right.PAPER: frozenset({"his", "cashier", "operator"}),
     Right.AUDIT: frozenset({"auditor"}),
     Right.WATCH: frozenset({"his", "cashier", "operator", "auditor", "admin"}),
+    Right.UNSEAL: frozenset({"operator", "auditor"}),
+    Right.STAFF: frozenset({"admin"}),
 }
 
 

@@ -161,13 +161,14 @@ class Day:
     def _may_freeze(self, case: Case) -> bool:
         """Whether evidence may be out of reach here: nothing to ask and nothing that proves, or another day by some clock."""
         can = self.plan.capabilities
-        if self.plan.second and case.purpose == "settle" and can.query_after_unknown != "by_visit":
+        asks = can.query_after_unknown == "by_visit" and case.kind != "pharmacy"  # a sale has no visit number to ask by
+        if self.plan.second and case.purpose == "settle" and not asks:
             return True  # a confirm without an answer that nobody can be asked about
         if "worker died" in str(case.data.get("frozen_because", "")):
             return True  # a case that looks like the cause of death is parked
         if self.plan.began != MORNING or any(point == "clock.jump" for point, _ in self.faults.fired):
             return True
-        if can.query_after_unknown == "by_visit":
+        if asks or (case.purpose == "void" and can.query_after_unknown == "by_visit"):
             return False
         if case.purpose == "void":
             return can.query_after_unknown == "none"

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from adapter_core.values.moments import national_date
 
-TRIALS = frozenset({"2206", "2303"})
+TRIALS = frozenset({"2206", "2303", "2101"})
 SETTLEMENTS = frozenset({"2207", "2304", "2102"})
 REFUNDS = frozenset({"2208", "2305", "2103"})
 REVERSAL = "2601"

@@ -28,7 +28,7 @@ SURE = frozenset({"SETTLED", "REJECTED", "NOT_APPLIED", "REVERSED", "VOIDED", "C
 OPEN = frozenset({"PREPARING", "READY", "SENDING", "CONFIRMING", "RESOLVING", "REVERSING", "VOIDING"})
 UNDER_WAY = frozenset({"SENDING", "CONFIRMING", "RESOLVING", "REVERSING"})
 IN_DOUBT = frozenset({"RESOLVING", "REVERSING"})
-REFUND_STEPS = ("void", "stay_void")
+REFUND_STEPS = ("void", "stay_void", "drug_void")
 CANARY = "J0CANARY"
 """The ``setl_id`` of replies that fail a check."""
 EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
@@ -248,7 +248,7 @@ class Checker:
             self._confirm_leaves(message, state)
         elif state != "SENDING" and state != "RESOLVING":
             self._world.violate("I12", f"{asked.msgid} leaves though its case is {state}")
-        if message.call.step not in ("void", "stay_void", "commit"):
+        if message.call.step not in ("void", "stay_void", "drug_void", "commit"):
             self._only_one(message)
             self._no_papers(message, "leaves")
 

@@ -20,7 +20,15 @@ from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import LedgerUnavailable
 
-MONEY_STEPS = {"pay": "settle", "stay_pay": "settle", "void": "refund", "stay_void": "refund", "commit": "confirm"}
+MONEY_STEPS = {
+    "pay": "settle",
+    "stay_pay": "settle",
+    "void": "refund",
+    "stay_void": "refund",
+    "drug_pay": "settle",
+    "drug_void": "refund",
+    "commit": "confirm",
+}
 Read = TypeVar("Read")
 STEPPED = frozenset({"INTENT", "OUTCOME"})
 """Events whose crash points are told apart by the step they belong to: a lost intent of money is not one of an upload."""

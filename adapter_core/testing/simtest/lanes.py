@@ -33,6 +33,8 @@ AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "psn_part_amt", "psn_
 SHORTENED = {
     'outpatient = ["who", "qualified", "chosen", "register", "info", "fees", "trial", "pay"]': 'outpatient = ["register", "fees", "trial", "pay"]',
     'inpatient = ["who", "admit", ': 'inpatient = ["admit", ',
+    'pharmacy = ["who", ': "pharmacy = [",
+    'pharmacy = { identify = "who", ': "pharmacy = { ",
     'outpatient = { identify = "who", ': "outpatient = { ",
     'inpatient = { identify = "who", ': "inpatient = { ",
 }
@@ -100,7 +102,7 @@ def _short_route(second: str = "") -> Route:
     """second: what the money steps declare of their second phase, TOML; "" = they have none."""
     text = national_route_text()
     if second:
-        for step in ("pay", "stay_pay"):
+        for step in ("pay", "stay_pay", "drug_pay"):
             text = text.replace(f"[step.{step}]\n", f"[step.{step}]\nsecond = {second}\n")
         text += SECOND_STEPS
     for old, new in SHORTENED.items():

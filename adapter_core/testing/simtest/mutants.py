@@ -329,7 +329,7 @@ def _with_ledger(ledger: type[SimLedger]) -> Callable[[Day], None]:
 def _unfenced_steps() -> list[Patch]:
     original = Chain._send_in_doubt
 
-    async def unfenced(self: Chain, *rest: Any) -> Any:
+    async def unfenced(self: Chain, *rest: Any, **named: Any) -> Any:
         caller = self._caller
 
         class Unfenced:
@@ -342,7 +342,7 @@ def _unfenced_steps() -> list[Patch]:
         unfencing: Any = Unfenced()
         self._caller = unfencing
         try:
-            return await original(self, *rest)
+            return await original(self, *rest, **named)
         finally:
             self._caller = caller
 

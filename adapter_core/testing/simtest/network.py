@@ -19,7 +19,7 @@ from adapter_core.testing.simtest.world import World
 from adapter_core.values.errors import NotSent, OutcomeUnknown
 from adapter_core.values.frames import Frame
 
-WORDS = {"2207": "settle", "2304": "settle", "2208": "refund", "2305": "refund", "2601": "reverse", "5203": "query",
+WORDS = {"2207": "settle", "2304": "settle", "2208": "refund", "2305": "refund", "2102": "settle", "2103": "refund", "2601": "reverse", "5203": "query",
          "49CO": "confirm", "49AB": "reverse"}  # fmt: skip
 
 ECHOED = ("settle", "refund")

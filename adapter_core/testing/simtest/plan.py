@@ -19,6 +19,7 @@ from adapter_core.testing.simtest.his import Habits
 NATIONAL_SHARE = 0.08
 TWO_VISITS_SHARE = 0.12
 TWO_PHASE_SHARE = 0.2
+PHARMACY_SHARE = 0.12
 TWO_REPLICAS_SHARE = 0.4
 WITNESSED_SHARE = 0.15
 PAPERS_SHARE = 0.2
@@ -97,10 +98,7 @@ def plan_of(seed: int) -> Plan:
         capabilities=capabilities,
         temperament=temperament,
         timers=_timers(random),
-        # the national lane's plan asks for all that a real admission says
-        habits=replace(
-            _with_papers(seed, _habits(random)), admits=lane == "cheap" and Random(seed ^ 0xAD317).random() < 0.5
-        ),
+        habits=_of_kind(seed, lane, _with_papers(seed, _habits(random))),
         rates=rates,
         late_s=late,
         copies=random.random() < 0.5,
@@ -210,6 +208,17 @@ def _timers(random: Random) -> Timers:
         query_steps=random.choice(((2.0, 5.0, 15.0, 30.0, 60.0), (0.5, 1.0))),
         query_step_last=random.choice((20.0, 300.0)),
     )
+
+
+def _of_kind(seed: int, lane: str, habits: Habits) -> Habits:
+    """Stays admitted through the adapter, and sales: drawn apart, and only where the lane's plan doesn't ask for all that a real
+    admission says."""
+    random = Random(seed ^ 0xAD317)
+    if lane != "cheap":
+        return habits
+    if random.random() < PHARMACY_SHARE:
+        return replace(habits, kind="pharmacy")
+    return replace(habits, admits=random.random() < 0.5)
 
 
 def _habits(random: Random) -> Habits:

@@ -117,7 +117,7 @@ def test_a_handle_call_is_one_request_that_puts_processes_and_gets() -> None:
     assert functions.index("endCurResultSet") < functions.index("process") < functions.index("getErrMsg")
     process = steps[functions.index("process")]
     assert (values_of(process["ins"]), process["ret"]) == ({"function": b"F04.05.10.01"}, "true")
-    assert [step["outs"] for step in steps if step["function"] == "getParaByName"][0] == ["aae072"]
+    assert next(step["outs"] for step in steps if step["function"] == "getParaByName") == ["aae072"]
     assert not any("pwd" in str(values_of(step["ins"])) for step in steps)
 
 

@@ -198,7 +198,8 @@ def test_rpc_requests_and_replies_say_each_parts_type() -> None:
     assert read_envelope(sent.body).operation == "Pay"
     assert sent.body.count(b'xsi:type="xsd:string"') == 2
     paid = dialect.encode_reply(
-        Operation("settle", "Pay", "rpc"), Outcome("SETTLED", "", "", {"result": {"medfee_sumamt": 3, "psn_cash_pay": 1}})
+        Operation("settle", "Pay", "rpc"),
+        Outcome("SETTLED", "", "", {"result": {"medfee_sumamt": 3, "psn_cash_pay": 1}}),
     )
     assert b"RowCount&gt;1&lt;" in paid.body
     assert b'xsi:type="xsd:int">1<' in paid.body

@@ -22,7 +22,7 @@ def _create_entries() -> None:
         sa.Column("ordinal", BIG, primary_key=True),
         sa.Column("entry_id", sa.Text, nullable=False, unique=True),
         *_texts("org", "case_id", "entry", "business_day", "setl_time", "booked_at", "setl_id", "msgid", "kind"),
-        *_counts("total_fen", "fund_fen", "account_fen", "cash_fen"),
+        *_counts("total_fen", "fund_fen", "account_fen", "acct_pay_fen", "cash_fen"),
         sa.Column("stands", sa.Boolean, nullable=False),
         *_texts("original_setl_id", "mdtrt_id", "insutype", "clr_type", "clr_way", "clr_optins", "med_type"),
         *_texts("insuplc_admdvs", "scheme", "operator", "terminal"),

@@ -1,0 +1,49 @@
+"""Passwords of the console's users: what is strong enough, and their slow salted hash."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+
+LENGTH_MIN = 10
+LENGTH_MAX = 128
+KINDS_MIN = 3
+COST, BLOCK, LANES = 1 << 15, 8, 1
+"""scrypt's parameters: 32 MB and about 0.1 s for each try."""
+_MEMORY = 128 * COST * BLOCK * 2
+_KINDS = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile("[0-9]"), re.compile("[^a-zA-Z0-9]"))
+_WORN = ("password", "qwerty", "abc123", "admin", "123456", "654321", "111111", "000000", "888888", "666666", "yibao")
+"""What every list of tried passwords begins with."""
+
+
+def weakness(password: str, name: str) -> str:
+    """Why a password is refused, for the person who chose it; "" when it is strong enough."""
+    if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
+        return f"密码须为 {LENGTH_MIN} 到 {LENGTH_MAX} 个字符"
+    if sum(bool(kind.search(password)) for kind in _KINDS) < KINDS_MIN:
+        return "密码须含大写字母、小写字母、数字、符号中的至少三种"
+    low = password.lower()
+    if name.lower() in low or any(word in low for word in _WORN) or len(set(password)) < LENGTH_MIN // 2:
+        return "密码过于常见，或含有用户名"
+    return ""
+
+
+def hashed(password: str) -> str:
+    """``scrypt$cost$block$lanes$salt$hash``, the last two in hex.  Takes a moment: beside the event loop."""
+    salt = os.urandom(16)
+    return "$".join(("scrypt", str(COST), str(BLOCK), str(LANES), salt.hex(), _scrypt(password, salt).hex()))
+
+
+def fits(password: str, stored: str) -> bool:
+    """Takes as long for a wrong password as for the right one, and as long for nobody's (``stored`` "")."""
+    salt, wanted = b"\0" * 16, b""
+    if stored:
+        *_, salt_hex, hash_hex = stored.split("$")
+        salt, wanted = bytes.fromhex(salt_hex), bytes.fromhex(hash_hex)
+    return hmac.compare_digest(_scrypt(password[:LENGTH_MAX], salt), wanted)
+
+
+def _scrypt(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=_MEMORY, dklen=32)

@@ -1,0 +1,183 @@
+"""Today: what stands where, what is unknown and for how long, the way to the centre, how often direct settlement works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter as Counts
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from litestar import Response, get
+from litestar.params import FromPath
+
+from adapter_core.ledger.listing import Standing
+from adapter_core.operations.duty import Duty
+from adapter_core.operations.outlook import OpenCase
+from adapter_core.province.policy import reasons
+from adapter_core.settlement.records import Case
+from adapter_core.settlement.states import PAPER, State
+from adapter_core.sidecar.access import Right
+from adapter_core.sidecar.console.counter import HOME, Asked, Counter, counter_of, looked, page, visitor
+from adapter_core.sidecar.desk import json_response
+from adapter_core.sidecar.told import encode
+from adapter_core.values.moments import CHINA, china, iso
+
+FRESH_S = 3.0
+"""A board is made anew at most so often, however many look at it."""
+UNKNOWN_ROWS = 20
+FAILED_MAX = 1000
+"""So many of the newest failures are read for their reasons."""
+GROUPS: tuple[tuple[str, tuple[State, ...]], ...] = (
+    ("已结算", (State.SETTLED,)),
+    ("已预结算", (State.QUOTED,)),
+    ("办理中", (State.PREPARING, State.READY, State.SENDING, State.CONFIRMING)),
+    ("结果未知", (State.RESOLVING, State.REVERSING)),
+    ("待人工核定", (State.FROZEN,)),
+    ("退费", (State.VOIDING, State.VOIDED)),
+    ("未成功", (State.REJECTED, State.NOT_SENT, State.NOT_APPLIED, State.REVERSED)),
+    ("手工报销", (State.MANUAL_OPEN, State.MANUAL_SUBMITTED, State.MANUAL_CLOSED)),
+    ("已取消", (State.CANCELLED, State.MANUAL_REVOKED)),
+)
+"""Columns of the board."""
+DIRECT = frozenset({State.SETTLED, State.VOIDING, State.VOIDED})
+FAILED = (State.REJECTED, State.NOT_SENT, State.NOT_APPLIED, State.REVERSED, *sorted(PAPER), State.MANUAL_REVOKED)
+SPANS = {"day": 1, "week": 7, "month": 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What the page shows.  rows: place of insurance (two digits) → settlements by column of GROUPS; rate: of those that ended,
+    the part settled directly, None while none has ended."""
+
+    span: str
+    at: str
+    rows: Sequence[tuple[str, Sequence[int]]]
+    sums: Sequence[int]
+    rate: float | None
+    direct: int
+    ended: int
+    failures: Sequence[tuple[str, str, int]]
+    failures_read: int
+    unknown: Sequence[OpenCase]
+    unknown_count: int
+    frozen_count: int
+    ways: Sequence[dict[str, Any]]
+    notices: Sequence[Any]
+    trouble: str
+
+
+@get([HOME, f"{HOME}/today/{{span:str}}"])
+async def today(request: Asked, span: FromPath[str] = "day") -> Response[bytes]:
+    visitor(request, Right.WATCH)
+    await looked(request, "today")
+    return page(request, "today.html", board=await board(counter_of(request), span), spans=SPANS, groups=GROUPS)
+
+
+@get(f"{HOME}/live/today/{{span:str}}")
+async def live(request: Asked, span: FromPath[str]) -> Response[bytes]:
+    """The board alone, for a page that refreshes itself."""
+    visitor(request, Right.WATCH)
+    return page(request, "board.html", board=await board(counter_of(request), span), groups=GROUPS)
+
+
+@get(f"{HOME}/live/trend.json")
+async def trend(request: Asked) -> Response[bytes]:
+    """Columns for the plots: unix seconds, per minute, seconds."""
+    visitor(request, Right.WATCH)
+    samples = list(counter_of(request).trend.samples)
+    names = ("at", "calls", "settled", "failed", "p50", "p95")
+    return json_response(encode({name: [getattr(one, name) for one in samples] for name in names}))
+
+
+async def board(counter: Counter, span: str) -> Board:
+    """The board of a span, not older than FRESH_S; who comes meanwhile waits for the same one."""
+    span = span if span in SPANS else "day"
+    lock: asyncio.Lock = counter.kept.setdefault("board lock", asyncio.Lock())
+    async with lock:
+        made_at, kept = counter.kept.get(("board", span), (0.0, None))
+        if kept is not None and counter.clock.mono() - made_at < FRESH_S:
+            assert isinstance(kept, Board)
+            return kept
+        made = await _made(counter, span)
+        counter.kept["board", span] = (counter.clock.mono(), made)
+        return made
+
+
+async def _made(counter: Counter, span: str) -> Board:
+    since = _since(counter, SPANS[span])
+    org = counter.place.org
+    standings = await counter.lists.standings(org, since)
+    duty = counter.desk.duty
+    seen = await duty.look() if isinstance(duty, Duty) else None
+    unknown = sorted(seen.unknown, key=lambda case: -case.age_s) if seen else []
+    failed = await counter.lists.ended_in(org, FAILED, since, FAILED_MAX)
+    direct = sum(one.number for one in standings if one.state in DIRECT)
+    ended = direct + sum(one.number for one in standings if one.state in FAILED)
+    rows = _rows(standings)
+    return Board(
+        span=span,
+        at=counter.now(),
+        rows=rows,
+        sums=[sum(column) for column in zip(*(cells for _, cells in rows), strict=True)] or [0] * len(GROUPS),
+        rate=direct / ended if ended else None,
+        direct=direct,
+        ended=ended,
+        failures=_failures(failed),
+        failures_read=len(failed),
+        unknown=unknown[:UNKNOWN_ROWS],
+        unknown_count=len(unknown),
+        frozen_count=len(seen.frozen) if seen else 0,
+        ways=_ways(counter),
+        notices=counter.desk.running.notices(),
+        trouble=(seen.ledger_trouble or seen.chain_complaint) if seen else "",
+    )
+
+
+def _since(counter: Counter, days: int) -> str:
+    """Midnight in China, so many days ago."""
+    now = china(counter.clock.wall())
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=CHINA)
+    return iso(midnight - timedelta(days=days - 1))
+
+
+def _rows(standings: Sequence[Standing]) -> list[tuple[str, list[int]]]:
+    column = {state: place for place, (_, states) in enumerate(GROUPS) for state in states}
+    rows: dict[str, list[int]] = {}
+    for one in standings:
+        cells = rows.setdefault(one.province, [0] * len(GROUPS))
+        cells[column[one.state]] += one.number
+    return sorted(rows.items(), key=lambda row: (-sum(row[1]), row[0]))
+
+
+def _failures(cases: Sequence[Case]) -> list[tuple[str, str, int]]:
+    """(code, what it means, how many), the most frequent first."""
+    counted = Counts(failure_code(case) for case in cases)
+    meanings = {code.upper(): one.cashier_zh for code, one in reasons().items()}
+    return [(code, meanings.get(code, ""), count) for code, count in counted.most_common(12)]
+
+
+def failure_code(case: Case) -> str:
+    """Why a case was not settled directly: what was told, of papers what was told before them."""
+    told = case.data["paper"].get("told", {}) if "paper" in case.data else case.told
+    return str(told.get("code", "")) or str(case.state)
+
+
+def _ways(counter: Counter) -> list[dict[str, Any]]:
+    """Each way out: its circuits, what waits, how fast it is."""
+    wire = counter.instruments.wire
+    states = wire.snapshot() if wire else ()
+    return [
+        {
+            "name": counter.place.gateway.name,
+            "circuits": dict(one.circuits),
+            "busy": one.busy,
+            "waiting": one.waiting,
+            "resolving": one.resolving,
+        }
+        for one in states
+    ]
+
+
+ROUTES = [today, live, trend]
