@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from adapter_core.paperwork.seals import SealKey
     from adapter_core.settlement.circumstances import Circumstances
     from adapter_core.settlement.pipeline import Pipeline
-    from adapter_core.settlement.ports import InHand, Ledger, Wire
+    from adapter_core.settlement.ports import InHand, ItemCodes, Ledger, Wire
 
 OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
 Observer: TypeAlias = Callable[[Mapping[str, str]], None]
@@ -427,16 +427,14 @@ def assembled(
     in_hand: InHand | None = None,
     observer: Observer = lambda event: None,
     others: Sequence[Place] = (),
+    items: ItemCodes | None = None,
 ) -> Adapter:
     """An adapter on a given ledger and wire.  Nothing goes on before its pipeline's `resume`.
 
     kept: the ledger as the pipeline writes it, where something stands in between (a witness).  observer: told every change of a
-    case, before the plugins' own are.
+    case, before the plugins' own are.  items: the mapping of the hospital's own items, where the site fills codes in.
     """
-    from adapter_core.catalogues.items import SiteItems
     from adapter_core.settlement.pipeline import Pipeline
-
-    store = catalogue_store(config) if config.settings.catalogues.fill else None
 
     @cache  # compiling a table takes milliseconds, and every answer asks for its dialect
     def dialect(name: str) -> Dialect | None:
@@ -456,7 +454,7 @@ def assembled(
         exclusive=not config.is_shared,
         lease_s=config.settings.timers.lease,
         in_hand=in_hand,
-        items=SiteItems(store) if store else None,
+        items=items,
     )
     running = Adapter(config, loaded, place, ledger, pipeline, kept=kept)
 
@@ -473,10 +471,19 @@ def assembled(
 
 
 def catalogue_store(config: Config) -> CatalogueStore:
-    """The catalogues' own file; it closes itself with the process.  Raises: ConfigError."""
+    """The catalogues' own file.  Raises: ConfigError."""
     from adapter_core.catalogues.store import CatalogueStore
 
     return CatalogueStore(config.path(config.settings.catalogues.file))
+
+
+def site_items(config: Config, parts: AsyncExitStack) -> ItemCodes | None:
+    """The mapping of the hospital's own items, open until ``parts`` are closed; None where the site fills no codes in."""
+    from adapter_core.catalogues.items import SiteItems
+
+    if not config.settings.catalogues.fill:
+        return None
+    return SiteItems(parts.enter_context(catalogue_store(config)))
 
 
 async def opened_ledger(
@@ -599,7 +606,8 @@ async def adapter(
         if instruments is not None:
             kept, wire = instruments.around_ledger(kept), instruments.around_wire(guarded)
         in_hand = None if read_only else _noted_in_hand(config, parts)
-        running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer, others)
+        items = site_items(config, parts)
+        running = assembled(config, loaded, place, ledger, wire, clock, kept, in_hand, observer, others, items)
         running.outages = guarded.outages
         if not read_only:
             await parts.enter_async_context(heartbeat())

@@ -182,7 +182,10 @@ class Items:
             " ORDER BY item, begndate",
             self._org,
         )
-        return [Item(*own, json.loads(more), amount_fen) for *own, more, amount_fen in rows]
+        return [
+            Item(item, name, kind, code, begins, ends, json.loads(more), worth)
+            for item, name, kind, code, begins, ends, more, worth in rows
+        ]
 
     def replace(self, items: Iterable[Item]) -> None:
         """The new list in place of the old one, whole."""

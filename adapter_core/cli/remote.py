@@ -32,6 +32,8 @@ from adapter_core.values.frames import Frame
 
 PLAYED_TYPE = "application/vnd.his-adapter.played+json"
 TOTAL_S = 90.0
+REPLY_BYTES_MAX = 32 * 1024 * 1024
+FILE_TYPE = "application/octet-stream"
 
 
 class PlayRefused(Exception):
@@ -117,6 +119,19 @@ class Service:
         response = await self._post(path, write_json(dict(order)), {"Content-Type": "application/json"})
         return _whole(response)
 
+    async def ask(self, infno: str, given: Mapping[str, Any], insuplc_admdvs: str, patience_s: float) -> Outcome:
+        """One national transaction, as `catalogues.asking.Ask` gives it.  Raises: whatever the service refuses with."""
+        order = {"input": dict(given), **({"insuplc_admdvs": insuplc_admdvs} if insuplc_admdvs else {})}
+        headers = {"Content-Type": "application/json"}
+        response = await self._post(f"/v1/transactions/{infno}", write_json(order), headers, patience_s + TOTAL_S)
+        body = _whole(response)
+        if response.headers.get("content-type", "").startswith(FILE_TYPE):
+            return Outcome("DONE", "OK", "已受理", {"file": body})
+        tree = read_json(body, max_bytes=REPLY_BYTES_MAX)
+        reply = {name: tree[name] for name in ("infcode", "err_msg", "output")}
+        content = {"reply": reply, "call": {"msgid": tree["msgid"]}}
+        return Outcome(tree["state"], tree["code"], tree["message_zh"], content, {}, tuple(tree["next"]))
+
     async def read(self, path: str) -> bytes:
         """Raises: whatever the service refuses with; OutcomeUnknown where it did not answer."""
         try:
@@ -132,10 +147,12 @@ class Service:
             raise _error(response.status_code, tree)
         return Outcome(tree["state"], tree["code"], tree["message_zh"], {}, {}, tuple(tree["next"]))
 
-    async def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    async def _post(
+        self, path: str, body: bytes, headers: Mapping[str, str], total_s: float = TOTAL_S
+    ) -> httpx.Response:
         try:
-            async with asyncio.timeout(TOTAL_S):
-                return await self._http.post(path, content=body, headers=dict(headers))
+            async with asyncio.timeout(total_s):
+                return await self._http.post(path, content=body, headers=dict(headers), timeout=total_s)
         except (httpx.HTTPError, TimeoutError) as error:
             raise _unanswered(error) from error
 

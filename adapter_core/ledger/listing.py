@@ -19,6 +19,7 @@ from adapter_core.settlement.states import State
 _OF_PEOPLE = "purpose IN ('settle', 'void')"
 """What a person knows as a case; the outbox's items are not."""
 ID_END = "z" * 20
+"""Above every id that begins so, in whatever order of letters a database has."""
 
 
 class Listed(NamedTuple):
@@ -40,15 +41,14 @@ class Standing(NamedTuple):
 class Wanted:
     """What is searched for; every criterion that is given must hold.
 
-    blind: kind → exact value of the blind indexes.  ids: case ids of another index.  work_order: the beginning of a case's id.
-    province: two digits.  opened_from, opened_before: RFC 3339 UTC.
+    blind: kind → exact value of the blind indexes.  key: settle_key, void_key, case id or work order.  province: two digits.
+    opened_from, opened_before: RFC 3339 UTC.
     """
 
     blind: Mapping[str, str] = field(default_factory=dict)
-    keys: Sequence[str] = ()
+    key: str = ""
     setl_id: str = ""
     msgid: str = ""
-    work_order: str = ""
     states: Sequence[State] = ()
     province: str = ""
     total_fen: int | None = None
@@ -153,17 +153,13 @@ class CaseLists:
         for kind, value in sorted(wanted.blind.items()):
             blind = blind_search(self._ledger._keys.master, kind, value)
             term("case_id IN (SELECT case_id FROM search WHERE kind = ? AND blind = ?)", kind, blind)
-        if wanted.keys:
-            term(f"key IN ({_places(wanted.keys)})", *wanted.keys)
+        if wanted.key:  # a case's own key, or its work order, which is the beginning of its id
+            prefix = wanted.key.lower()
+            term("(key = ? OR (case_id >= ? AND case_id <= ?))", wanted.key, prefix, prefix + ID_END)
         if wanted.setl_id:
             term("case_id IN (SELECT case_id FROM entries WHERE org = ? AND setl_id = ?)", org, wanted.setl_id)
         if wanted.msgid:
             term("case_id IN (SELECT case_id FROM calls WHERE org = ? AND msgid = ?)", org, wanted.msgid)
-        if wanted.work_order:
-            prefix = wanted.work_order.lower()
-            term(
-                "case_id >= ? AND case_id <= ?", prefix, prefix + ID_END
-            )  # in any order of letters a database may have
         if wanted.states:
             term(f"state IN ({_places(wanted.states)})", *map(str, wanted.states))
         if wanted.province:

@@ -18,12 +18,28 @@ from adapter_core.config import Settings, known_keys, section_of
 
 SCHEMA_PAGE = Path("docs/reference/config.schema.json")
 Value = str | bool | int | float | list[str]
+SEVERAL = {
+    "institutions": "[[institutions]]",
+    "gateways": "[gateways.NAME]",
+    "routes": "[[routes]]",
+    "cutovers": "[[cutovers]]",
+}
+"""Sections of a site with several: a new site's file only says that there are such."""
+NAMED = (("institution", "institutions"), ("gateway", "gateways"))
+"""Where there are several, each has the keys of the one."""
 
 
 @cache
 def notes() -> dict[str, dict[str, str]]:
     """By dotted path: ``note``, and ``example`` where the default is nothing."""
-    return tomllib.loads((files("adapter_core.operations") / "config_notes.toml").read_text("utf-8"))
+    written = tomllib.loads((files("adapter_core.operations") / "config_notes.toml").read_text("utf-8"))
+    same = {
+        f"{several}{path[len(one) :]}": note
+        for one, several in NAMED
+        for path, note in written.items()
+        if path.startswith(f"{one}.")
+    }
+    return {**same, **written}
 
 
 def config_text(values: Mapping[str, Value], clients: tuple[Mapping[str, Value], ...]) -> str:
@@ -34,7 +50,9 @@ def config_text(values: Mapping[str, Value], clients: tuple[Mapping[str, Value],
         if name not in sections:
             lines += [*_key(name, name, info, values), ""]
     for name, info in sections.items():
-        if name != "clients":
+        if name in SEVERAL:
+            lines += [f"# ---- {notes()[name]['note']}", f"# {SEVERAL[name]}", ""]
+        elif name != "clients":
             lines += _section(name, info, values)
     for client in clients:
         lines += _client(client)
@@ -114,6 +132,7 @@ def _describe(
     node: dict[str, Any], model: type[BaseModel], prefix: str, described: Mapping[str, Any], definitions: dict[str, Any]
 ) -> None:
     for name, info in model.model_fields.items():
+        name = info.alias or name
         node["properties"][name]["description"] = described.get(f"{prefix}{name}", {}).get("note", "")
         section = section_of(info)
         if section is not None:

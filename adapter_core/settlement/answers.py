@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
-from adapter_core.province.policy import Reason
+from adapter_core.province.policy import Reason, reasons
 from adapter_core.settlement.amounts import Amounts, amounts
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
@@ -59,7 +59,10 @@ def in_words(told: Amounts) -> str:
 
 def amounts_outcome(state: str, content: Content, refs: Mapping[str, str]) -> Outcome:
     """QUOTED, SETTLED or VOIDED with amounts from ``content["result"]``."""
-    words = in_words(amounts(content["result"]))
+    told = amounts(content["result"])
+    words = in_words(told)
+    if not told.fund and told.total and state != "VOIDED":
+        words += f"（{reasons()['zero_fund_payment'].patient_zh}）"
     text = {
         "QUOTED": f"预结算：{words}。患者同意后请继续结算",
         "SETTLED": f"结算成功：{words}。请收取现金并打印结算单",

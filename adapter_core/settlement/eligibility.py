@@ -22,6 +22,8 @@ TRY_ZH = "没有发现不能直接结算的原因；备案等情况无从查得�
 WORKS_ZH = "可以直接结算"
 CATCH_ALL = "unknown_remote_error"
 """The reason of a text that no table knows."""
+ZERO_FUND = "zero_fund_payment"
+"""A success with an explanation."""
 
 
 class Verdict(StrEnum):
@@ -168,6 +170,8 @@ def _worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def _cashier(verdict: Verdict, reason: Reason | None, says: str) -> str:
+    if reason is not None and reason.code == ZERO_FUND:
+        return f"{WORKS_ZH}，{says}"  # the catalogue's words are for a settlement that stands
     if reason is not None:
         return f"{reason.cashier_zh}（{says}）" if says else reason.cashier_zh
     return says or (TRY_ZH if verdict is Verdict.UNKNOWN else WORKS_ZH)
@@ -183,6 +187,8 @@ def next_steps(verdict: Verdict, reason: Reason | None) -> tuple[str, ...]:
     """What may be done now; while nobody knows what stands in the way the trial is proposed, which moves no money."""
     if reason is None:
         return ("quote", "recheck") if verdict is Verdict.UNKNOWN else ("quote", "settle")
+    if reason.code == ZERO_FUND:
+        return ("quote", "settle", *reason.next)
     if verdict is Verdict.UNKNOWN and reason.code == CATCH_ALL:
         return ("show_reason", "quote", "ask_centre", "recheck")  # nothing is settled yet that could be queried
     return reason.next

@@ -84,7 +84,10 @@ class Enquiring:
             last = await self._last_refusal(place, encounter, bill)
         now = national_time(self._clock.wall())
         encounter, bill = absorb(encounter, bill, replace(operation, kind=encounter.kind), place.defaults, now)
-        return Context(place, encounter, bill), last
+        way = place.of(encounter)
+        if not encounter.encounter_id:
+            way = way.chosen(view(encounter, bill), encounter.kind, self._clock.wall())
+        return Context(way, encounter, bill), last
 
     async def _last_refusal(self, place: Place, encounter: Encounter, bill: Bill) -> Read | None:
         """What the centre said when it refused this bill the last time."""

@@ -15,6 +15,7 @@ from adapter_core.province.schemes import Scheme, Trip, serving
 from adapter_core.settlement.eligibility import (
     CATCH_ALL,
     NO_FILING_KNOWN,
+    ZERO_FUND,
     Answer,
     Facts,
     Finding,
@@ -356,7 +357,7 @@ def _without_pool(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> Finding:
         return Finding("benefits", UNKNOWN, "treatment_check_failed", "2001 trt_enjymnt_flag", "", said)
     if Decimal(balance) > 0:
         says = f"统筹不支付，可用个人账户，余额 {balance} 元"
-        return Finding("benefits", IN_PART, "zero_fund_payment", "2001 trt_enjymnt_flag", says, said)
+        return Finding("benefits", IN_PART, ZERO_FUND, "2001 trt_enjymnt_flag", says, said)
     return Finding("benefits", WONT, "account_only_exhausted", "1101 balc", f"余额 {balance} 元", said)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from litestar import Response, post
 from litestar.params import FromPath
 
-from adapter_core.catalogues.asking import is_paged, paged_node, pages
+from adapter_core.catalogues.asking import Ask, is_paged, paged_node, pages
 from adapter_core.formats.json import write_json
 from adapter_core.province.messages import Outcome
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, preferred_wait, tree_of
-from adapter_core.sidecar.relays import Ask, relaying
+from adapter_core.sidecar.relays import relaying
 from adapter_core.standard.transactions import transaction
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, NotSupported, Refused, Rejected, TranslationError

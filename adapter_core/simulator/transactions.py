@@ -12,6 +12,7 @@ from adapter_core.simulator import (
     fees,
     identity,
     pharmacy,
+    published,
     queries,
     settling,
     statements,
@@ -41,6 +42,9 @@ class Transaction:
 
 TRANSACTIONS = {
     "1101": Transaction(identity.identify, writes=False),
+    **{infno: Transaction(published.ticket, writes=False) for infno in sorted(published.FILES)},
+    **{infno: Transaction(published.page, writes=False) for infno in sorted(published.PAGED)},
+    "1901": Transaction(published.dictionary_rows, writes=False),
     "2001": Transaction(identity.benefit_check, writes=False),
     "2101": Transaction(pharmacy.trial, writes=False, kept=True),
     "2102": Transaction(pharmacy.settle, once=True),
@@ -76,7 +80,11 @@ TRANSACTIONS = {
     "3204": Transaction(clearing.withdraw),
     "3260": Transaction(clearing.cleared_rows, writes=False),
     "3261": Transaction(clearing.confirm),
+    "3301": Transaction(published.map_items),
+    "3302": Transaction(published.unmap_items),
     "3505": Transaction(pharmacy.sold),
+    "4101": Transaction(published.take_list),
+    "4102": Transaction(published.mark_list),
     "5201": Transaction(queries.find_visits, writes=False),
     "5202": Transaction(queries.find_diagnoses, writes=False),
     "5203": Transaction(queries.find_settlement, writes=False),
@@ -90,7 +98,7 @@ TRANSACTIONS = {
     "9101": Transaction(statements.upload, writes=False),
     "9102": Transaction(statements.download, writes=False),
 }
-VARIANTS = frozenset({"2203A", "2206A", "2207A", "2304A"})
+VARIANTS = frozenset({"2203A", "4101A", "2206A", "2207A", "2304A"})
 """Answered as the number without the letter: their tables are the same (`schemas/national/transactions`)."""
 
 

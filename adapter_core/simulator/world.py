@@ -17,6 +17,7 @@ from typing import Any
 from adapter_core.simulator.benefits import Benefits, Bill, Counters, Split, bill_of, split
 from adapter_core.simulator.catalogue import Catalogue, Shares
 from adapter_core.simulator.people import Insurance, People, Person, person_from
+from adapter_core.simulator.publications import Published
 from adapter_core.simulator.records import Answer, Asked, FeeLine, Place, Refund, Refusal, Settlement, Visit
 from adapter_core.values.moments import Clock, national_date, parse_national_time
 from adapter_core.values.money import yuan
@@ -105,6 +106,7 @@ class World:
         self.sales: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.counters: dict[tuple[str, str, str, str], Counters] = {}
         self.sign_ins: dict[str, str] = {}
+        self.published = Published()
         self.files: dict[str, tuple[str, bytes]] = {}
         self.clearings: dict[str, dict[str, Any]] = {}
         self.confirmed: dict[str, str] = {}

@@ -49,7 +49,9 @@ async def test_each_booked_settlement_and_refund_is_an_entry_with_the_same_sums(
     assert (back.entry, back.total_fen, back.fund_fen, back.original_setl_id) == (
         "void", -18650, -entry.fund_fen, entry.setl_id,
     )  # fmt: skip
-    assert entry.business_day == today() and entry.insutype == "310" and entry.clr_type == "11"
+    assert entry.business_day == today()
+    assert entry.insutype == "310"
+    assert entry.clr_type == "11"
     assert entry.msgid == hospital.truth["settlements"][1]["msgid"]
 
 
@@ -59,7 +61,8 @@ async def test_a_day_that_agrees_needs_no_file(hospital: Hospital) -> None:
     await hospital.say(void("R2", "K2"))
     report = await reconciled(hospital)
     assert (report.state, report.sums["count"], report.sums["total"]) == ("balanced", 3, 18650)
-    assert len(hospital.sent("3201")) == 2 and not hospital.sent("3202")
+    assert len(hospital.sent("3201")) == 2
+    assert not hospital.sent("3202")
     report = await reconciled(hospital, detail=True)
     assert (report.state, report.rows_here, report.rows_there, dict(report.found)) == ("balanced", 3, 3, {})
 
@@ -75,9 +78,11 @@ async def test_a_lost_reply_is_adopted_by_the_file(hospital: Hospital) -> None:
     report = await reconciled(hospital)
     assert dict(report.found) == {"found_in_doubt": 1}
     told = await hospital.decided("K1")
-    assert told.state == "SETTLED" and told.outcome.content["case"]["closed_by"] == "E4"
+    assert told.state == "SETTLED"
+    assert told.outcome.content["case"]["closed_by"] == "E4"
     again = await reconciled(hospital)
-    assert again.state == "balanced" and again.closed == 1
+    assert again.state == "balanced"
+    assert again.closed == 1
     assert [item.state for item in await items(hospital, "difference")] == ["closed"]
 
 
@@ -105,7 +110,7 @@ async def test_ours_alone_is_asked_for_then_frozen_and_never_sent_again(hospital
     await hospital.say(visit(1))
     await hospital.say(visit(2))
     world = hospital.centre.world
-    lost = list(world.settlements.values())[0]
+    lost = next(iter(world.settlements.values()))
     world.reverse(lost)
     for _ in range(3):
         report = await reconciled(hospital)
@@ -113,7 +118,8 @@ async def test_ours_alone_is_asked_for_then_frozen_and_never_sent_again(hospital
     assert (await hospital.case("K1")).state is State.FROZEN
     [item] = await items(hospital, "difference")
     assert (item.state, item.facts["query"]) == ("frozen", "absent")
-    assert len(hospital.sent("2207")) == 2 and not hospital.sent("2208")
+    assert len(hospital.sent("2207")) == 2
+    assert not hospital.sent("2208")
 
 
 async def test_a_disproved_case_is_an_incident(hospital: Hospital) -> None:
@@ -158,7 +164,7 @@ async def test_a_bad_file_changes_nothing_and_raises_one_alarm(
     for number in (1, 2):
         await hospital.say(visit(number))
     world = hospital.centre.world
-    world.reverse(list(world.settlements.values())[0])
+    world.reverse(next(iter(world.settlements.values())))
     world.reverse(list(world.settlements.values())[1])
     for number in (3, 4):
         assert (await hospital.say(visit(number))).state == "SETTLED"

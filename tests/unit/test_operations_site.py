@@ -12,7 +12,15 @@ import pytest
 from adapter_core.config import known_keys, load_config
 from adapter_core.ledger.inspection import verify
 from adapter_core.ledger.sealing import read_master_key
-from adapter_core.operations.config_file import SCHEMA_PAGE, config_schema, config_text, notes, toml_value, unexplained
+from adapter_core.operations.config_file import (
+    SCHEMA_PAGE,
+    SEVERAL,
+    config_schema,
+    config_text,
+    notes,
+    toml_value,
+    unexplained,
+)
 from adapter_core.operations.site import NewSite, make_site
 from adapter_core.values.errors import ConfigError
 
@@ -52,8 +60,8 @@ def test_every_key_stands_in_the_file_and_uncommented_it_still_loads(tmp_path: P
     lines = text.splitlines()
     for path in known_keys():
         name = path.rpartition(".")[2]
-        standing = (f"{name} = ", f"[{path}]", f"[[{path}]]")
-        assert path.startswith("clients.family") or any(
+        standing = (f"{name} = ", f"[{path}]", f"[[{path}]]", f"[{path}.NAME]")
+        assert path.startswith(("clients.family", *(f"{name}." for name in SEVERAL))) or any(
             line.removeprefix("# ").startswith(standing) for line in lines
         ), path
     shown = [line.removeprefix("# ") if _is_a_setting(line) else line for line in lines]

@@ -14,7 +14,7 @@ from adapter_core.formats.json import read_json
 from adapter_core.formats.text import decode_text
 from adapter_core.paperwork.dossier import label, masked
 from adapter_core.settlement.papers import OPENABLE
-from adapter_core.settlement.records import AccountItem, CallRecord, Case, Encounter, Event
+from adapter_core.settlement.records import AccountItem, Case, Encounter, Event
 from adapter_core.settlement.states import PAPER, UNDECIDED, State
 from adapter_core.settlement.verdicts import OUTCOMES, needs_two
 from adapter_core.sidecar.access import Right

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from adapter_core.operations.metrics import Metrics
@@ -14,7 +15,6 @@ from adapter_core.values.moments import Clock
 EVERY_S = 30.0
 KEPT = 2880
 """A day at one sample every 30 s."""
-MONEY = frozenset({"N", "X"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class _Read:
     calls: float = 0.0
     failed: float = 0.0
     settled: float = 0.0
+    signed_in: float = 0.0
     buckets: dict[float, float] = field(default_factory=dict)
 
 
@@ -44,6 +45,8 @@ class Trend:
         self._clock = clock
         self._last = self._read()
         self.samples: deque[Sample] = deque(maxlen=KEPT)
+        self.last_sign_in: datetime | None = None
+        """When it was seen that somebody had signed in at the centre; None since the start."""
 
     async def keep(self, every_s: float = EVERY_S) -> None:
         while True:
@@ -54,6 +57,8 @@ class Trend:
         """One sample: what came since the look before."""
         before, now = self._last, self._read()
         self._last = now
+        if now.signed_in > before.signed_in:
+            self.last_sign_in = self._clock.wall()
         minutes = max(now.at - before.at, 0.001) / 60
         counts = {bound: count - before.buckets.get(bound, 0.0) for bound, count in sorted(now.buckets.items())}
         self.samples.append(
@@ -85,6 +90,8 @@ class Trend:
             read.calls += sample.value
             if sample.labels["result"] in ("UNKNOWN", "NOT_SENT"):
                 read.failed += sample.value
+            if sample.labels["class"] == "session" and sample.labels["result"] == "APPLIED":
+                read.signed_in += sample.value
         for sample in _samples(self._metrics.cases, "_total"):
             if sample.labels["state"] == "SETTLED":
                 read.settled += sample.value
