@@ -30,6 +30,7 @@ from adapter_core.values.moments import iso
 
 if TYPE_CHECKING:
     from adapter_core.accounts.books import Books
+    from adapter_core.accounts.office import AccountsOffice
     from adapter_core.accounts.reconciling import Reconciling
     from adapter_core.accounts.rounds import Rounds
     from adapter_core.catalogues.store import CatalogueStore
@@ -233,11 +234,38 @@ def reconciling_of(running: Adapter, place: Place) -> Reconciling:
     from adapter_core.accounts.reconciling import Reconciling
     from adapter_core.accounts.statement_form import StatementForm
 
-    settings = running.config.settings.accounts.statement
-    lists = {"grouping": tuple(settings.grouping), "balanced": tuple(settings.balanced)}
-    form = StatementForm(**settings.model_dump(exclude=set(lists)), **lists)
+    form = StatementForm(**running.config.settings.accounts.statement.model_dump())
     desk = CentreDesk(running.pipeline, place, form)
     return Reconciling(books_of(running.config), running.ledger, running.pipeline.from_files, desk, place, form)
+
+
+def accounts_of(running: Adapter, place: Place) -> AccountsOffice:
+    """The accounts of an institution served here.  Raises: ConfigError for faulty watching rules."""
+    from adapter_core.accounts.centre_desk import CentreDesk
+    from adapter_core.accounts.clearing import Clearing
+    from adapter_core.accounts.office import AccountsOffice
+    from adapter_core.accounts.statement_form import StatementForm
+    from adapter_core.accounts.watching import read_rules
+
+    settings = running.config.settings.accounts
+    books, notes = books_of(running.config), running.pipeline.from_files
+
+    def clearing() -> Clearing:
+        desk = CentreDesk(running.pipeline, place, StatementForm())
+        return Clearing(books, running.ledger, notes, desk, place)
+
+    return AccountsOffice(
+        place,
+        books,
+        running.ledger,
+        notes,
+        SystemClock(),
+        lambda: reconciling_of(running, place),
+        clearing,
+        read_rules(running.config.path(settings.rules_file) if settings.rules_file else None),
+        settings.shifts,
+        settings.prepaid_yuan * 100,
+    )
 
 
 def rounds_of(running: Adapter, place: Place) -> Rounds:

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from adapter_core.ledger.key_files import KEY_TEXT_BYTES_MAX, read_key_file
 from adapter_core.province.messages import KINDS
 from adapter_core.province.schemes import LOCAL, UNLISTED, schemes
-from adapter_core.settlement.ways import ONLY as ONLY_GATEWAY
+from adapter_core.settlement.ways import ONLY
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.moments import CHINA
 from adapter_core.values.secrets import Secret
@@ -281,10 +281,8 @@ class StatementSettings(_Section):
     refund_flag: str = Field("1", min_length=1, max_length=3)
     refunds_negative: bool = False
     uploads_as: Literal["base64", "numbers"] = "base64"
-    grouping: list[Literal["insutype", "clr_type", "refd_setl_flag"]] = Field(
-        default_factory=lambda: ["insutype", "clr_type", "refd_setl_flag"]
-    )
-    balanced: list[str] = Field(default_factory=lambda: ["0"], min_length=1)
+    grouping: tuple[Literal["insutype", "clr_type", "refd_setl_flag"], ...] = ("insutype", "clr_type", "refd_setl_flag")
+    balanced: tuple[str, ...] = ("0",)
     missing_share: float = Field(0.2, gt=0, le=1)
     missing_rows: int = Field(20, ge=0)
 
@@ -295,10 +293,8 @@ class AccountsSettings(_Section):
     reconcile: bool = True
     evening: str = "30 22 * * *"
     morning: str = "30 7 * * *"
-    shifts: list[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] = Field(
-        default_factory=lambda: ["00:00"], min_length=1
-    )
-    prepaid_yuan: int = Field(0, ge=0)
+    shifts: tuple[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...] = ("00:00",)
+    prepaid_yuan: int = Field(default=0, ge=0)
     rules_file: Path | None = None
     statement: StatementSettings = StatementSettings()  # type: ignore[call-arg]
 
@@ -322,6 +318,16 @@ class CatalogueSettings(_Section):
     dictionaries: list[str] = Field(default_factory=list)
 
 
+class ConsoleSettings(_Section):
+    """The pages for people.  users_file: its users and their sessions; idle_minutes, session_hours: how long a session lives unused,
+    and at all; password_days: after so many days another password must be chosen, 0 for never."""
+
+    users_file: Path = Path("console.db")
+    idle_minutes: float = Field(default=15.0, gt=0, le=480)
+    session_hours: float = Field(default=12.0, gt=0, le=24)
+    password_days: int = Field(default=90, ge=0)
+
+
 class Settings(BaseSettings):
     """The whole file.  Environment: ``YB_TIMERS__SYNC_WAIT=3`` and the like; secrets only from files."""
 
@@ -338,6 +344,7 @@ class Settings(BaseSettings):
     timers: TimerSettings = TimerSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()
     clients: list[ClientSettings] = Field(default_factory=list)
+    console: ConsoleSettings = ConsoleSettings()
     alarms: AlarmSettings = AlarmSettings()
     tracing: TracingSettings = TracingSettings()
     on_unknown: Literal["adopt", "reverse"] = "adopt"
@@ -360,7 +367,7 @@ class Settings(BaseSettings):
     @property
     def every_gateway(self) -> dict[str, GatewaySettings]:
         """All gateways by their names."""
-        return {**({ONLY_GATEWAY: self.gateway} if "gateway" in self.model_fields_set else {}), **self.gateways}
+        return {**({ONLY: self.gateway} if "gateway" in self.model_fields_set else {}), **self.gateways}
 
     def gateway_of(self, institution: Institution) -> str:
         """The name of the gateway that serves it where no route says otherwise."""
@@ -385,8 +392,8 @@ class Settings(BaseSettings):
         codes = [one.fixmedins_code for one in self.every_institution]
         gateways = self.every_gateway
         yield from (f"institutions: {code} twice" for code in sorted({one for one in codes if codes.count(one) > 1}))
-        if ONLY_GATEWAY in self.gateways and "gateway" in self.model_fields_set:
-            yield f"gateways.{ONLY_GATEWAY}: that is the name of [gateway]"
+        if ONLY in self.gateways and "gateway" in self.model_fields_set:
+            yield f"gateways.{ONLY}: that is the name of [gateway]"
         used = [("institutions.gateway", one.gateway) for one in self.every_institution if one.gateway]
         used += [("routes.gateway", one.gateway) for one in self.routes]
         used += [("cutovers.to", one.target) for one in self.cutovers]

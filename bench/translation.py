@@ -2,9 +2,9 @@
 
     python bench/translation.py [dialect …]
 
-Medians in milliseconds of one call each, in this process, of the messages that carry money or lines.  A family whose message is
-one line is asked ten of them and the ten are one figure.  ``centre`` rows are the same dialect towards a legacy centre, where
-that is more than the dialect turned round (SOAP through zeep).  Figures above 0.3 ms are marked; nothing is asserted.
+Medians of one call each, in milliseconds of processor time (what else the machine does isn't ours), of the messages that carry money or lines.  A family whose message is
+one line is asked ten of them and the ten are one figure.  ``centre`` rows are a SOAP dialect towards a legacy centre, which zeep
+renders and checks; of the others it is the same functions.  Figures above 0.3 ms are marked; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,14 @@ class Case:
 def main(wanted: Sequence[str]) -> None:
     found = [*_national_cases(), *_plugin_cases()]
     found = [case for case in found if not wanted or case.dialect.split(" ")[0] in wanted]
-    table = Table(title=f"Translation, median of {RUNS} calls, milliseconds (! above {BOUND_MS})")
+    table = Table(title=f"Translation, median of {RUNS} calls, milliseconds of processor time (! above {BOUND_MS})")
     for column in ("dialect", "message", "lines", *FUNCTIONS):
         table.add_column(column, justify="left" if column in ("dialect", "message") else "right")
     for case in track(found, "translating", console=Console(stderr=True)):
         medians = {name: _median_ms(call) for name, call in case.calls.items()}
         cells = [_shown(medians[name]) if name in medians else "–" for name in FUNCTIONS]
         table.add_row(case.dialect, case.message, case.lines, *cells)
-    Console(width=120).print(table)
+    Console(width=150).print(table)
 
 
 def _median_ms(call: Callable[[], object]) -> float:
@@ -71,9 +72,9 @@ def _median_ms(call: Callable[[], object]) -> float:
     for _ in range(RUNS // 10):
         call()
     for _ in range(RUNS):
-        began = time.perf_counter_ns()
+        began = time.thread_time_ns()
         call()
-        times.append(time.perf_counter_ns() - began)
+        times.append(time.thread_time_ns() - began)
     return statistics.median(times) / 1e6
 
 
@@ -96,12 +97,11 @@ def _plugin_cases() -> Iterator[Case]:
 
 
 def _centre(subject: Subject, one: SampleSet) -> TableDialect | None:
-    """The dialect of the plugin's gateway to a centre of this family, where it is another class than the HIS's."""
-    served = type(subject.table_dialect(one))
+    """The dialect of the plugin's gateway to a centre of this family, where that is SOAP rendered through zeep."""
     for name in subject.province.gateways:
         gateway = subject.gateway(name)
         dialect = gateway.dialect if isinstance(gateway, LegacyGateway) else None
-        if isinstance(dialect, TableDialect) and dialect.name == one.dialect and type(dialect) is not served:
+        if isinstance(dialect, TableDialect) and dialect.name == one.dialect and dialect.table.spec.frame.soap:
             return dialect
     return None
 
@@ -113,7 +113,7 @@ def _table_cases(dialect: TableDialect, name: str, samples: Sequence[Sample], bo
         asked = _largest(dialect, samples, message.id)
         rows = any(record.into == "fees" for record in message.ask.rows)
         operation = _with_lines(asked) if rows else asked
-        times = LINES if not rows and len(asked.content.get("fees", ())) == 1 else 1
+        times = LINES if message.verb == "upload_fees" and not rows else 1
         request = dialect.encode_request(operation)
         replies = [one for one in samples if one.is_reply and _asked(dialect, one).message == message.id]
         told = _told(dialect, operation, replies)
@@ -169,7 +169,8 @@ def _national_cases() -> Iterator[Case]:
     line = said["fees"][0]
     said["fees"] = [{**line, "feedetl_sn": f"{number:06}"} for number in range(LINES)]
     operation = dialect.decode_request(Frame(body=write_json({"intent": "settle", "settle_key": "JS1", **said})))
-    result = {"setl_id": "S1", "medfee_sumamt": "186.50", "fund_pay_sumamt": "120.30", "acct_pay": "40.00", "psn_cash_pay": "26.20"}
+    amounts = {"medfee_sumamt": "186.50", "fund_pay_sumamt": "120.30", "acct_pay": "40.00", "psn_cash_pay": "26.20"}
+    result = {"setl_id": "S1", **{name: Decimal(amount) for name, amount in amounts.items()}}
     yield Case("national", "settle", str(LINES), _national_calls(dialect, operation, result))
 
 

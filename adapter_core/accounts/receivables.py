@@ -93,7 +93,7 @@ def receivables(books: Books, org: str, items: Iterable[AccountItem] = ()) -> li
     """Every month's dues.  items: bank lines and deductions of the ledger."""
     with books.working() as working:
         rows = list(working.rows(OWED.format(ledger=working.ledger), org))
-    found = [Due(*map(str, row[:4]), *map(int, row[4:])) for row in rows]
+    found = [Due(str(row[0]), str(row[1]), str(row[2]), str(row[3]), *map(int, row[4:])) for row in rows]
     return _settled(found, items)
 
 

@@ -23,6 +23,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem, Entry
 from adapter_core.values.errors import AdapterError
+from adapter_core.values.money import from_fen
 
 RUN, ALARM = "run", "alarm"
 BALANCED, DIFFERS, REFUSED, FAILED = "balanced", "differs", "refused", "failed"
@@ -73,7 +74,9 @@ class Report:
         """As the run's record keeps it."""
         counts: Mapping[str, int] = self.found
         return {
-            "sums": {name: str(fen) for name, fen in self.sums.items()},
+            "sums": {
+                name: str(value) if name == "count" else f"{from_fen(value):.2f}" for name, value in self.sums.items()
+            },
             "groups": self.groups,
             "rows_here": str(self.rows_here),
             "rows_there": str(self.rows_there),
@@ -149,8 +152,8 @@ class Reconciling:
                 "setl_optins": group.optins,
                 "kind": kind,
                 "count": str(group.count),
-                "total": str(group.total_fen),
-                "fund": str(group.fund_fen),
+                "total": f"{from_fen(group.total_fen):.2f}",
+                "fund": f"{from_fen(group.fund_fen):.2f}",
                 "agrees": agrees,
                 "centre": text,
             }

@@ -105,7 +105,8 @@ class Downloads:
             await self._read_pages(infno, download, tell)
         else:
             await self._read_file(infno, download, tell)
-        tell(Progress("comparing"))
+        [count] = self._store.one("SELECT read_rows FROM downloads WHERE download = ?", download)
+        tell(Progress("comparing", count, count))
         return self._merged(infno, download)
 
     # -- beginning

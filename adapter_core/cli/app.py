@@ -116,6 +116,9 @@ def settle(
     answers: Annotated[
         Path | None, typer.Option(help="把应答原始字节写到此目录 / write the answers' bytes into this folder")
     ] = None,
+    institution: Annotated[
+        str, typer.Option(help="机构编码，本机服务于多个机构时须写明 / fixmedins_code, where several are served")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """把本地报文送去结算，并以同样格式显示应答。
@@ -124,7 +127,7 @@ def settle(
     """
     from adapter_core.cli.playing import play
 
-    run(play(config, dialect, files, wait, side or [], answers, as_json))
+    run(play(config, dialect, files, wait, side or [], answers, as_json, institution))
 
 
 @app.command()
@@ -493,6 +496,21 @@ def plugin_new(
     from adapter_core.cli.plugging import new
 
     sys.exit(new(name, folder, region, title))
+
+
+@app.command()
+def eligibility(
+    file: Annotated[Path, typer.Argument(help="JSON：person、visit、settle、stated …，同 POST /v1/eligibility")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """能否直接结算；不能时说明原因、到哪里办、下一步怎么做。只查询，不登记。
+
+    例 / example: his-adapter eligibility person.json
+    """
+    from adapter_core.cli.eligibility import ask
+
+    run(ask(config, file, as_json))
 
 
 @app.command()

@@ -65,7 +65,7 @@ async def _catalogue(
     with bar(title, quiet=as_json) as tell:
 
         def progress(one: Progress) -> None:
-            tell(one.rows, one.total)
+            tell(one.rows, one.total, PHASE_ZH[one.phase])
 
         done = await downloads.run(infno, pairs(given), whole, progress)
     if not as_json:
@@ -91,7 +91,7 @@ async def _dictionaries(site: Config, store: CatalogueStore, ask: Ask, as_json: 
     with bar("1901 字典表", "个字典", quiet=as_json) as tell:
         for number, type_ in enumerate(types, start=1):
             loaded.append(await local_names.load(store, ask, type_, admdvs, today))
-            tell(number, len(types))
+            tell(number, len(types), type_)
     if not as_json:
         rows = [(one.type, one.values, len(one.added), len(one.renamed), len(one.gone), one.refusal) for one in loaded]
         print_table("本地字典", ("类型", "值", "新增", "改名", "消失", "中心拒绝"), rows)

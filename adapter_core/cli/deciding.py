@@ -91,7 +91,7 @@ async def decide_case(
     else:
         async with adapter(loaded) as running:
             case = await find_case(running, key)
-            told = await running.pipeline.decide(running.place, case, decision)
+            told = await running.pipeline.decide(running.place_named(case.org), case, decision)
     if as_json:
         print_json({"state": told.state, "code": told.code, "message_zh": told.message_zh})
     else:

@@ -320,8 +320,9 @@ def _examine_site(config: Any, check: Any) -> None:
 
     settings = config.settings
     try:
-        found = region(settings.institution.admdvs)
-        check("就医地区划", found is not None, found.name if found else f"{settings.institution.admdvs} 不在区划表中")
+        for institution in settings.every_institution:
+            found = region(institution.admdvs)
+            check("就医地区划", found is not None, found.name if found else f"{institution.admdvs} 不在区划表中")
         new = not config.is_shared and not config.ledger_path.exists()
         if new and not config.master_key_path.exists():
             check("密钥与账本", False, "尚未建立，首次结算时建立", warn=True)
@@ -335,7 +336,7 @@ def _examine_site(config: Any, check: Any) -> None:
         check("密钥与账本", False, str(error))
     check(
         "科别 visit.caty",
-        "visit.caty" in settings.institution.defaults,
+        all("visit.caty" in one.defaults for one in settings.every_institution),
         "未设置时送占位值 0，请按当地要求设置",
         warn=True,
     )
@@ -344,20 +345,21 @@ def _examine_site(config: Any, check: Any) -> None:
         check("停机公告", not notices, notices or "无", warn=True)
     except AdapterError as error:
         check("停机公告", False, str(error))
-    plain = settings.gateway.plain_http
-    check("网关加密", not settings.gateway.url.startswith("http://"), f"明文 http，理由：{plain}", warn=True)
     late = settings.timers.late_commit
-    if late < 120:
+    for name, gateway in settings.every_gateway.items():
+        of = f"（{name}）" if len(settings.every_gateway) > 1 else ""
+        plain = gateway.plain_http
+        check(f"网关加密{of}", not gateway.url.startswith("http://"), f"明文 http，理由：{plain}", warn=True)
+        if late < 120:
+            evident = bool(gateway.late_commit_evidence)
+            check(f"late_commit{of}", evident, f"{late} 秒，低于 120 秒需写明依据", warn=True)
+        asked = gateway.query_after_unknown
         check(
-            "late_commit", bool(settings.gateway.late_commit_evidence), f"{late} 秒，低于 120 秒需写明依据", warn=True
+            f"结果未知时可查询{of}",
+            asked == "by_visit",
+            f"query_after_unknown = {asked or '插件默认'}：查不到时由人工核定",
+            warn=True,
         )
-    asked = settings.gateway.query_after_unknown
-    check(
-        "结果未知时可查询",
-        asked == "by_visit",
-        f"query_after_unknown = {asked or '插件默认'}：查不到时由人工核定",
-        warn=True,
-    )
     check(
         "SQLite",
         sqlite3.sqlite_version_info >= (3, 51, 3),
@@ -389,18 +391,23 @@ def _examine_keys(config: Any, check: Any) -> None:
 
 
 async def _examine_way_out(config: Any, check: Any) -> None:
-    """One harmless connection: name, port and TLS, no message."""
+    """One harmless connection to each gateway: name, port and TLS, no message."""
+    for name, gateway in config.settings.every_gateway.items():
+        await _examine_gateway(config, name, gateway.url, check)
+
+
+async def _examine_gateway(config: Any, name: str, url: str, check: Any) -> None:
     import asyncio
     import ssl
     from urllib.parse import urlsplit
 
     from adapter_core.centre.client import tls_context
 
-    address = urlsplit(config.settings.gateway.url)
+    address = urlsplit(url)
     secure = address.scheme == "https"
     port = address.port or (443 if secure else 80)
     try:
-        context = tls_context(gateway_endpoint(config)) if secure else None
+        context = tls_context(gateway_endpoint(config, name)) if secure else None
         async with asyncio.timeout(5):
             _, writer = await asyncio.open_connection(address.hostname, port, ssl=context)
         writer.close()

@@ -126,7 +126,7 @@ async def upload_items(config: Path, send: bool, as_json: bool) -> int:
                 return EXIT["done"]
             whole = len(plan.undo) + len(plan.upload)
             with bar("上传对照", quiet=as_json) as tell:
-                result = await uploading.run(plan, lambda done: tell(done, whole))
+                result = await uploading.run(plan, lambda done: tell(done, whole, ""))
     _print_result(result, as_json)
     return EXIT["rejected"] if result.refused else EXIT["done"]
 

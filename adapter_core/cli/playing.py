@@ -54,19 +54,22 @@ async def play_message(
     raw: bytes,
     wait_s: float | None,
     side: Mapping[str, str] | None = None,
+    org: str = "",
 ) -> Played:
     """One local message through the whole adapter.
 
-    A message that can't be read, or is refused, is still answered in its own form where the form allows it.
+    org: the institution it comes from, "" for the only one.  A message that can't be read, or is refused, is still answered in its
+    own form where the form allows it.
     """
+    place = running.place_named(org)
     try:
         frame = replace(dialect.read_frame_file(raw, name), side=dict(side or {}))
     except (TranslationError, NotSupported) as error:
-        await running.note_refusal(dialect.name, error)
+        await running.note_refusal(dialect.name, error, place.org)
         return Played(name, None, None, error)
     # who plays a file waits for its answer, for a stay's as well
-    patience = running.place.timers.sync_wait if wait_s is None else wait_s
-    came = await answered(running, running.place, dialect, frame, patience)
+    patience = place.timers.sync_wait if wait_s is None else wait_s
+    came = await answered(running, place, dialect, frame, patience)
     return Played(name, came.outcome, came.frame, came.error)
 
 
@@ -78,12 +81,13 @@ async def play(
     side: Iterable[str],
     answers: Path | None,
     as_json: bool,
+    institution: str = "",
 ) -> int:
     messages = [(path.name, path.read_bytes()) for path in _in_order(files)]
     beside = dict(one.partition("=")[::2] for one in side)
     worst = 0
     shown = []
-    async with _player(load_config(config), dialect_name, as_json) as (dialect, play_one):
+    async with _player(load_config(config), dialect_name, as_json, institution) as (dialect, play_one):
         for name, raw in messages:
             played = await play_one(name, raw, wait_s, beside)
             worst = worst or played.exit
@@ -102,15 +106,15 @@ async def play(
 
 
 @asynccontextmanager
-async def _player(config: Config, dialect_name: str, as_json: bool) -> AsyncIterator[tuple[Dialect, PlayOne]]:
+async def _player(config: Config, dialect_name: str, as_json: bool, org: str) -> AsyncIterator[tuple[Dialect, PlayOne]]:
     """How a message is played: through the service that holds the ledger, or here where none runs."""
     if listens(config):
-        dialect = site_dialect(config, plugins(config.settings.plugins), dialect_name)
+        dialect = site_dialect(config, plugins(config.settings.plugins), dialect_name, org)
         async with Service(config) as service:
 
             async def through(name: str, raw: bytes, wait_s: float | None, side: Mapping[str, str]) -> Played:
                 try:
-                    outcome, answer = await service.play(dialect_name, raw, name, wait_s, side)
+                    outcome, answer = await service.play(dialect_name, raw, name, wait_s, side, org)
                 except PlayRefused as refused:
                     return Played(name, None, refused.answer, refused.error)
                 return Played(name, outcome, answer, None)
@@ -118,11 +122,12 @@ async def _player(config: Config, dialect_name: str, as_json: bool) -> AsyncIter
             yield dialect, through
         return
     async with adapter(config) as running:
-        dialect = running.dialect(dialect_name)
+        running.place_named(org)  # said before any message is played
+        dialect = running.dialect(dialect_name, org)
         _print_notices(running, as_json)
 
         async def here(name: str, raw: bytes, wait_s: float | None, side: Mapping[str, str]) -> Played:
-            return await play_message(running, dialect, name, raw, wait_s, side)
+            return await play_message(running, dialect, name, raw, wait_s, side, org)
 
         yield dialect, here
 
@@ -183,15 +188,18 @@ def _print_played(played: Played, dialect: Dialect) -> None:
 
 async def find_case(running: Adapter, key: str) -> Case:
     """A case by its id, its settle key or its void key.  Raises: Refused NO_SUCH_CASE."""
-    ledger, org = running.ledger, running.place.org
-    found = (
-        await ledger.case(key)
-        or await ledger.case_by_key(org, "settle", key)
-        or await ledger.case_by_key(org, "void", key)
-    )
-    if found is None:
+    ledger = running.ledger
+    found = [await ledger.case(key)]
+    for place in running.every_place:
+        found += [await ledger.case_by_key(place.org, purpose, key) for purpose in ("settle", "void")]
+    cases = [case for case in found if case is not None]
+    if not cases:
         raise Refused(f"no case {key}", code="NO_SUCH_CASE", message_zh=f"账本中没有 {key}")
-    return found
+    if len(cases) > 1:
+        listed = "、".join(case.case_id for case in cases)
+        text = f"几个机构都有业务号 {key}，请改用工单号或 case_id：{listed}"
+        raise Refused(f"several cases {key}", code="NO_SUCH_CASE", message_zh=text)
+    return cases[0]
 
 
 async def void_case(config: Path, key: str, reason: str, as_json: bool) -> int:
@@ -213,7 +221,8 @@ async def _void_here(config: Config, key: str, reason: str) -> Outcome:
         case = await find_case(running, key)
         content = {"x": {"reason": reason}} if reason else {}
         operation = Operation("void", "void", "national", case.kind, keys={"settle": case.key}, content=content)
-        return await running.pipeline.handle(running.place, running.dialect("national"), operation)
+        place = running.place_named(case.org)
+        return await running.pipeline.handle(place, running.dialect("national"), operation)
 
 
 async def show_case(config: Path, key: str, as_json: bool) -> int:

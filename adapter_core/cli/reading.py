@@ -75,7 +75,7 @@ async def _every_page(ask: Any, infno: str, asked: Content, as_json: bool) -> di
     with bar(f"{infno} 逐页查询", quiet=as_json) as tell:
         async for page in pages(ask, infno, asked, size):
             rows += page.rows
-            tell(len(rows), 0)
+            tell(len(rows), 0, f"第 {page.number} 页")
     described = transaction(infno).output
     return {described[0].name if described else "data": rows}
 

@@ -32,6 +32,7 @@ from adapter_core.values.frames import Frame
 
 PLAYED_TYPE = "application/vnd.his-adapter.played+json"
 TOTAL_S = 90.0
+MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 REPLY_BYTES_MAX = 32 * 1024 * 1024
 FILE_TYPE = "application/octet-stream"
 
@@ -84,11 +85,13 @@ class Service:
         await self._http.aclose()
 
     async def play(
-        self, dialect: str, raw: bytes, name: str, wait_s: float | None, side: Mapping[str, str]
+        self, dialect: str, raw: bytes, name: str, wait_s: float | None, side: Mapping[str, str], org: str = ""
     ) -> tuple[Outcome, Frame | None]:
         """One local message.  Raises: PlayRefused; OutcomeUnknown where the service did not answer."""
         headers = {"Accept": PLAYED_TYPE, "X-Message": quote(name)}
         headers |= {f"X-Side-{one}": quote(value) for one, value in side.items()}
+        if org:
+            headers["X-Institution"] = org
         if wait_s is not None:
             headers["Prefer"] = f"wait={wait_s:g}"
         response = await self._post(f"/his/{quote(dialect, safe='')}", raw, headers)
@@ -139,6 +142,14 @@ class Service:
                 return _whole(await self._http.get(path))
         except (httpx.HTTPError, TimeoutError) as error:
             raise _unanswered(error) from error
+
+    async def accounts(self, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        """One order to the accounts.  Raises: whatever the service refuses with."""
+        response = await self._post(f"/v1/accounts/{name}", write_json(dict(order)), {"Content-Type": "application/json"})
+        tree: dict[str, Any] = read_json(response.content, max_bytes=MESSAGE_BYTES_MAX)
+        if response.status_code >= 400:
+            raise _error(response.status_code, tree)
+        return tree
 
     async def _told(self, path: str, order: Mapping[str, Any]) -> Outcome:
         response = await self._post(path, write_json(dict(order)), {"Content-Type": "application/json"})

@@ -59,9 +59,9 @@ async def _work(config: Path, forever: bool, as_json: bool) -> int:
 
 
 async def open_cases(running: Adapter) -> list[Case]:
-    """What is not decided at this institution: in doubt, or waiting for a person."""
+    """What is not decided at the institutions served here: in doubt, or waiting for a person."""
     found = await running.ledger.cases_in(sorted({*OWNED, State.FROZEN}))
-    return [case for case in found if case.org == running.place.org]
+    return [case for case in found if running.places(case.org) is not None]
 
 
 async def _stopped(stop: asyncio.Event, limit_s: float, *sooner: Coroutine[Any, Any, None]) -> None:

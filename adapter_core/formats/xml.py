@@ -30,6 +30,11 @@ _SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _HAS_ATTRIBUTE = etree.XPath("boolean(descendant-or-self::*/@*)")
 _ELEMENTS = etree.XPath("count(//*)")
 _HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_UNUSUAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML can't hold, and the carriage return, which it writes as a reference."""
+_ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_MARKUP = re.compile("[&<>]")
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 _GBK_NAMES = ("gbk", "gb2312", "cp936", "gb18030")
@@ -51,7 +56,7 @@ def read_xml(raw: bytes | str, max_bytes: int = BYTES_MAX, max_depth: int = DEPT
     if text.count("<") + text.count("=") > 4 * ELEMENTS_MAX:
         raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "far more markup")
     root = _parse(text)
-    _refuse_excess(root, max_depth)
+    _refuse_excess(root, text, max_depth)
     return root
 
 
@@ -87,6 +92,32 @@ def xml_text(element: etree._Element, declaration: str | None = None) -> str:
     return f'<?xml version="1.0" encoding="{declaration}"?>{text}'
 
 
+def tree_text(root_name: str, tree: Any, declaration: str | None = None) -> str:
+    """``xml_text(element_of(root_name, tree), declaration)``, for usual trees without making elements of them: four times as fast.
+
+    Raises: as those two.
+    """
+    text = plain_text(root_name, tree)
+    if text is None:
+        return xml_text(element_of(root_name, tree), declaration)
+    if declaration is None:
+        return text
+    encode_text(text, declaration)
+    return f'<?xml version="1.0" encoding="{declaration}"?>{text}'
+
+
+def plain_text(name: str, tree: Any, prefix: str = "") -> str | None:
+    """A tree of ASCII names and of texts that XML writes as they are, as XML text; None for any other.
+
+    prefix: of every name, its colon included.
+    """
+    pieces: list[str] = []
+    if not _add_plain(prefix, name, tree, pieces):
+        return None
+    text = "".join(pieces)
+    return None if _UNUSUAL.search(text) else text
+
+
 def write_xml(element: etree._Element, declaration: str = "UTF-8") -> bytes:
     """The element as bytes in the charset that its declaration names (``UTF-8``, ``GBK`` …).  Raises: as xml_text."""
     return encode_text(xml_text(element, declaration), declaration)
@@ -117,18 +148,54 @@ def _declared_charset(raw: bytes) -> str:
     return name
 
 
+@lru_cache(4096)
+def _is_plain_name(name: str) -> bool:
+    return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def _add_plain(prefix: str, name: str, tree: Any, pieces: list[str]) -> bool:
+    """Add an element's text to ``pieces``; False where our own writing doesn't know how."""
+    if not _is_plain_name(name):
+        return False
+    if type(tree) is str:
+        text = tree.translate(_ESCAPED) if _MARKUP.search(tree) else tree
+        pieces.append(f"<{prefix}{name}>{text}</{prefix}{name}>")
+        return True
+    if type(tree) is not dict:
+        return False
+    opened = len(pieces)
+    pieces.append(f"<{prefix}{name}>")
+    for child, value in tree.items():
+        if type(value) is list:
+            if not all([_add_plain(prefix, child, item, pieces) for item in value]):
+                return False
+        elif type(value) is not str or not _is_plain_name(child):
+            if not _add_plain(prefix, child, value, pieces):
+                return False
+        else:
+            text = value.translate(_ESCAPED) if _MARKUP.search(value) else value
+            pieces.append(f"<{prefix}{child}>{text}</{prefix}{child}>")
+    if len(pieces) == opened + 1:
+        pieces[opened] = f"<{prefix}{name}/>"
+    else:
+        pieces.append(f"</{prefix}{name}>")
+    return True
+
+
+_PARSER = etree.XMLParser(
+    encoding="utf-8",
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    dtd_validation=False,
+    huge_tree=False,
+    remove_comments=True,
+)
+
+
 def _parse(text: str) -> etree._Element:
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-    )
     try:
-        return etree.fromstring(text.encode("utf-8"), parser)
+        return etree.fromstring(text.encode("utf-8"), _PARSER)
     except etree.XMLSyntaxError as error:
         line, column = error.position
         # The parser's own words quote names and entities of the message; its error's name doesn't.
@@ -139,12 +206,14 @@ def _parse(text: str) -> etree._Element:
         raise _bad("XML", "well-formed XML", type(error).__name__) from None
 
 
-def _refuse_excess(root: etree._Element, max_depth: int) -> None:
-    if _HAS_INSTRUCTION(root):
+def _refuse_excess(root: etree._Element, text: str, max_depth: int) -> None:
+    """Each is looked for in the tree only where the text has the markup for it."""
+    if "<?" in text and _HAS_INSTRUCTION(root):
         raise _bad("XML", "no processing instruction", "a processing instruction")
-    if float(_ELEMENTS(root)) > ELEMENTS_MAX:  # type: ignore[arg-type]
+    if text.count("<") > ELEMENTS_MAX and float(_ELEMENTS(root)) > ELEMENTS_MAX:  # type: ignore[arg-type]
         raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "more")
-    if _deeper_than(max_depth)(root):
+    # every level but an empty innermost one is closed by a tag of its own
+    if text.count("</") + 1 > max_depth and _deeper_than(max_depth)(root):
         raise _bad("XML", f"at most {max_depth} levels", "more")
 
 
@@ -175,7 +244,7 @@ def _tree_of(element: etree._Element, above: tuple[etree._Element, ...], attribu
         tail = child.tail
         if tail and tail.strip():
             raise _bad(_path(inside), "elements only, or text only", "text beside elements")
-        name = str(child.tag).rpartition("}")[2]
+        name = child.tag.rpartition("}")[2]
         is_leaf = not (len(child) or (attributes and child.attrib))
         value: Any = child.text or "" if is_leaf else _tree_of(child, inside, attributes)
         if name not in tree:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_LEAVES = frozenset({str, Decimal, int, bool, type(None)})
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
 
 
@@ -20,8 +21,11 @@ def encode(document: Mapping[str, Any]) -> bytes:
     Raises: TypeError for a float or a value JSON has no form for, ValueError for NaN or infinity.
     """
     plain = dict(document)
-    _refuse_inexact(plain.values())
-    return _ENCODER.encode(plain)
+    _refuse_floats(plain.values())
+    text = _ENCODER.encode(plain)
+    if b"NaN" in text or b"Infinity" in text:  # a name may well hold them
+        _refuse_endless(plain.values())
+    return text
 
 
 def decode(text: bytes) -> dict[str, Any]:
@@ -32,20 +36,28 @@ def decode(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _refuse_inexact(values: Iterable[Any]) -> None:
-    """msgspec would write floats and NaN without a word, so they are looked for first."""
+def _refuse_floats(values: Iterable[Any]) -> None:
+    """msgspec would write floats without a word, so they are looked for first."""
     for value in values:
         kind = type(value)
-        if kind is str:
+        if kind in _LEAVES:
             continue
-        if kind is dict:
-            _refuse_inexact(value.values())
+        if kind is dict or isinstance(value, Mapping):
+            if not _LEAVES.issuperset(map(type, value.values())):
+                _refuse_floats(value.values())
         elif kind is list or kind is tuple:
-            _refuse_inexact(value)
-        elif isinstance(value, Decimal):
-            if not value.is_finite():
-                raise ValueError("a ledger document holds a number that is not finite")
-        elif isinstance(value, Mapping):
-            _refuse_inexact(value.values())
+            if not _LEAVES.issuperset(map(type, value)):
+                _refuse_floats(value)
         elif isinstance(value, float):
             raise TypeError("a ledger document holds a float: amounts are Decimal")
+
+
+def _refuse_endless(values: Iterable[Any]) -> None:
+    """It would write NaN and infinity, too."""
+    for value in values:
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise ValueError("a ledger document holds a number that is not finite")
+        if isinstance(value, Mapping):
+            _refuse_endless(value.values())
+        elif isinstance(value, (list, tuple)):
+            _refuse_endless(value)

@@ -68,12 +68,16 @@ class Projection(Generic[Record]):
             return b""
         return documents.encode({name: getattr(record, name) for name in self.sealed})
 
-    def row(self, record: Record, document: bytes, key: DataKey) -> Sequence[Any]:
-        """Values in the order of ``columns``; document: as `document` made it."""
+    def values(self, record: Record) -> Sequence[Any]:
+        """What lies open: the columns before the sealed one."""
         values: tuple[Any, ...] = self._values(record)
+        return values
+
+    def sealed_columns(self, record: Record, document: bytes, key: DataKey) -> Sequence[Any]:
+        """The columns that follow `values`; document: as `document` made it."""
         if not self.sealed:
-            return values
-        return (*values, key.key_id, key.seal(document, self._place(record.org, record)))
+            return ()
+        return (key.key_id, key.seal(document, self._place(record.org, record)))
 
     def record(self, row: Sequence[Any], keys: DataKeys) -> Record:
         """A row of ``select`` as its record.  Raises: LedgerDamaged."""
@@ -87,12 +91,12 @@ class Projection(Generic[Record]):
         revived: Record = self._record(**fields)
         return revived
 
-    def as_read(self, record: Record, document: bytes) -> Record:
-        """The record as the disk would give it: its sealed fields are read from their JSON."""
-        if not self.sealed:
-            return record
-        values = dict(zip(self.plain, self._values(record), strict=False))
-        read: Record = self._record(**values, **documents.decode(document))
+    def as_read(self, values: Sequence[Any], document: bytes) -> Record:
+        """The record of `values` and `document` as the disk would give it."""
+        fields = dict(zip(self.plain, values, strict=False))
+        if self.sealed:
+            fields.update(documents.decode(document))
+        read: Record = self._record(**fields)
         return read
 
     def _place(self, org: str, record: Record) -> bytes:

@@ -5,46 +5,49 @@ Only what was committed comes in, with the very bytes that were sealed, so a rea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from adapter_core.ledger.projections import Projection
 
-BYTES_MAX = 4 * 1024 * 1024
+BYTES_MAX = 2 * 1024 * 1024
 """Of sealed content, before it is read; as Python objects it takes some eight times that."""
-RECORD_BYTES = 512
+ROW_BYTES = 512
 """What a record's own columns count for."""
 
 
 class Written(NamedTuple):
-    """A committed record and its sealed fields as JSON (b"" where it has none)."""
+    """A committed record: its own columns, and its sealed fields as JSON (b"" where it has none)."""
 
     projection: Projection[Any]
-    record: Any
+    values: Sequence[Any]
+    version: int
     document: bytes
 
 
 class _Kept:
     """One record; its document is read when somebody asks for it first."""
 
-    __slots__ = ("_as_read", "_written", "size", "version")
+    __slots__ = ("_record", "_written", "size", "version")
 
     def __init__(self, written: Written) -> None:
-        self._written = written
-        self._as_read: Any = None
-        self.version: int = written.record.version
-        self.size = RECORD_BYTES + len(written.document)
+        self.version = written.version
+        self.size = ROW_BYTES + len(written.document)
+        self._written: Written | None = written
+        self._record: Any = None
 
-    def as_read(self) -> Any:
-        if self._as_read is None:
-            projection, record, document = self._written
-            self._as_read = projection.as_read(record, document)
-        return self._as_read
+    def record(self) -> Any:
+        written = self._written
+        if written is not None:
+            self._record = written.projection.as_read(written.values, written.document)
+            self._written = None
+        return self._record
 
 
 class RecentRecords:
     """The newest version written of each record, as far as ``BYTES_MAX`` reaches: what was written longest ago goes first.
 
-    One thread writes; any thread may read.
+    One thread writes and one reads.
     """
 
     def __init__(self) -> None:
@@ -53,7 +56,7 @@ class RecentRecords:
 
     def keep(self, written: Written) -> None:
         kept = _Kept(written)
-        place = (written.projection.table, written.projection.id_of(written.record))
+        place = (written.projection.table, written.values[0])
         former = self._kept.pop(place, None)
         self._bytes += kept.size - (former.size if former else 0)
         self._kept[place] = kept
@@ -63,9 +66,9 @@ class RecentRecords:
     def newest(self, projection: Projection[Any], record_id: str) -> Any:
         """The record as it was written last, None where that isn't kept."""
         kept = self._kept.get((projection.table, record_id))
-        return kept.as_read() if kept is not None else None
+        return kept.record() if kept is not None else None
 
     def version(self, projection: Projection[Any], record_id: str, version: int) -> Any:
         """The record at this version, None where that isn't kept."""
         kept = self._kept.get((projection.table, record_id))
-        return kept.as_read() if kept is not None and kept.version == version else None
+        return kept.record() if kept is not None and kept.version == version else None

@@ -182,8 +182,9 @@ PROJECTION_OF: dict[type, Projection[Any]] = {
 
 
 def _save(projection: Projection[Any], record: Any, key: DataKey) -> Statement:
-    written = Written(projection, record, projection.document(record))
-    row: Sequence[Any] = projection.row(record, written.document, key)
+    values, document = projection.values(record), projection.document(record)
+    row = (*values, *projection.sealed_columns(record, document, key))
+    written = Written(projection, values, record.version, document)
     if record.version == 1:
         return Statement(projection.insert, row, written=written)
     return Statement(projection.replace, (*row, projection.id_of(record), record.version - 1), True, written)

@@ -26,6 +26,7 @@ from adapter_core.bootstrap import Adapter, adapter
 from adapter_core.config import Config
 from adapter_core.operations.masking import printable
 from adapter_core.province.dialect import Dialect
+from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import Change, Event
 from adapter_core.values.errors import AdapterError, ConfigError
 from adapter_core.values.frames import Frame
@@ -44,11 +45,12 @@ HEADING = ("案例", "名称", "交易", "报文ID", "请求", "应答", "结果
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a bureau wants to see.  folder: its messages are read from there."""
+    """What a bureau wants to see.  folder: its messages are read from there; institution: whose they are, "" for the only one."""
 
     title: str
     cases: tuple[ScriptCase, ...]
     folder: Path
+    institution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def read_script(path: Path) -> Script:
         raise ConfigError(
             f"{path.name}: as many hears as messages in each case: {', '.join(wrong) or 'no case at all'}"
         )
-    return Script(str(tree.get("title", path.stem)), cases, path.resolve().parent)
+    return Script(str(tree.get("title", path.stem)), cases, path.resolve().parent, str(tree.get("institution", "")))
 
 
 def _case(row: Mapping[str, Any]) -> ScriptCase:
@@ -170,32 +172,33 @@ async def play_script(config: Config, script: Script, told: Callable[[Played], N
     done = []
     async with adapter(config, instruments=recorder) as running:
         for case in script.cases:
-            played = await _play(running, recorder, case, script.folder)
+            played = await _play(running, recorder, case, script)
             told(played)
             done.append(played)
     return done
 
 
-async def _play(running: Adapter, recorder: Recorder, case: ScriptCase, folder: Path) -> Played:
-    dialect = running.dialect(case.dialect)
+async def _play(running: Adapter, recorder: Recorder, case: ScriptCase, script: Script) -> Played:
+    place = running.place_named(script.institution)
+    dialect = running.dialect(case.dialect, place.org)
     played = Played(case)
     private: list[str] = []
     for name in case.messages:
         try:
-            frame = dialect.read_frame_file((folder / name).read_bytes(), name)
+            frame = dialect.read_frame_file((script.folder / name).read_bytes(), name)
         except OSError as error:
             raise ConfigError(f"case {case.number}: {name}: {error.strerror}") from None
-        played.heard.append(await _said(running, dialect, frame, private))
+        played.heard.append(await _said(running, place, dialect, frame, private))
     await running.pipeline.settled_down()
     played.lines = list(recorder.take(dialect.charset, private))
     return played
 
 
-async def _said(running: Adapter, dialect: Dialect, frame: Frame, private: list[str]) -> str:
+async def _said(running: Adapter, place: Place, dialect: Dialect, frame: Frame, private: list[str]) -> str:
     try:
         operation = dialect.decode_request(frame)
         private += _persons(operation.content)
-        outcome = await running.pipeline.handle(running.place, dialect, operation)
+        outcome = await running.pipeline.handle(place, dialect, operation)
     except AdapterError as error:
         return error.code
     private += _persons(outcome.content)
@@ -244,7 +247,8 @@ def report_rows(played: Sequence[Played]) -> list[list[str]]:
 
 def report_data(config: Config, script: Script, played: Sequence[Played], made_at: str) -> dict[str, Any]:
     """The report as `paperwork.rendering` prints it, template ``acceptance``."""
-    institution = config.settings.institution
+    named = (one for one in config.settings.every_institution if one.fixmedins_code == script.institution)
+    institution = next(named, config.settings.institution)
     return {
         "environment": config.settings.environment,
         "institution": {"name": institution.fixmedins_name, "code": institution.fixmedins_code},

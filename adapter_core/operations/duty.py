@@ -90,6 +90,7 @@ class Duty:
         self._cases = OpenCases(running.ledger, clock)
         self._book = AlarmBook(self._settings.repeat)
         self._unsent = [(channel, deque[Call](maxlen=UNSENT_MAX)) for channel in channels]
+        self._provinces = {name: one.kind for name, one in running.config.settings.every_gateway.items()}
         self._chain_complaint = ""
 
     async def look(self) -> Outlook:
@@ -107,7 +108,7 @@ class Duty:
             chain_complaint=self._chain_complaint,
         )
         if wire is not None:
-            metrics.show_wire(wire.snapshot(), {self._running.place.endpoint: self._instruments.province})
+            metrics.show_wire(wire.snapshot(), self._provinces)
         standing = Standing(len(unknown), self.seen.oldest_s, len(frozen))
         metrics.show_standing({self._instruments.province: standing})
         metrics.ledger_writable.set(0 if trouble else 1)

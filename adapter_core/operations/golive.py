@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapter_core.bootstrap import SystemClock, opened_ledger
-from adapter_core.config import ClientSettings, Config, read_secret
+from adapter_core.config import ClientSettings, Config, GatewaySettings, read_secret
 from adapter_core.operations.backup import last_drill, newest_backup, read_manifest
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.values.errors import AdapterError
@@ -47,24 +47,28 @@ def _identity(config: Config) -> Iterator[Row]:
     yield Row(
         "环境", production, settings.environment if production else "须为 production；测试账本不能转为生产，请另行 init"
     )
-    institution = settings.institution
-    sample = institution.fixmedins_code == SAMPLE_CODE or "测试" in institution.fixmedins_name
-    yield Row(
-        "机构",
-        not sample,
-        f"{institution.fixmedins_code} {institution.fixmedins_name}" + ("（仍是示例）" if sample else ""),
-    )
-    named = "visit.caty" in institution.defaults
-    yield Row(
-        "科别", named, "已设置 visit.caty" if named else "未设置 institution.defaults 的 visit.caty，会送占位值 0"
-    )
+    for institution in settings.every_institution:
+        sample = institution.fixmedins_code == SAMPLE_CODE or "测试" in institution.fixmedins_name
+        yield Row(
+            "机构",
+            not sample,
+            f"{institution.fixmedins_code} {institution.fixmedins_name}" + ("（仍是示例）" if sample else ""),
+        )
+        named = "visit.caty" in institution.defaults
+        yield Row(
+            "科别", named, "已设置 visit.caty" if named else "未设置 institution.defaults 的 visit.caty，会送占位值 0"
+        )
 
 
 SAMPLE_CODE = "H00000000001"
 
 
 def _way_out(config: Config) -> Iterator[Row]:
-    gateway = config.settings.gateway
+    for gateway in config.settings.every_gateway.values():
+        yield from _gateway(config, gateway)
+
+
+def _gateway(config: Config, gateway: GatewaySettings) -> Iterator[Row]:
     address = urlsplit(gateway.url)
     away = address.hostname not in LOOPBACK
     yield Row("网关地址", away, gateway.url if away else f"{gateway.url} 在本机：是模拟中心吗？")

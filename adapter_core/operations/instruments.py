@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 REMEMBERED = 4096
 """How many cases and encounters are kept in mind for the log; it only loses an attempt's count or a pseudonym beyond that."""
+_ON_THE_WAY = frozenset({State.PREPARING, State.READY, State.SENDING})
+"""States that a case passes through within one request: its step's line tells where it came to."""
 _LOUD_STATES = frozenset({State.RESOLVING, State.REVERSING, State.FROZEN})
 
 
@@ -214,7 +216,8 @@ class _Reporter:
                 self._refused(event)
         if not told:
             for case, was in moved:
-                self._case(change, case, was)
+                if case.state not in _ON_THE_WAY:
+                    self._case(change, case, was)
 
     def _remember_patient(self, change: Change) -> None:
         encounter = change.encounter

@@ -12,6 +12,7 @@ from adapter_core.config import ClientSettings, Config
 from adapter_core.ledger.anchor_keys import read_anchor_key
 from adapter_core.ledger.key_files import KEY_TEXT_BYTES_MAX, read_key_file
 from adapter_core.ledger.sealing import read_master_key
+from adapter_core.settlement.ways import ONLY
 from adapter_core.values.errors import AdapterError
 
 FAMILY_ALGORITHMS = {"csb": "HMAC-SHA1（CSB 规定）", "x-tif": "SHA-256（x-tif 规定）", "x-ca": "HMAC-SM3"}
@@ -60,12 +61,13 @@ def _uses(config: Config) -> Iterator[_Use]:
     for file in settings.ledger.former_anchor_key_files:
         yield _Use("ledger.former_anchor_key_files", "核验旧锚点", "", file)
     yield _Use("papers.signing_key_file", "手工报销材料防伪签名", "SM2 或 Ed25519", settings.papers.signing_key_file)
-    gateway = settings.gateway
-    for name, file in gateway.secret_files.items():
-        algorithm = GATEWAY_ALGORITHMS.get(name, "见插件说明")
-        yield _Use(f"gateway.secret_files.{name}", f"网关 {gateway.kind}", algorithm, file)
-    if gateway.client_key_file is not None:
-        yield _Use("gateway.client_key_file", f"网关 {gateway.kind} 的客户端证书", "TLS", gateway.client_key_file)
+    for own, gateway in settings.every_gateway.items():
+        section = own if own == ONLY else f"gateways.{own}"
+        for name, file in gateway.secret_files.items():
+            algorithm = GATEWAY_ALGORITHMS.get(name, "见插件说明")
+            yield _Use(f"{section}.secret_files.{name}", f"网关 {gateway.kind}", algorithm, file)
+        if gateway.client_key_file is not None:
+            yield _Use(f"{section}.client_key_file", f"网关 {gateway.kind} 的客户端证书", "TLS", gateway.client_key_file)
     if settings.http.tls_key_file is not None:
         yield _Use("http.tls_key_file", "本服务的 HTTPS 证书", "TLS", settings.http.tls_key_file)
     yield _Use("http.operator_token_file", "本机命令的操作员凭据", "Bearer", settings.http.operator_token_file)

@@ -101,7 +101,9 @@ def why(after: str, told: Mapping[str, str], last_events: Sequence[Event], named
         {},
     )
     text = str(refusal.get("text", "")) if after == State.REJECTED else ""
-    reason = named or (reasons().get(str(told.get("code", "")).lower()) if after == State.REJECTED else None)
+    # refused by the centre, or stopped before it was sent by a fact
+    stopped = after in (State.REJECTED, State.CANCELLED)
+    reason = named or (reasons().get(str(told.get("code", "")).lower()) if stopped else None)
     if reason is None and after == State.NOT_SENT:
         reason = reasons()[UNREACHED]
     heading = AFTER_ZH[State(after)] if after else NEVER_ZH

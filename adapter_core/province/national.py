@@ -29,6 +29,8 @@ from adapter_core.values.moments import national_time
 JSON_TYPE = ("Content-Type", "application/json;charset=utf-8")
 FILES = frozenset({"9102"})
 """Answered with a file's bytes as they are (江西, 广东, 内蒙古); only a refusal is the usual JSON."""
+REPLY_BYTES_MAX = 32 * 1024 * 1024
+"""A reconciliation's answer is the longest."""
 ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 """For checking an envelope that nobody sends."""
 
@@ -191,7 +193,15 @@ class NationalGateway:
         if call.message in FILES and _is_file(frame):
             return Reply(Mark.OK, "0", content={"file": frame.body})
         try:
-            response = read_response(read_json(frame.body, max_bytes=32 * 1024 * 1024))
+            tree = read_json(frame.body, max_bytes=REPLY_BYTES_MAX)
+        except TranslationError as error:
+            return unreadable(error)
+        return self.understood(call, frame, tree)
+
+    def understood(self, call: Call, frame: Frame, tree: object) -> Reply:
+        """The reply whose body reads as ``tree``."""
+        try:
+            response = read_response(tree)
             if response.infcode == "":
                 return Reply(Mark.UNREADABLE, text="no infcode: not a national reply")
             if response.infcode != "0":
@@ -200,7 +210,7 @@ class NationalGateway:
                 return Reply(Mark.UNREADABLE, text=f"HTTP {frame.status} with infcode 0")
             reading = codec(call.message).read_output(response.output)
         except TranslationError as error:
-            return Reply(Mark.UNREADABLE, text=str(error)[:200])
+            return unreadable(error)
         if reading.faults:
             return Reply(Mark.UNREADABLE, text="; ".join(map(str, reading.faults))[:200])
         return Reply(
@@ -227,6 +237,11 @@ class NationalGateway:
 def _is_file(frame: Frame) -> bool:
     """Whether a reply's body is a file: neither a message of JSON or XML, nor a gateway's page."""
     return frame.status in (None, 200) and frame.body.lstrip()[:1] not in (b"", b"{", b"[", b"<")
+
+
+def unreadable(error: TranslationError) -> Reply:
+    """A reply that is no national one."""
+    return Reply(Mark.UNREADABLE, text=str(error)[:200])
 
 
 def input_nodes(infno: str, content: Content) -> Content:

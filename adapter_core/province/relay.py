@@ -28,7 +28,6 @@ from adapter_core.values.money import MoneyError, yuan
 NAME = "fsi"
 """The dialect of operations that came through the drop-in."""
 STEP = "relay"
-REPLY_BYTES_MAX = 32 * 1024 * 1024
 NOT_COMPARED = frozenset({"invono", "mid_setl_flag"})
 """Fields that a HIS draws anew at a retry, or that its key says already."""
 OUR_ENVELOPE = frozenset(
@@ -178,7 +177,8 @@ def _content(asked: Asked) -> Content:
     """The sections that the pipeline and its resolver work on, and beside them the request as it came."""
     homes = planned_homes()
     content: Content = {name: {} for name in SECTIONS}
-    nodes = codec(asked.infno).read_input(asked.input).nodes
+    records = {node.name for node in transaction(asked.infno).input if not node.repeat}
+    nodes = codec(asked.infno).read_input({name: asked.input[name] for name in asked.input if name in records}).nodes
     for node in transaction(asked.infno).input:
         record = nodes.get(node.name)
         if node.repeat or not isinstance(record, dict):
@@ -231,12 +231,12 @@ class RelayGateway(NationalGateway):
         envelope.update({name: value for name, value in theirs.items() if envelope.get(name) in (None, "")})
         return self.framed(call, envelope, moment)
 
-    def decode(self, call: Call, frame: Frame) -> Reply:
-        """For a relayed call also the whole reply, under ``reply``; a file's bytes under ``file``."""
-        reply = super().decode(call, frame)
-        if _verbatim(call) is None or reply.mark is not Mark.OK or call.kind_class == "N" or "file" in reply.content:
+    def understood(self, call: Call, frame: Frame, tree: object) -> Reply:
+        """For a relayed call also the whole reply, under ``reply``."""
+        reply = super().understood(call, frame, tree)
+        if _verbatim(call) is None or reply.mark is not Mark.OK or call.kind_class == "N":
             return reply
-        return replace(reply, content={**reply.content, "reply": read_json(frame.body, max_bytes=REPLY_BYTES_MAX)})
+        return replace(reply, content={**reply.content, "reply": tree})
 
 
 def _verbatim(call: Call) -> Content | None:

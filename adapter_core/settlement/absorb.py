@@ -25,9 +25,12 @@ ELECTRONIC, IDENTITY_CARD = "01", "02"
 """``mdtrt_cert_type``."""
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=canonical)
+
+
 def content_hash(value: object) -> str:
-    """SHA-256 hex of canonical content."""
-    return hashlib.sha256(json.dumps(canonical(value), ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    """SHA-256 hex of canonical content: sorted keys, decimals as plain text: equal content gives equal bytes."""
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
 
 
 def request_hash(operation: Operation) -> str:

@@ -6,7 +6,7 @@ What nobody knows is said to be unknown, and then the trial is proposed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -140,7 +140,7 @@ class Answer:
 def answer(facts: Facts, findings: Sequence[Finding], filing: Filing, scheme: Scheme | None = None) -> Answer:
     """The findings as one answer: the first one, in the order of the checks, that decides it worst."""
     deciding = [one for one in findings if one.decides]
-    verdict = _worst(one.verdict for one in deciding)
+    verdict = _worst(deciding)
     leading = next((one for one in deciding if one.verdict is verdict and one.reason), None)
     reason = reasons()[leading.reason] if leading else None
     says = next((one.says for one in deciding if one.verdict is verdict and one.says), "")
@@ -161,11 +161,13 @@ def answer(facts: Facts, findings: Sequence[Finding], filing: Filing, scheme: Sc
     )
 
 
-def _worst(verdicts: Iterable[Verdict]) -> Verdict:
-    found = list(verdicts)
-    for one in (Verdict.WONT, Verdict.UNKNOWN, Verdict.IN_PART):
-        if one in found:
-            return one
+def _worst(deciding: Sequence[Finding]) -> Verdict:
+    """What is known to go in part only says more than that nobody knows of a filing."""
+    told = [one for one in deciding if one.reason or one.says or one.verdict is not Verdict.UNKNOWN]
+    for found in (told, deciding):
+        for one in (Verdict.WONT, Verdict.UNKNOWN, Verdict.IN_PART):
+            if any(each.verdict is one for each in found):
+                return one
     return Verdict.WORKS
 
 

@@ -7,11 +7,14 @@ centre refused or the HIS's data don't suffice, DONE too when the settlement was
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import Chain, StepStopped
 from adapter_core.settlement.decisions import move
+from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Ledger, Random
 from adapter_core.settlement.records import Case, Change, Event
@@ -22,6 +25,10 @@ from adapter_core.settlement.telling import Teller
 from adapter_core.values.errors import TranslationError
 
 PURPOSE = "after"
+LIST = "list"
+"""The purpose of a settlement list's items (`list_items`): they come when the HIS has the medical record, and may come again."""
+FOLLOWING = frozenset({PURPOSE, LIST})
+"""Cases that move nothing: their steps may be made at any time after the settlement."""
 
 
 def item_key(settle_key: str) -> str:
@@ -53,9 +60,21 @@ def item_of(settled: Case, at: str) -> Case:
     )
 
 
+SendList = Callable[[Context], Awaitable[tuple[Result, str, Mapping[str, Any]]]]
+
+
 class Outbox:
+    """lists: sends a settlement list once; what became of it, the centre's text, and what it told."""
+
     def __init__(
-        self, ledger: Ledger, chain: Chain, sessions: Sessions, ownership: Ownership, teller: Teller, random: Random
+        self,
+        ledger: Ledger,
+        chain: Chain,
+        sessions: Sessions,
+        ownership: Ownership,
+        teller: Teller,
+        random: Random,
+        lists: SendList,
     ) -> None:
         self._ledger = ledger
         self._chain = chain
@@ -63,6 +82,8 @@ class Outbox:
         self._ownership = ownership
         self._teller = teller
         self._random = random
+        self._lists = lists
+        self._lanes = Lanes()
 
     async def run(self, context: Context) -> None:
         """Until the item is done, refused, or another process's.  Raises: ledger conflicts."""
@@ -75,7 +96,7 @@ class Outbox:
             if target is None or target.state is not State.SETTLED:
                 await self._end(case, State.DONE, "the settlement was taken back")
                 return
-            stopped = await self._steps(context, case)
+            stopped = await (self._list(context, case) if case.purpose == LIST else self._steps(context, case))
             if stopped is None or stopped is Result.REJECTED:
                 return
             pause = pause_after(tries, context.place.timers) * self._random.uniform(0.8, 1.2)
@@ -104,11 +125,31 @@ class Outbox:
         await self._end(case, State.DONE, "")
         return None
 
-    async def _end(self, case: Case, state: State, why: str) -> None:
+    async def _list(self, context: Context, case: Case) -> Result | None:
+        """One try of a settlement list; None when the centre took it.  One version of a list at a time."""
+        async with self._lanes.lane(case.target_case_id):
+            try:
+                sent = await self._lists(replace(context, case=case))
+            except StepStopped as stopped:  # the sign-in before it
+                return stopped.verdict.result if stopped.verdict.result is not Result.REJECTED else Result.UNKNOWN
+            except TranslationError as error:
+                await self._end(case, State.REJECTED, "; ".join(str(fault.path) for fault in error.faults))
+                return Result.REJECTED
+        result, text, facts = sent
+        if result is Result.APPLIED:
+            await self._end(case, State.DONE, "", facts)
+            return None
+        if result is Result.REJECTED:
+            await self._end(case, State.REJECTED, text)
+        return result
+
+    async def _end(self, case: Case, state: State, why: str, facts: Mapping[str, Any] | None = None) -> None:
         fresh = await self._ledger.case(case.case_id)
         assert fresh is not None
+        if fresh.state is not State.READY:
+            return  # a newer version took its place meanwhile
         at = self._teller.stamp()
-        ended = move(fresh, state, at, data={**fresh.data, "why": why})
+        ended = move(fresh, state, at, data={**fresh.data, **(facts or {}), "why": why})
         event = Event("FOLLOWED_UP", at, case.case_id, case.encounter_id, {"state": str(state), "why": why})
         await self._ledger.commit(Change(case.org, events=(event,), cases=(ended,)))
 

@@ -18,8 +18,8 @@ from adapter_core.settlement.credentials import credential_age_s
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
-from adapter_core.settlement.outbox import PURPOSE as OUTBOX
-from adapter_core.settlement.outbox import Outbox
+from adapter_core.settlement.list_items import ListItems
+from adapter_core.settlement.outbox import FOLLOWING, Outbox
 from adapter_core.settlement.ownership import Ownership, unmoved
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
@@ -72,7 +72,8 @@ class Paying:
         self._routing = routing
         self._concluding = Concluding(ledger, caller, teller, ownership)
         self._retracing = Retracing(ledger)
-        self._outbox = Outbox(ledger, chain, sessions, ownership, teller, random)
+        self.lists = ListItems(ledger, caller, sessions, teller)
+        self._outbox = Outbox(ledger, chain, sessions, ownership, teller, random, self.lists.send)
         self._confirming = Confirming(caller, self._concluding, self._retracing, teller, scanned)
         self._resolver = Resolver(ledger, caller, clock, random, ownership, sessions, self._retracing)
         self._lanes = Lanes()
@@ -111,7 +112,7 @@ class Paying:
         match state:
             case State.PREPARING:
                 await self._prepare(context, operation)
-            case State.READY if context.case is not None and context.case.purpose == OUTBOX:
+            case State.READY if context.case is not None and context.case.purpose in FOLLOWING:
                 await self._outbox.run(context)
             case State.READY:
                 await self._quote_or_pay(context, operation)
@@ -146,7 +147,7 @@ class Paying:
         person until the gateway is back."""
         context = await self._homeless(place, case)
         now = self._teller.stamp()
-        if case.state in (State.PREPARING, State.READY) and case.purpose != OUTBOX:
+        if case.state in (State.PREPARING, State.READY) and case.purpose not in FOLLOWING:
             outcome = answers.plain("NOT_SENT", gone.code, gone.message_zh)
             await self._teller.tell(context, move(case, State.NOT_SENT, now), outcome)
         if case.state not in UNDECIDED:

@@ -24,8 +24,8 @@ from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.hospital_items import refuse_unmapped
 from adapter_core.settlement.lanes import Lanes
+from adapter_core.settlement.outbox import FOLLOWING, item_key
 from adapter_core.settlement.outbox import PURPOSE as OUTBOX
-from adapter_core.settlement.outbox import item_key
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.papers import Papers
 from adapter_core.settlement.paying import Paying
@@ -49,6 +49,8 @@ CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
 WATCH_S = 0.2
 UNHURRIED = frozenset({"quote", "settle", "void"})
+BOUND_VERBS = frozenset({"void", "abort", "drop_fees", "unregister", "unadmit", "undischarge", "relay"})
+"""About something that stands: it goes where that stands, whatever is configured now."""
 LOCAL_VERBS = frozenset({"query", "confirm", "cancel"})
 """Answered from the ledger: also for an encounter whose gateway is gone."""
 POLLING = "national"
@@ -137,7 +139,7 @@ class Pipeline:
         raise Refused("too many writers for one visit", code="VISIT_HELD", message_zh="该就诊正在处理中，请稍后重试")
 
     async def _handle(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
-        if len(place.ways.named) > 1 and operation.verb not in LOCAL_VERBS:
+        if operation.verb in BOUND_VERBS or (len(place.ways.named) > 1 and operation.verb not in LOCAL_VERBS):
             place = await self._routing.at_door(place, dialect, operation)
         match operation.verb:
             case "sign_in":
@@ -385,6 +387,29 @@ class Pipeline:
             self._follow_up(place, after)
         return answers.standing_outcome(after)
 
+    async def hand_in_list(self, place: Place, settled: Case, said: Mapping[str, Any]) -> Case:
+        """A settlement list (4101) of a settled case, on its way through the outbox; the same again is the same item.
+
+        Raises: TranslationError with every fault, Refused NOT_SETTLED, NotSupported.
+        """
+        for _ in range(CONFLICT_TRIES):
+            try:
+                item = await self._paying.lists.hand_in(place, settled, said)
+                break
+            except Conflict:
+                continue
+        else:
+            raise Refused("too many writers for one list", code="LIST_BUSY", message_zh="该清单正在处理中，请稍后重试")
+        if item.state is State.READY and not self._is_driven(item) and self._ownership.may_claim(item):
+            claimed = await self._ownership.claim(item)
+            if claimed is not None:
+                self._run(place, claimed, Operation("query", "", claimed.dialect))
+        return item
+
+    async def newest_list(self, settled: Case) -> tuple[Case | None, int]:
+        """The newest version of a settlement's list, and its number; from the ledger only."""
+        return await self._paying.lists.newest(settled)
+
     # -- life
 
     async def resume(self, places: Callable[[str], Place | None]) -> list[str]:
@@ -402,7 +427,7 @@ class Pipeline:
             if place is None or self._is_driven(case) or not self._ownership.may_claim(case):
                 continue
             before_money = (
-                case.state in (State.PREPARING, State.READY) and case.purpose != OUTBOX
+                case.state in (State.PREPARING, State.READY) and case.purpose not in FOLLOWING
             )  # closing those runs no plugin
             if not before_money and self._poison.waits(case, any(map(self._is_driven, cases))):
                 continue
@@ -414,7 +439,7 @@ class Pipeline:
                     await self._paying.never_sent(claimed)
                 except Conflict:
                     continue  # cancelled meanwhile, at another replica
-            elif self._poison.is_poison(claimed) and claimed.purpose != OUTBOX:
+            elif self._poison.is_poison(claimed) and claimed.purpose not in FOLLOWING:
                 _log.error("case %s waits for a person: the worker died on it", claimed.case_id)
                 await self._paying.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
             else:

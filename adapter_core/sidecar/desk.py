@@ -36,13 +36,13 @@ class Desk:
     dialect: NationalDialect = field(default_factory=NationalDialect)
     draining: bool = False
     duty: Duty | None = None
-    _dialects: dict[str, Dialect] = field(default_factory=dict)
+    _dialects: dict[tuple[str, str], Dialect] = field(default_factory=dict)
 
-    def site_dialect(self, name: str) -> Dialect:
-        """A dialect with the site's options, built once: compiling its table takes a while."""
-        if name not in self._dialects:
-            self._dialects[name] = self.running.dialect(name)
-        return self._dialects[name]
+    def site_dialect(self, name: str, org: str = "") -> Dialect:
+        """A dialect with the options of the site and the institution, built once: compiling its table takes a while."""
+        if (name, org) not in self._dialects:
+            self._dialects[name, org] = self.running.dialect(name, org)
+        return self._dialects[name, org]
 
     def client_settings(self, name: str) -> ClientSettings | None:
         return next((one for one in self.running.config.settings.clients if one.name == name), None)

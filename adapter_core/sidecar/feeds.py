@@ -9,6 +9,9 @@ from typing import Annotated, Any
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
+from adapter_core.accounts.differences import STANDING
+from adapter_core.accounts.differences import TOPIC as DIFFERENCE
+from adapter_core.accounts.office import item_data
 from adapter_core.bootstrap import SystemClock
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.answers import told_state, work_order
@@ -33,7 +36,7 @@ WORK = {
     "pending": tuple(sorted(UNDECIDED)),
     "paper": tuple(sorted(PAPER)),
 }
-KINDS = (*WORK, "unacked")
+KINDS = (*WORK, "unacked", "difference")
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=ROWS_MAX, description="most rows")]
 Since = Annotated[str, QueryParameter(name="since", max_length=40, description="RFC 3339; changed at or after")]
@@ -110,6 +113,10 @@ async def worklist(
     ledger = desk.running.ledger
     if kind not in KINDS:
         raise TranslationError([Fault("kind", " | ".join(KINDS), kind[:20])])
+    if kind == "difference":
+        items = await ledger.account_items(place.org, DIFFERENCE, STANDING, "", limit)
+        items = [item for item in items if item.changed_at >= _moment(since)]
+        return json_response(encode({"kind": kind, "cases": [], "differences": [item_data(item) for item in items]}))
     if kind == "unacked":
         recent = iso(SystemClock().wall() - timedelta(days=UNACKED_DAYS))
         cases = await ledger.unacknowledged(place.org, _moment(since) or recent, limit)

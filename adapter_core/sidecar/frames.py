@@ -39,7 +39,7 @@ async def answered(running: Adapter, place: Place, dialect: Dialect, frame: Fram
         outcome = await running.pipeline.handle(place, dialect, operation, wait_s)
     except REFUSALS as error:
         refused = Outcome("REFUSED", error.code, refusal_text(error))
-        await running.note_refusal(dialect.name, error)
+        await running.note_refusal(dialect.name, error, place.org)
         return Answered(None, _in_form(dialect, operation, refused), error)
     return Answered(outcome, in_their_form(dialect, operation, outcome))
 

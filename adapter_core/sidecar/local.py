@@ -1,7 +1,8 @@
 """``POST /his/{dialect}``: the HIS's own local message in, the same form out: JSON, SOAP 1.1 and 1.2, text in GBK or UTF-8.
 
 The body is the message.  What a function call carries beside its text comes in headers: ``X-Message`` (the code, where the text
-doesn't hold it), ``X-Side-<name>`` (what only the workstation knows, percent-encoded UTF-8).  A shim that stands in for a DLL sends
+doesn't hold it), ``X-Side-<name>`` (what only the workstation knows, percent-encoded UTF-8), ``X-Institution`` (the
+``fixmedins_code``, from a client that acts for several).  A shim that stands in for a DLL sends
 and gets the whole call as ``application/vnd.his-adapter.frame+json``.
 """
 
@@ -37,6 +38,7 @@ FRAME_TYPE = "application/vnd.his-adapter.frame+json"
 PLAYED_TYPE = "application/vnd.his-adapter.played+json"
 """For our own command line: what came of the message beside its answer."""
 SIDE_PREFIX = "x-side-"
+INSTITUTION = "x-institution"
 CLIENT_WAIT_S = 55.0
 
 
@@ -45,8 +47,8 @@ async def local_message(request: Caller, dialect: FromPath[str]) -> Response[byt
     """One message of a HIS's own local interface, answered in the same form."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
-    spoken = _dialect(desk, dialect)
-    place = desk.place(client)
+    place = desk.place(client, _institution(request))
+    spoken = _dialect(desk, dialect, place.org)
     charset = _declared_charset(request)
     as_call = _media_type(request) == FRAME_TYPE
     try:
@@ -79,10 +81,15 @@ def hold_s(desk: Desk, client: Client) -> float:
     return CLIENT_WAIT_S if settings is None else settings.hold_s
 
 
-def _dialect(desk: Desk, name: str) -> Dialect:
+def _institution(request: Caller) -> str | None:
+    """The institution a local message comes from: its form has no place for it, so a client of several says it in a header."""
+    return request.headers.get(INSTITUTION) or None
+
+
+def _dialect(desk: Desk, name: str, org: str = "") -> Dialect:
     if name not in desk.running.plugins.dialect_names():
         raise Refused(f"no dialect {name[:40]}", code="NO_SUCH_DIALECT", message_zh="没有这个本地接口，请核对地址")
-    return desk.site_dialect(name)
+    return desk.site_dialect(name, org)
 
 
 def _media_type(request: Caller) -> str:

@@ -108,6 +108,7 @@ class CaseList(Struct):
 class Worklist(Struct):
     kind: str
     cases: list[CaseRow]
+    differences: list[dict[str, Any]] = field(default_factory=list)
 
 
 class FeedRow(Struct):
@@ -170,6 +171,44 @@ class EncounterAnswer(Struct):
     message_zh: str
     next: list[str]
     encounter: EncounterData | None = None
+
+
+class ListOrder(Struct):
+    """The medical record, in the nodes of 4101 or 4101A; amounts and identities are the ledger's and may be left out."""
+
+    setlinfo: dict[str, Any]
+    opspdiseinfo: list[dict[str, Any]] = field(default_factory=list)
+    diseinfo: list[dict[str, Any]] = field(default_factory=list)
+    iteminfo: list[dict[str, Any]] = field(default_factory=list)
+    oprninfo: list[dict[str, Any]] = field(default_factory=list)
+    icuinfo: list[dict[str, Any]] = field(default_factory=list)
+    bldinfo: list[dict[str, Any]] = field(default_factory=list)
+
+
+class ListAnswer(Struct):
+    """The newest version of a settlement list: ``state`` PENDING, DONE, REJECTED or CANCELLED."""
+
+    settle_key: str
+    settlement_state: str
+    version: int
+    state: str
+    message_zh: str
+    reason: str
+    setl_list_id: str | None
+    infno: str
+    changed_at: str
+
+
+class ListMark(Struct):
+    """``stas_type``: the centre's own value."""
+
+    stas_type: Annotated[str, Meta(min_length=1, max_length=20)]
+
+
+class ListMarked(Struct):
+    settle_key: str
+    state: str
+    stas_type: str
 
 
 class TransactionOrder(Struct):

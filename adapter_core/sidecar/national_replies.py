@@ -116,10 +116,13 @@ def _output(asked: Asked, content: Mapping[str, Any], case: Case, their_msgid: s
 
 def _with_their_msgid(value: Any, ours: str, theirs: str) -> Any:
     if isinstance(value, dict):
-        return {
-            name: theirs if name == "medins_setl_id" and item == ours else _with_their_msgid(item, ours, theirs)
+        named = {
+            name: _with_their_msgid(item, ours, theirs) if isinstance(item, (dict, list)) else item
             for name, item in value.items()
         }
+        if named.get("medins_setl_id") == ours:
+            named["medins_setl_id"] = theirs
+        return named
     if isinstance(value, list):
         return [_with_their_msgid(item, ours, theirs) for item in value]
     return value

@@ -16,7 +16,7 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 
-from adapter_core.sidecar import models, paper_models
+from adapter_core.sidecar import account_models, models, paper_models
 from adapter_core.sidecar.problems import MEDIA_TYPE
 from adapter_core.sidecar.service import ROUTES
 from adapter_core.standard.reference import is_fresh
@@ -60,9 +60,15 @@ ANSWERS: Mapping[str, tuple[Any, ...]] = {
     "discharge": (models.EncounterAnswer, 200, 202),
     "undischarge": (models.EncounterAnswer, 200, 202),
     "show_encounter": (models.EncounterData, 200),
+    "hand_in_list": (models.ListAnswer, 200, 202),
+    "show_list": (models.ListAnswer, 200, 202),
+    "mark_list": (models.ListMarked, 200),
     "transaction": (models.TransactionAnswer, 200),
     "eligibility": (models.Eligibility, 200),
     "provinces": (models.Provinces, 200),
+    "reconcile": (account_models.Reconciliation, 200),
+    "show_reconciliation": (account_models.Reconciliation, 200),
+    "accounts": (dict[str, Any], 200),
     "open_papers": (paper_models.PaperAnswer, 200),
     "revoke_papers": (paper_models.PaperState, 200),
     "submit_papers": (paper_models.PaperState, 200),
@@ -80,7 +86,11 @@ BODIES: Mapping[str, Any] = {
     "void": models.VoidOrder,
     "acknowledge": models.Booking,
     "decide": models.Decision,
+    "hand_in_list": models.ListOrder,
+    "mark_list": models.ListMark,
     "transaction": models.TransactionOrder,
+    "reconcile": account_models.ReconciliationOrder,
+    "accounts": account_models.AccountsOrder,
     "open_papers": paper_models.PaperOrder,
     "revoke_papers": paper_models.PaperRevocation,
     "submit_papers": paper_models.PaperSubmission,
@@ -99,6 +109,7 @@ OPTIONAL_BODIES = frozenset(
         "drop_fee",
         "discharge",
         "undischarge",
+        "accounts",
         "open_papers",
         "submit_papers",
         "close_papers",
@@ -118,7 +129,9 @@ OF_SECTIONS: Mapping[str, tuple[str, ...]] = {
     "undischarge": ("operator",),
 }
 """Operations whose body is made of sections."""
-WAITING = frozenset({"settle", "settle_quoted", "void", "register", "upload_fees", "discharge", "transaction"})
+WAITING = frozenset(
+    {"settle", "settle_quoted", "void", "register", "upload_fees", "discharge", "transaction", "hand_in_list"}
+)
 OPEN = frozenset({"healthz", "readyz", "local_wsdl", "openapi"})
 REFUSALS = {
     400: "not readable as what this path takes",

@@ -34,6 +34,7 @@ STATUS_OF_CODE = {
     "NO_SUCH_PAPER": 404,
     "NO_SUCH_VISIT": 404,
     "NO_SUCH_BATCH": 404,
+    "NO_SUCH_LIST": 404,
     "KEY_REUSED": 409,
     "VISIT_HELD": 409,
     "USE_VOID": 409,
@@ -54,6 +55,9 @@ STATUS_OF_CODE = {
     "WITHDRAWAL_NEEDED": 409,
     "BATCHED": 409,
     "NOT_HELD": 409,
+    "SYSTEM_CUTOVER": 409,
+    "START_ANEW": 409,
+    "GATEWAY_GONE": 409,
 }
 """Statuses by code; any other refusal of a message is 422."""
 
@@ -65,6 +69,9 @@ NEXT_OF_CODE: dict[str, tuple[str, ...]] = {
     "QUOTE_CHANGED": ("settle", "cancel"),
     "QUOTE_EXPIRED": ("new_key",),
     "CHOOSE_INSURANCE": ("choose_insurance",),
+    "SYSTEM_CUTOVER": ("repeat_same_key", "manual"),
+    "START_ANEW": ("new_encounter", "cancel", "void"),
+    "GATEWAY_GONE": ("wait",),
 }
 NEXT_OF_STATUS: dict[int, tuple[str, ...]] = {
     400: ("correct",),

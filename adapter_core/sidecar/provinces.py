@@ -19,7 +19,9 @@ async def provinces(request: Caller) -> Response[bytes]:
     desk = desk_of(request)
     caller(request, Right.WATCH)
     running = desk.running
-    outages = list(running.outages())
+    stopped: dict[str, list[str]] = {}
+    for outage in running.outages():
+        stopped.setdefault(outage.endpoint, []).append(outage.group)
     data = {
         "provinces": [
             {
@@ -36,11 +38,14 @@ async def provinces(request: Caller) -> Response[bytes]:
         "broken": [{"name": one.name, "reason": one.reason} for one in running.plugins.broken],
         "gateways": [
             {
-                "fixmedins_code": running.place.org,
-                "gateway": running.place.gateway.name,
-                "state": "interrupted" if outages else "open",
-                "stopped": sorted({outage.group for outage in outages}),
+                "fixmedins_code": place.org,
+                "name": place.way,
+                "gateway": place.gateway.name,
+                "state": "interrupted" if place.endpoint in stopped else "open",
+                "stopped": sorted(stopped.get(place.endpoint, ())),
             }
+            for institution in running.every_place
+            for place in institution.every_way()
         ],
         "notices": [notice_data(one) for one in running.notices()],
     }

@@ -9,6 +9,7 @@ from typing import Any
 from adapter_core.bootstrap import Adapter
 from adapter_core.catalogues.asking import Ask
 from adapter_core.catalogues.downloads import FILE_CALL, FILE_MARK, FILE_NODE
+from adapter_core.province.gateway import Gateway
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.national import NationalGateway
 from adapter_core.province.relay import NAME, RelayDialect, RelayGateway
@@ -23,10 +24,19 @@ CATALOGUES = "13"
 
 def relay_place(place: Place, infno: str, bulk: bool = False) -> Place:
     """bulk: as of `RelayGateway`.  Raises: NotSupported where the way out is no national gateway."""
-    if not isinstance(place.gateway, NationalGateway):
+
+    def relayed(gateway: Gateway) -> RelayGateway | None:
+        return RelayGateway(gateway, infno, bulk) if isinstance(gateway, NationalGateway) else None
+
+    ways = place.ways.mapped(relayed)
+    own = ways.named[place.way].gateway if place.way in ways.named else relayed(place.gateway)
+    if own is not None:
+        return replace(place, gateway=own, ways=ways)
+    if not ways.named:
         text = "本机构的医保线路不是国家接口，不能转发国家接口报文，未发送"
         raise NotSupported("the gateway speaks no national JSON", message_zh=text)
-    return replace(place, gateway=RelayGateway(place.gateway, infno, bulk))
+    other = next(iter(ways.named.values()))
+    return replace(place, gateway=other.gateway, endpoint=other.endpoint, way=other.name, ways=ways)
 
 
 def relaying(
@@ -45,7 +55,8 @@ def relaying(
         way = relay_place(place, infno, bulk=_is_public(infno, given))
         if _is_file(infno, given):
             patience_s = running.config.settings.catalogues.file_deadline
-            way.gateway.capabilities = replace(way.gateway.capabilities, read_deadline_s=patience_s)
+            for one in way.every_way():
+                one.gateway.capabilities = replace(one.gateway.capabilities, read_deadline_s=patience_s)
         content = _content(infno, given, place.defaults, operator or {}, insuplc_admdvs)
         operation = Operation("relay", infno, NAME, content=content)
         return await running.pipeline.handle(way, DIALECT, operation, wait_s)

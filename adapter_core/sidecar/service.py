@@ -22,11 +22,13 @@ from adapter_core.sidecar import (
     local,
     papers,
     provinces,
+    reconciliations,
+    settlement_lists,
     settlements,
     transactions,
 )
 from adapter_core.sidecar.access import Access
-from adapter_core.sidecar.console import Metrics, console_app
+from adapter_core.sidecar.console import Metrics, console_app, with_pages
 from adapter_core.sidecar.desk import Caller, Desk
 from adapter_core.sidecar.door import Door, Observe
 from adapter_core.sidecar.limits import App, Caps, Limits
@@ -35,9 +37,11 @@ from adapter_core.values.errors import AdapterError
 
 ROUTES: tuple[Any, ...] = (
     *settlements.ROUTES,
+    *settlement_lists.ROUTES,
     *feeds.ROUTES,
     *encounters.ROUTES,
     *papers.ROUTES,
+    *reconciliations.ROUTES,
     *transactions.ROUTES,
     *eligibility.ROUTES,
     *provinces.ROUTES,
@@ -74,12 +78,13 @@ class Offering:
     def to_his(self, listener: str) -> App:
         return self._guarded(self._paths, listener)
 
-    def to_watch(self, listener: str, metrics: Metrics) -> App:
-        """For people and monitoring."""
-        return self._guarded(console_app(metrics, cast("App", paths(self._desk, health.ROUTES))), listener)
+    def to_watch(self, listener: str, metrics: Metrics, pages: App | None = None) -> App:
+        """For people and monitoring.  pages: the console's own, where there are any."""
+        return self._guarded(console_app(metrics, cast("App", paths(self._desk, health.ROUTES))), listener, pages)
 
-    def _guarded(self, app: App, listener: str) -> App:
-        return Limits(Door(app, self._access, listener, self._observe), self.caps, self._access.refused)
+    def _guarded(self, app: App, listener: str, pages: App | None = None) -> App:
+        door: App = Door(app, self._access, listener, self._observe)
+        return Limits(with_pages(pages, door) if pages else door, self.caps, self._access.refused)
 
 
 def _counted(metrics: Counts) -> Observe:

@@ -25,6 +25,7 @@ from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Access
 from adapter_core.sidecar.access.certificates import server_tls
 from adapter_core.sidecar.changes import Changes
+from adapter_core.sidecar.console.service import console
 from adapter_core.sidecar.desk import Desk
 from adapter_core.sidecar.limits import App, Caps
 from adapter_core.sidecar.listening import guarded
@@ -152,8 +153,9 @@ async def serving(
         if instruments and watched:
             duty = await parts.enter_async_context(on_duty(running, instruments))
             desk.duty = duty
-            console = offering.to_watch(http.console, duty.metrics)
-            listeners.append(Listener(console, watched, offering.caps, http.drain, tls))
+            pages = await parts.enter_async_context(console(desk, instruments))
+            watching = offering.to_watch(http.console, duty.metrics, pages)
+            listeners.append(Listener(watching, watched, offering.caps, http.drain, tls))
         tasks = [asyncio.create_task(one.run_until_told()) for one in listeners]
         try:
             await _all_started(listeners, tasks)

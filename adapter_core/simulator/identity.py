@@ -8,7 +8,7 @@ from adapter_core.simulator.people import Insurance, Person
 from adapter_core.simulator.records import Asked, Refusal
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
-from adapter_core.values.moments import china, national_time
+from adapter_core.values.moments import china, national_time, parse_national_date
 
 
 def identify(world: World, asked: Asked) -> Content:
@@ -63,7 +63,7 @@ def benefit_check(world: World, asked: Asked) -> Content:
     person = world.person(data.need("psn_no"))
     insurance = world.insurance(person, data.need("insutype"))
     med_type = data.need("med_type")
-    refuse_unfiled(world, person, insurance, asked.mdtrtarea_admvs)
+    refuse_unfiled(world, person, insurance, asked.mdtrtarea_admvs, data.get("begntime"))
     rule = world.benefits.rule(insurance.insuplc_admdvs, insurance.insutype, world.benefits.kind(med_type))
     pays = rule.covered and not person.pays_special_only(med_type)
     funds = world.benefits.funds.get(insurance.insutype, world.benefits.funds["310"])
@@ -79,9 +79,10 @@ def benefit_check(world: World, asked: Asked) -> Content:
     return {"trtinfo": [row]}
 
 
-def refuse_unfiled(world: World, person: Person, insurance: Insurance, care: str) -> None:
-    """Raises: Refusal where the person needs a filing and has none that stands."""
-    fault = person.filing_fault(insurance.insuplc_admdvs, care, china(world.clock.wall()).date())
+def refuse_unfiled(world: World, person: Person, insurance: Insurance, care: str, since: str = "") -> None:
+    """since: when the visit or the stay began; "" = now.  Raises: Refusal where the person has no filing that stood then."""
+    day = parse_national_date(since[:10]) if since else china(world.clock.wall()).date()
+    fault = person.filing_fault(insurance.insuplc_admdvs, care, day)
     if fault:
         raise Refusal(fault, place=insurance.insuplc_admdvs, care=care)
 

@@ -73,7 +73,8 @@ def refuse_unready(world: World, asked: Asked, visit: Visit, insutype: str, data
     """Raises: Refusal where the person may not settle here now."""
     person = world.person(visit.psn_no)
     insurance = world.insurance(person, insutype)
-    refuse_unfiled(world, person, insurance, asked.mdtrtarea_admvs)
+    since = visit.begntime if visit.kind == "inpatient" else ""  # admitted while it stood
+    refuse_unfiled(world, person, insurance, asked.mdtrtarea_admvs, since)
     if visit.kind == "outpatient" and person.pays_special_only(data.get("med_type")):
         raise Refusal("special_only")
     disease = str(visit.facts.get("dise_codg") or data.get("dise_codg"))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapter_core.standard.fields import Field, Node
-from adapter_core.standard.scalars import Departure, Reader, Writer, is_blank, reader, shape, writer
+from adapter_core.standard.scalars import Departure, Reader, Writer, is_blank, plain_text_max, reader, shape, writer
 from adapter_core.standard.spellings import spellings_of
 from adapter_core.values.errors import Fault
 
@@ -41,6 +41,8 @@ class _Rule:
     field: Field
     read: Reader
     write: Writer
+    limit: int
+    """A text of no more characters is right as it is; 0 where its reader must look."""
 
 
 class RecordCodec:
@@ -54,10 +56,11 @@ class RecordCodec:
         self._rules: dict[str, _Rule] = {}
         self._printed: dict[str, tuple[str, ...]] = {}
         for printed in node.fields:
-            rule = _Rule(printed.canonical, printed, reader(printed), writer(printed))
+            rule = _Rule(printed.canonical, printed, reader(printed), writer(printed), plain_text_max(printed))
             self._rules.update(dict.fromkeys(spellings_of(printed.code), rule))
             self._printed[rule.code] = (*self._printed.get(rule.code, ()), printed.code)
         self._groups = tuple(group for code in self._printed if len(group := spellings_of(code)) > 1)
+        self._alternates = frozenset(code for group in self._groups for code in group[1:])
         self._required = frozenset(printed.canonical for printed in node.fields if printed.required)
 
     @property
@@ -92,9 +95,10 @@ class RecordCodec:
 
     def _read_record(self, record: Record, path: str, found: Findings) -> Record:
         """One record.  Written for speed: a rightly filled field costs one look-up and one call."""
-        for group in self._groups:
-            if sum(code in record for code in group) > 1:
-                record = self._one_spelling(record, group, path, found)
+        if not self._alternates.isdisjoint(record):
+            for group in self._groups:
+                if sum(code in record for code in group) > 1:
+                    record = self._one_spelling(record, group, path, found)
         rules = self._rules
         kept: Record = {}
         unusable: set[str] = set()
@@ -102,6 +106,9 @@ class RecordCodec:
             rule = rules.get(code)
             if rule is None:
                 self._keep_unknown(code, value, path, kept, found)
+                continue
+            if type(value) is str and value and len(value) <= rule.limit and not value.isspace():
+                kept[rule.code] = value
                 continue
             read = rule.read(value)
             if type(read) is Departure:

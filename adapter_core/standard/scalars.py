@@ -63,6 +63,13 @@ def reader(field: Field) -> Reader:
     return _date_reader(field)
 
 
+def plain_text_max(field: Field) -> int:
+    """How long a text of this field may be to be right without another look; 0 where it is no free text."""
+    if field.type != "string" or field.dictionary:
+        return 0
+    return sys.maxsize if field.length is None else field.length
+
+
 def writer(field: Field) -> Writer:
     """The writer of one field: a Decimal with the field's places or a text, None when absent, or a Departure."""
     is_text = field.type != "number"
@@ -203,6 +210,8 @@ def _number_reader(field: Field) -> Reader:
             exact = Decimal(value)  # type: ignore[arg-type]
         else:
             return None if value is None else Departure(expected, shape(value))
+        if kind is Decimal and quantum is not None and exact.same_quantum(quantum) and exact.adjusted() < whole:
+            return exact
         try:
             number = exact.quantize(_step(exact) if quantum is None else quantum, context=EXACT)
         except (InvalidOperation, Inexact):

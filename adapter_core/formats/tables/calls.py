@@ -28,7 +28,7 @@ from adapter_core.formats.tables.frames import Envelope, cells_of
 from adapter_core.formats.tables.spec import FrameSpec, Record, Side
 from adapter_core.formats.tables.trees import TreeBuilding, TreeOpened, child_at
 from adapter_core.formats.text import decode_text, encode_text
-from adapter_core.formats.xml import element_of, read_xml, tree_of, write_xml, xml_text
+from adapter_core.formats.xml import read_xml, tree_of, tree_text, write_xml
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
 
@@ -197,7 +197,10 @@ class CallBuilding(TreeBuilding):
         texts: dict[str, str] = {}
         try:
             for name, value in self._tree.items():
-                texts.update(self._rendered(name, value))
+                if type(value) is str:
+                    texts[name] = value
+                else:
+                    texts.update(self._rendered(name, value))
         except TranslationError as error:
             faults.extend(error.faults)
             return Frame()
@@ -207,10 +210,11 @@ class CallBuilding(TreeBuilding):
         rule = self._spec.values.get(name, {})
         if rule.get("kind") == "xml" and isinstance(value, dict):
             tree = _numbered(value, rule["numbered"]) if "numbered" in rule else value
-            yield name, xml_text(element_of(rule["root"], tree), rule.get("declaration"))
+            yield name, tree_text(rule["root"], tree, rule.get("declaration"))
         elif isinstance(value, list):
             for number, row in enumerate(value):
-                yield from ((f"{name}[{number}].{column}", text) for column, text in row.items())
+                place = f"{name}[{number}]."
+                yield from [(place + column, text) for column, text in row.items()]
         else:
             yield name, value
 
@@ -220,10 +224,11 @@ class CallBuilding(TreeBuilding):
         group = "in." if self._side == "ask" else "out."
         named.update({place[len(group) :]: text for place, text in envelope.items() if place.startswith(group)})
         values = _encoded(named, spec.charset, faults)
-        for name, raw in values.items():
-            limit = spec.values.get(name, {}).get("limit", spec.limit)
-            if limit and len(raw) > limit:
-                faults.append(Fault(name, f"至多 {limit} 字节", f"{len(raw)} 字节"))
+        if spec.limit or any("limit" in rule for rule in spec.values.values()):
+            for name, raw in values.items():
+                limit = spec.values.get(name, {}).get("limit", spec.limit)
+                if limit and len(raw) > limit:
+                    faults.append(Fault(name, f"至多 {limit} 字节", f"{len(raw)} 字节"))
         return Frame(
             function=envelope.get("function", "") if self._side == "ask" else "",
             ins=values if self._side == "ask" else {},

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from adapter_core.values.money import CENT, MoneyError, number, yuan
@@ -119,6 +120,19 @@ def _usual(places: int) -> re.Pattern[str]:
     return re.compile(rf"-?[0-9]{{1,12}}(?:\.[0-9]{{0,{places}}})?", re.ASCII)
 
 
+_SMALLEST = Decimal("1E-8")
+USUAL_DIGITS = 12
+"""Up to so many digits before the point a number needs none of the checks of `number`, and real messages have no more."""
+
+
+def _scaled(value: Any, step: Decimal) -> Decimal | None:
+    """A usual Decimal with exactly the step's places; None for whatever needs a closer look."""
+    if type(value) is not Decimal or not value.is_finite() or value.adjusted() >= USUAL_DIGITS:
+        return None
+    scaled = value.quantize(step)
+    return scaled if scaled == value else None
+
+
 def _yuan(how: str, places: int) -> Converter:
     expected = "金额，至多两位小数"
     form = f"%.{places}f"
@@ -133,10 +147,12 @@ def _yuan(how: str, places: int) -> Converter:
             raise Unfit(expected) from None
 
     def write(value: Any) -> str:
-        try:
-            exact = yuan(value)
-        except MoneyError:
-            raise Unfit(expected) from None
+        exact = _scaled(value, CENT)
+        if exact is None:
+            try:
+                exact = yuan(value)
+            except MoneyError:
+                raise Unfit(expected) from None
         return str(exact) if places == 2 else format(exact, form[1:])
 
     if places < 2:
@@ -159,7 +175,8 @@ def _decimal(how: str, places: int) -> Converter:
         return Decimal(text).quantize(step) if usual(text) and places <= 8 else exact(_exact(text))
 
     def write(value: Any) -> str:
-        return format(exact(value), "f")
+        scaled = _scaled(value, step) if places <= 6 else None
+        return format(exact(value), "f") if scaled is None else str(scaled)
 
     return Converter(how, "decimal", _NUMBER, read, write, _same, places=places)
 
@@ -177,7 +194,8 @@ def _plain(how: str) -> Converter:
         return (Decimal(text) if usual(text) else exact(_exact(text))).normalize() + 0
 
     def write(value: Any) -> str:
-        return format(exact(value).normalize() + 0, "f")
+        scaled = _scaled(value, _SMALLEST)
+        return format((exact(value) if scaled is None else value).normalize() + 0, "f")
 
     return Converter(how, "plain", _NUMBER, read, write, _same, places=8)
 
@@ -252,8 +270,8 @@ def _moment(how: str, kind: str, pattern: str) -> Converter:
         re.ASCII,
     )
     plain = bare == "".join(tokens)
+    same = bare == ("yyyy-MM-dd" if kind == "date" else "yyyy-MM-dd HH:mm:ss")
     cut = [_TOKENS[token] for token in tokens]
-    slots = _slots(tokens) if plain else None
     length = 10 if kind == "date" else 19
     expected = f"{'日期' if kind == 'date' else '时间'} {pattern.replace('&', ' ')}"
 
@@ -263,19 +281,19 @@ def _moment(how: str, kind: str, pattern: str) -> Converter:
             whole += f" {values.get('HH', '00')}:{values.get('mm', '00')}:{values.get('ss', '00')}"
         return whole
 
-    def read(text: str) -> str:
+    @lru_cache(4096)
+    def read_any(text: str) -> str:
+        """The national form, "" for a text of another pattern or no moment of the calendar."""
         found = regex.fullmatch(text)
         if found is None:
-            raise Unfit(expected)
+            return ""
         whole = national({token: found.group(names[token]) for token in tokens})
-        _check(whole, expected)
-        return whole
+        return whole if _is_moment(whole) else ""
 
-    def read_digits(text: str) -> str:
-        if len(text) != len(bare) or not (text.isascii() and text.isdigit()):
+    def read(text: str) -> str:
+        whole = read_any(text)
+        if not whole:
             raise Unfit(expected)
-        whole = national({token: text[start:end] for token, (start, end) in (slots or {}).items()})
-        _check(whole, expected)
         return whole
 
     def write(value: Any) -> str:
@@ -284,27 +302,25 @@ def _moment(how: str, kind: str, pattern: str) -> Converter:
         _check(value, "yyyy-MM-dd" if kind == "date" else "yyyy-MM-dd HH:mm:ss")
         if plain:
             return "".join([value[start:end] for start, end in cut])
-        return _TOKEN.sub(lambda token: value[slice(*_TOKENS[token.group()])], bare)
+        return value if same else _TOKEN.sub(lambda token: value[slice(*_TOKENS[token.group()])], bare)
 
     def grain(value: Any) -> Any:
         return national({token: value[slice(*_TOKENS[token])] for token in tokens})
 
     fits = frozenset({"date"} if kind == "date" else {"datetime"})
-    return Converter(how, kind, fits, read_digits if plain else read, write, grain, pattern=pattern)
-
-
-def _slots(tokens: list[str]) -> dict[str, tuple[int, int]]:
-    slots, start = {}, 0
-    for token in tokens:
-        slots[token] = (start, start + len(token))
-        start += len(token)
-    return slots
+    return Converter(how, kind, fits, read, write, grain, pattern=pattern)
 
 
 def _check(whole: str, expected: str) -> None:
+    if not _is_moment(whole):
+        raise Unfit(expected)
+
+
+@lru_cache(4096)
+def _is_moment(whole: str) -> bool:
+    """Whether a national date or time is one of the calendar; a bill's lines share few of them."""
     try:
         moment = datetime.fromisoformat(whole)
     except ValueError:
-        raise Unfit(expected) from None
-    if moment.isoformat(sep=" ")[: len(whole)] != whole:
-        raise Unfit(expected)
+        return False
+    return moment.isoformat(sep=" ")[: len(whole)] == whole

@@ -11,9 +11,13 @@ from adapter_core.formats.json import read_json, write_json
 from adapter_core.formats.tables.frames import Envelope, call_frame, frame_text
 from adapter_core.formats.tables.spec import FrameSpec, MessageSide, Record, Side
 from adapter_core.formats.text import encode_text
-from adapter_core.formats.xml import element_of, read_xml, tree_of, write_xml, xml_text
+from adapter_core.formats.xml import read_xml, tree_of, tree_text
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
+
+
+_BRANCHES = frozenset({dict, list})
+_TEXT = frozenset({str})
 
 
 class Paths(dict[str, str]):
@@ -110,10 +114,13 @@ class TreeOpened:
 
     def _paths(self, subtree: Mapping[str, Any], at: str, faults: list[Fault]) -> Paths:
         below = f"{at}." if at else ""
-        if not any(type(value) in (dict, list) for value in subtree.values()) and not any(
+        kinds = set(map(type, subtree.values()))
+        if _BRANCHES.isdisjoint(kinds) and not any(
             taken[len(below) :] in subtree for taken in self._taken if taken.startswith(below)
         ):
             # a row as most are: leaves only, and no other record's
+            if kinds <= _TEXT:
+                return Paths(subtree)
             return Paths({name: value if type(value) is str else _leaf(value) for name, value in subtree.items()})
         paths = Paths()
         waiting: list[tuple[str, Mapping[str, Any]]] = [("", subtree)]
@@ -142,6 +149,7 @@ class TreeBuilding:
         self._side = side
         self.envelope: dict[str, str] = {}
         self._tree: dict[str, Any] = {}
+        self._numeric: dict[str, frozenset[object]] = {}
 
     def prefix(self, record: Record, number: int) -> str:
         return f"{record.at}[{number - 1}]" if record.into else record.at
@@ -162,14 +170,23 @@ class TreeBuilding:
         _branch(self._tree, path)[name] = listed
 
     def _fill(self, home: dict[str, Any], record: Record, places: Mapping[str, str]) -> None:
-        numeric = (
-            {place for row in record.rows if "number" in row.how.fits for place in row.places}
-            if self._spec.numbers in (True, self._side)
-            else ()
-        )
+        numeric = self._numeric_places(record)
         for path, text in places.items():
-            *branch, name = str(path).split(".")
-            _branch(home, branch)[name] = Decimal(text) if path in numeric and text else text
+            value = Decimal(text) if path in numeric and text else text
+            if "." not in path:
+                home[path] = value
+                continue
+            *branch, name = path.split(".")
+            _branch(home, branch)[name] = value
+
+    def _numeric_places(self, record: Record) -> frozenset[object]:
+        """The places that are written as JSON numbers."""
+        if self._spec.numbers not in (True, self._side):
+            return frozenset()
+        if record.name not in self._numeric:
+            amounts = [row.places for row in record.rows if "number" in row.how.fits]
+            self._numeric[record.name] = frozenset(place for places in amounts for place in places)
+        return self._numeric[record.name]
 
     def build_fault(self, text: str) -> Frame:
         if not self._spec.soap:
@@ -185,10 +202,11 @@ class TreeBuilding:
                 if spec.charset.lower() not in ("utf-8", "utf8"):
                     raw = encode_text(raw.decode("utf-8"), spec.charset)
             else:
-                root = element_of(spec.ask_root if self._side == "ask" else spec.tell_root, self._tree)
-                raw = (
-                    self._soap(xml_text(root, spec.declaration or None)) if spec.soap else write_xml(root, spec.charset)
-                )
+                root = spec.ask_root if self._side == "ask" else spec.tell_root
+                if spec.soap:
+                    raw = self._soap(tree_text(root, self._tree, spec.declaration or None))
+                else:
+                    raw = encode_text(tree_text(root, self._tree, spec.charset), spec.charset)
         except TranslationError as error:
             faults.extend(error.faults)
             return Frame()

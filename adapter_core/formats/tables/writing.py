@@ -64,7 +64,7 @@ class RecordWriter:
             if row.write is not None and self._positional:
                 for place in row.places:
                     self._template[int(place)] = row.write
-            if row.meaning == "one" and not row.when and row.how.kind != "pair" and _is_direct(row.targets[0]):
+            if row.meaning in ("one", "all") and not row.when and row.how.kind != "pair" and all(map(_is_direct, row.targets)):
                 plain.append(row)
             elif row.meaning != "kept":
                 special.append(row)

@@ -93,7 +93,7 @@ class Access:
             else:
                 nonces = NonceFile(config.ledger_path.with_name(f"{config.ledger_path.name}.nonces"), clock)
         rates = Rates(clock, settings.http.calls_per_s, settings.http.calls_at_once)
-        institutions = [settings.institution.fixmedins_code]
+        institutions = [one.fixmedins_code for one in settings.every_institution]
         return cls(settings.clients, lambda one: read_secrets(config, one), institutions, clock, nonces, rates)
 
     async def admit(self, method: str, path: str, query: str, headers: Headers, body: bytes, peer: Peer) -> Client:

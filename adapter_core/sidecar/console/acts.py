@@ -51,7 +51,9 @@ async def cancel(request: Asked, case_id: FromPath[str]) -> Response[bytes]:
     """Before sending: CANCELLED.  In doubt: no longer wanted."""
     counter, _, case = await _about(request, case_id, Right.SETTLE, "cancel")
     desk = counter.desk
-    asked = Operation("cancel", "cancel", desk.dialect.name, case.kind, keys={"settle": case.key}, content=_said(request))
+    asked = Operation(
+        "cancel", "cancel", desk.dialect.name, case.kind, keys={"settle": case.key}, content=_said(request)
+    )
     outcome = await desk.running.pipeline.handle(desk.place_of(case), desk.dialect, asked)
     return see(f"{CASES}/{case.case_id}", request, outcome.message_zh)
 
@@ -93,7 +95,9 @@ async def decide(request: Asked, case_id: FromPath[str]) -> Response[bytes]:
     await _refuse_unfounded(counter, case, wanted)
     name, raw = proof
     digest = sha256(raw).hexdigest()
-    kept = Event("PROOF", counter.now(), case.case_id, case.encounter_id, {"user": who.name, "name": name, "sha256": digest}, raw)
+    kept = Event(
+        "PROOF", counter.now(), case.case_id, case.encounter_id, {"user": who.name, "name": name, "sha256": digest}, raw
+    )
     running = counter.desk.running
     await (running.kept or running.ledger).commit(Change(case.org, events=(kept,)))
     return await _decided(request, counter, who, case, wanted)
@@ -165,7 +169,9 @@ async def _proof(form: FormMultiDict) -> tuple[str, bytes]:
     if found is None or not found[1]:
         raise TranslationError([Fault("proof", "一个附件", "没有", "依据")], message_zh="请附上依据文件，未受理")
     if len(found[1]) > PROOF_BYTES_MAX:
-        raise TranslationError([Fault("proof", "至多 2 MB", f"{len(found[1])} 字节", "依据")], message_zh="附件过大，未受理")
+        raise TranslationError(
+            [Fault("proof", "至多 2 MB", f"{len(found[1])} 字节", "依据")], message_zh="附件过大，未受理"
+        )
     return found
 
 

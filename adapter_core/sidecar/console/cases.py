@@ -49,7 +49,20 @@ KINDS_ZH = {
 }  # fmt: skip
 LOOKS = frozenset({"LOOKED", "UNMASKED", "MESSAGE_READ"})
 """Readings: the timeline shows them to those who audit."""
-SHOWN = ("user", "act", "step", "result", "code", "state", "reason", "outcome", "evidence", "msgid", "operator", "second_operator")
+SHOWN = (
+    "user",
+    "act",
+    "step",
+    "result",
+    "code",
+    "state",
+    "reason",
+    "outcome",
+    "evidence",
+    "msgid",
+    "operator",
+    "second_operator",
+)
 MESSAGE_MAX = 200_000
 CANCELLABLE = frozenset(
     {State.PREPARING, State.READY, State.QUOTED, State.NOT_SENT, State.SENDING, State.RESOLVING, State.REVERSING}
@@ -115,7 +128,12 @@ async def read_message(request: Asked, case_id: FromPath[str], number: FromPath[
     if not 0 <= number < len(events) or not events[number].raw:
         raise Refused("no such message", code="NOT_FOUND", message_zh="没有这条报文")
     event = events[number]
-    facts = {"number": str(number), "of": event.kind, "msgid": str(event.data.get("msgid", "")), "reason": _reason(request)}
+    facts = {
+        "number": str(number),
+        "of": event.kind,
+        "msgid": str(event.data.get("msgid", "")),
+        "reason": _reason(request),
+    }
     await counter.note("MESSAGE_READ", who.name, facts, case)
     if event.kind == "PROOF":
         return _attachment(event)
@@ -130,7 +148,13 @@ async def case_page(
     counter = counter_of(request)
     made = await dossier(counter, who, case, is_masked)
     return page(
-        request, "case.html", status, one=made, kinds=KINDS_ZH, outcomes=OUTCOMES, void_key=f"console-{secrets.token_hex(8)}"
+        request,
+        "case.html",
+        status,
+        one=made,
+        kinds=KINDS_ZH,
+        outcomes=OUTCOMES,
+        void_key=f"console-{secrets.token_hex(8)}",
     )
 
 

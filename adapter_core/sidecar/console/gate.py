@@ -9,7 +9,7 @@ import hmac
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.datastructures import FormMultiDict
 
 from adapter_core.sidecar.access import Client, Forbidden
@@ -134,7 +134,7 @@ def _cookie(scope: Scope) -> str:
     return ""
 
 
-def is_secure(request: Request[object, object, object]) -> bool:
+def is_secure(request: Asked) -> bool:
     return request.scope["scheme"] == "https"
 
 

@@ -34,7 +34,7 @@ PLAIN: dict[State, str] = {
     State.CANCELLED: "已取消；可用新业务号重新结算，或出具手工报销材料",
     State.MANUAL_OPEN: "材料已出具；等待交件，或收回后改直接结算",
     State.MANUAL_SUBMITTED: "材料已交参保地；等待经办机构办结",
-    State.MANUAL_CLOSED: "手工报销已办结",
+    State.MANUAL_CLOSED: "手工报销已办结，不再直接结算",
     State.MANUAL_REVOKED: "材料已作废；可用新业务号直接结算",
 }
 

@@ -23,6 +23,12 @@ from adapter_core.values.money import from_fen
 FOLDER = files("adapter_core.sidecar.console")
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 UNKNOWN_REGION = "参保地未知"
+CODES_ZH = {
+    "outpatient": "门诊", "inpatient": "住院", "pharmacy": "药店", "cashier": "收费员", "operator": "操作员", "auditor": "审计员",
+    "admin": "管理员", "read": "查询", "write": "登记上传", "money": "结算", "closed": "正常", "open": "断开", "half_open": "试探",
+    "waiting": "待复核", "not_applied": "没有这笔结算", "reversed": "已冲正", "settled": "结算成立", "recheck": "重新核实",
+}  # fmt: skip
+"""Codes that stand on pages, for people; in English the code itself is the word."""
 
 
 class Pages:
@@ -32,9 +38,7 @@ class Pages:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
         self.static = _static_files()
-        self._versions = {
-            name: hashlib.sha256(body).hexdigest()[:12] for name, (_, body) in self.static.items()
-        }
+        self._versions = {name: hashlib.sha256(body).hexdigest()[:12] for name, (_, body) in self.static.items()}
         self._environment = Environment(
             loader=PackageLoader("adapter_core.sidecar.console", "templates"),
             autoescape=True,
@@ -53,7 +57,7 @@ class Pages:
 
     def render(self, template: str, *, language: str, **facts: Any) -> bytes:
         def said(text: str, **parts: Any) -> str:
-            shown = english().get(text, text) if language == "en" else text
+            shown = (english() if language == "en" else CODES_ZH).get(text, text)
             return shown.format(**parts) if parts else shown
 
         made = self._environment.get_template(template).render(
@@ -122,5 +126,7 @@ def provinces() -> list[tuple[str, str]]:
 
 
 def _as_json(value: object) -> Markup:
-    text = json.dumps(value, ensure_ascii=False, default=lambda one: format(one, "f") if isinstance(one, Decimal) else str(one))
+    text = json.dumps(
+        value, ensure_ascii=False, default=lambda one: format(one, "f") if isinstance(one, Decimal) else str(one)
+    )
     return Markup(text.replace("<", "\\u003c"))

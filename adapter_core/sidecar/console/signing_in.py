@@ -126,9 +126,7 @@ async def set_up(request: Asked) -> Response[bytes]:
         counter.kept["rates"].take("set-up")
         if not hmac.compare_digest(text_of(form, "code").encode(), file.read_text("ascii").strip().encode()):
             raise Refused("wrong code", code="BAD_CODE", message_zh="初始化码不正确")
-        weak = passwords.weakness(password, name) or (
-            "两次输入的密码不一致" if password != form.get("again") else ""
-        )
+        weak = passwords.weakness(password, name) or ("两次输入的密码不一致" if password != form.get("again") else "")
         if weak:
             raise Refused("weak", code="WEAK_PASSWORD", message_zh=weak)
         counter.staff.add(name, text_of(form, "title", 64), ["admin"], await hashed(password), "set-up")
@@ -147,7 +145,9 @@ async def choose_language(request: Asked) -> Response[bytes]:
     form = posted(request)
     answer = see(_inside(text_of(form, "back")) or HOME)
     language = "en" if text_of(form, "language") == "en" else "zh"
-    answer.headers["Set-Cookie"] = f"console_lang={language}; Path=/console; SameSite=Strict; Max-Age=31536000; HttpOnly"
+    answer.headers["Set-Cookie"] = (
+        f"console_lang={language}; Path=/console; SameSite=Strict; Max-Age=31536000; HttpOnly"
+    )
     return answer
 
 

@@ -298,7 +298,15 @@ def refuse_mixed(roles: frozenset[str]) -> None:
 def _user(row: tuple[str, str, str, str, int, int, int, int, int]) -> User:
     name, title, roles, password, must_change, is_off, failures, locked_until, changed_at = row
     return User(
-        name, title, frozenset(roles.split()), password, bool(must_change), bool(is_off), failures, locked_until, changed_at
+        name,
+        title,
+        frozenset(roles.split()),
+        password,
+        bool(must_change),
+        bool(is_off),
+        failures,
+        locked_until,
+        changed_at,
     )
 
 

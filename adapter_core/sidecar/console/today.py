@@ -96,12 +96,12 @@ async def board(counter: Counter, span: str) -> Board:
     span = span if span in SPANS else "day"
     lock: asyncio.Lock = counter.kept.setdefault("board lock", asyncio.Lock())
     async with lock:
-        made_at, kept = counter.kept.get(("board", span), (0.0, None))
+        made_at, kept = counter.kept.get(f"board {span}", (0.0, None))
         if kept is not None and counter.clock.mono() - made_at < FRESH_S:
             assert isinstance(kept, Board)
             return kept
         made = await _made(counter, span)
-        counter.kept["board", span] = (counter.clock.mono(), made)
+        counter.kept[f"board {span}"] = (counter.clock.mono(), made)
         return made
 
 

@@ -148,7 +148,9 @@ def table_file(rows: Sequence[Sequence[str]], title: str, name: str, form: str) 
     """CSV or Excel, to be saved."""
     body = write_excel(rows, title) if form == "xlsx" else write_csv(rows)
     media_type = (
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" if form == "xlsx" else "text/csv; charset=utf-8"
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+        if form == "xlsx"
+        else "text/csv; charset=utf-8"
     )
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
     return Response(body, media_type=media_type, headers=headers)

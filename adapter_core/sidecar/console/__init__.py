@@ -12,6 +12,7 @@ from adapter_core.sidecar.responses import send_problem
 from adapter_core.values.errors import AdapterError
 
 Metrics = Callable[[Scope, Any, Any], Awaitable[None]]
+PAGES = "/console"
 
 
 def console_app(metrics: Metrics, other: App) -> App:
@@ -28,5 +29,15 @@ def console_app(metrics: Metrics, other: App) -> App:
             await send_problem(send, *problem_of(error))
             return
         await metrics(scope, receive, send)
+
+    return app
+
+
+def with_pages(pages: App, other: App) -> App:
+    """``/console…`` is the pages', which know their visitors by themselves; everything else is ``other``'s."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = scope["type"] == "http" and (scope["path"] + "/").startswith(f"{PAGES}/")
+        await (pages if is_page else other)(scope, receive, send)
 
     return app

@@ -1,0 +1,205 @@
+"""Watching (管精管细): rules with thresholds over a day's books.  A flag is an item for the insurance office; it blocks nothing."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+from adapter_core.accounts.acting import ItemLedger
+from adapter_core.accounts.books import Books, Working
+from adapter_core.accounts.differences import OPEN, made_id
+from adapter_core.settlement.from_files import FromFiles
+from adapter_core.settlement.records import AccountItem, Bill, Case, Entry
+from adapter_core.settlement.states import State
+from adapter_core.values.errors import ConfigError
+from adapter_core.values.moments import iso, national_date, parse_national_time
+
+TOPIC = "flag"
+PAGE = 500
+TITLES = {
+    "person_many_places": "同一参保人短时间在多家机构结算",
+    "terminal_many_cards": "同一终端短时间出现多张卡",
+    "quantity": "数量远高于平常",
+    "split_bills": "同一人同日多次小额结算",
+    "refunds": "收费员退费异常",
+    "identity": "身份不符",
+}
+SECONDS = (
+    "(CAST(SUBSTR({0}.setl_time, 12, 2) AS INTEGER) * 3600 + CAST(SUBSTR({0}.setl_time, 15, 2) AS INTEGER) * 60 "
+    "+ CAST(SUBSTR({0}.setl_time, 18, 2) AS INTEGER))"
+)
+OF_DAY = (
+    "CREATE TEMP TABLE watched AS SELECT entries.*, "
+    + SECONDS.format("entries")
+    + " AS second, persons.blind AS person "
+    "FROM {ledger}entries AS entries LEFT JOIN {ledger}search AS persons "
+    "ON persons.case_id = entries.case_id AND persons.kind = 'psn_no' WHERE entries.business_day = ? AND entries.stands"
+)
+INDEXES = (
+    "CREATE INDEX watched_person ON watched (person)",
+    "CREATE INDEX watched_terminal ON watched (org, terminal)",
+)
+PERSON_MANY_PLACES = (
+    "SELECT one.entry_id, one.case_id, COUNT(DISTINCT other.org) FROM watched AS one JOIN watched AS other "
+    "ON other.person = one.person AND other.second BETWEEN one.second - ? AND one.second AND other.entry = 'settle' "
+    "WHERE one.org = ? AND one.entry = 'settle' AND one.person IS NOT NULL GROUP BY one.entry_id, one.case_id "
+    "HAVING COUNT(DISTINCT other.org) >= ? ORDER BY one.entry_id"
+)
+TERMINAL_MANY_CARDS = (
+    "SELECT terminal, '', MAX(persons) FROM (SELECT one.terminal, one.second, COUNT(DISTINCT other.person) AS persons "
+    "FROM watched AS one JOIN watched AS other ON other.org = one.org AND other.terminal = one.terminal "
+    "AND other.second BETWEEN one.second - ? AND one.second AND other.entry = 'settle' "
+    "WHERE one.org = ? AND one.terminal <> '' AND one.entry = 'settle' GROUP BY one.terminal, one.second) AS windows "
+    "GROUP BY terminal HAVING MAX(persons) >= ? ORDER BY terminal"
+)
+SPLIT_BILLS = (
+    "SELECT MIN(entry_id), MIN(case_id), COUNT(*) FROM watched WHERE org = ? AND entry = 'settle' AND kind = 'outpatient' "
+    "AND person IS NOT NULL AND total_fen < ? GROUP BY person, med_type HAVING COUNT(*) >= ? AND SUM(total_fen) >= ? "
+    "ORDER BY MIN(entry_id)"
+)
+REFUNDS = (
+    "SELECT operator, '', voids FROM (SELECT operator, SUM(CASE WHEN entry = 'void' THEN 1 ELSE 0 END) AS voids, "
+    "SUM(CASE WHEN entry = 'settle' THEN 1 ELSE 0 END) AS settled FROM watched WHERE org = ? GROUP BY operator) AS sums "
+    "WHERE voids >= ? AND voids * 100 >= ? * settled ORDER BY operator"
+)
+LINES = "CREATE TEMP TABLE lines (case_id TEXT, item TEXT, hundredths BIGINT)"
+QUANTITY = (
+    "SELECT lines.case_id || lines.item, lines.case_id, MAX(lines.hundredths) / 100 FROM lines JOIN "
+    "(SELECT item, COUNT(*) AS count, SUM(hundredths) AS whole FROM lines GROUP BY item) AS usual ON usual.item = lines.item "
+    # the average of the others: one large line must not raise the bar for itself
+    "WHERE usual.count >= ? AND lines.hundredths >= ? AND lines.hundredths * (usual.count - 1) >= ? * (usual.whole - lines.hundredths) "
+    "GROUP BY lines.case_id, lines.item ORDER BY lines.case_id, lines.item"
+)
+
+Rules = Mapping[str, Mapping[str, Any]]
+Hit = tuple[str, str, str, int]
+"""Rule, what it is about, case (or ""), how much."""
+
+
+class WatchedLedger(ItemLedger, Protocol):
+    async def entries_with_person(self, org: str, day: str, after: int, limit: int) -> list[tuple[int, Entry, str]]: ...
+
+    async def bill(self, bill_id: str) -> Bill | None: ...
+
+    async def cases_changed(self, org: str, states: Any, since: str, limit: int) -> list[Case]: ...
+
+
+@cache
+def shipped_rules() -> Rules:
+    return tomllib.loads((files("adapter_core.accounts") / "data" / "watching.toml").read_text("utf-8"))
+
+
+def read_rules(path: Path | None) -> Rules:
+    """A site's rules; what its file leaves out is as shipped.  Raises: ConfigError for a rule or a threshold that is none."""
+    if path is None:
+        return shipped_rules()
+    try:
+        own = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path.name}: {error}") from None
+    shipped = shipped_rules()
+    faults = [name for name in own if name not in shipped]
+    faults += [
+        f"{name}.{key}"
+        for name, rule in own.items()
+        if name in shipped
+        for key, value in rule.items()
+        if key not in shipped[name] or type(value) is not type(shipped[name][key])
+    ]
+    if faults:
+        raise ConfigError(f"{path.name}: no such rule or threshold: {', '.join(faults)}")
+    return {name: {**rule, **own.get(name, {})} for name, rule in shipped.items()}
+
+
+class Watching:
+    def __init__(self, books: Books, ledger: WatchedLedger, notes: FromFiles, org: str, rules: Rules) -> None:
+        self._books = books
+        self._ledger = ledger
+        self._notes = notes
+        self._org = org
+        self._rules = rules
+
+    async def watch(self, day: str) -> list[AccountItem]:
+        """The day's flags.  One that was dismissed stays dismissed."""
+        with self._books.working() as working:
+            working.run(OF_DAY.format(ledger=working.ledger), day)
+            for index in INDEXES:
+                working.run(index)
+            hits = [*self._of_books(working), *[hit async for hit in self._of_lines(working, day)]]
+        hits += await self._of_identity(day)
+        return [await self._flagged(day, *hit) for hit in hits]
+
+    def _of_books(self, working: Working) -> list[Hit]:
+        rules, org = self._rules, self._org
+        places, cards = rules["person_many_places"], rules["terminal_many_cards"]
+        split, refunds = rules["split_bills"], rules["refunds"]
+        asked: dict[str, tuple[str, tuple[Any, ...]]] = {
+            "person_many_places": (PERSON_MANY_PLACES, (places["minutes"] * 60, org, places["places"])),
+            "terminal_many_cards": (TERMINAL_MANY_CARDS, (cards["minutes"] * 60, org, cards["persons"])),
+            "split_bills": (
+                SPLIT_BILLS,
+                (org, split["each_below_yuan"] * 100, split["bills"], split["together_yuan"] * 100),
+            ),
+            "refunds": (REFUNDS, (org, refunds["voids"], refunds["percent"])),
+        }
+        return [
+            (rule, str(subject), str(case_id), int(count))
+            for rule, (statement, parameters) in asked.items()
+            if rules[rule]["enabled"]
+            for subject, case_id, count in working.rows(statement, *parameters)
+        ]
+
+    async def _of_lines(self, working: Working, day: str) -> AsyncIterator[Hit]:
+        rule = self._rules["quantity"]
+        if not rule["enabled"]:
+            return
+        working.run(LINES)
+        after = 0
+        while page := await self._ledger.entries_with_person(self._org, day, after, PAGE):
+            after = page[-1][0]
+            rows = []
+            for _, entry, _ in page:
+                rows += await self._lines(entry)
+            working.load("lines", ("case_id", "item", "hundredths"), rows)
+        parameters = (rule["lines"], rule["at_least"] * 100, rule["times"])
+        for subject, case_id, count in list(working.rows(QUANTITY, *parameters)):
+            yield ("quantity", str(subject), str(case_id), int(count))
+
+    async def _lines(self, entry: Entry) -> list[tuple[str, str, int]]:
+        case = await self._ledger.case(entry.case_id) if entry.entry == "settle" else None
+        bill = await self._ledger.bill(case.bill_id) if case else None
+        fees = bill.content.get("fees", []) if bill else []
+        return [
+            (entry.case_id, str(row.get("med_list_codg", "")), int(row["cnt"] * 100)) for row in fees if row.get("cnt")
+        ]
+
+    async def _of_identity(self, day: str) -> list[Hit]:
+        rule = self._rules["identity"]
+        if not rule["enabled"]:
+            return []
+        since = iso(parse_national_time(f"{day} 00:00:00"))
+        cases = await self._ledger.cases_changed(self._org, (State.REJECTED, State.CANCELLED), since, 10_000)
+        named = [
+            case
+            for case in cases
+            if case.told.get("code") in rule["codes"] and national_date(datetime.fromisoformat(case.changed_at)) == day
+        ]
+        return [("identity", case.case_id, case.case_id, 1) for case in named]
+
+    async def _flagged(self, day: str, rule: str, subject: str, case_id: str, count: int) -> AccountItem:
+        number = made_id(self._org, TOPIC, day, rule, subject)
+        known = await self._ledger.account_item(number)
+        if known is not None:
+            return known
+        now = self._notes.stamp()
+        facts = {"what": subject, "count": str(count), "title": TITLES[rule]}
+        item = AccountItem(
+            number, self._org, TOPIC, rule, day, OPEN, case_id, opened_at=now, changed_at=now, facts=facts
+        )
+        await self._notes.noted(item)
+        return item

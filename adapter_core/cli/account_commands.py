@@ -1,0 +1,249 @@
+"""The accounts' commands as the command line offers them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapter_core.cli.app import DEFAULT_CONFIG, ConfigOption, JsonOption, app, run
+
+accounts_app = typer.Typer(help="对账、清算、应收、监管 / the accounts.", no_args_is_help=True)
+DateOption = Annotated[str, typer.Option("--date", help="业务日 yyyy-MM-dd / business day")]
+MonthOption = Annotated[str, typer.Option("--month", help="月份 yyyy-MM / month")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="写成 .csv 或 .xlsx / file to write")]
+AllOption = Annotated[bool, typer.Option("--all", help="包括已了结的 / those that ended, too")]
+TypeOption = Annotated[str, typer.Option("--clr-type", help="清算类别 clr_type：11 门诊、21 住院、41 药店")]
+FileArgument = Annotated[Path, typer.Argument(help="CSV 或 Excel，首行为标题 / with a heading")]
+OperatorOption = Annotated[str, typer.Option(help="经办人 / who")]
+ReasonOption = Annotated[str, typer.Option(help="理由 / why")]
+
+
+@app.command()
+def reconcile(
+    date: DateOption,
+    detail: Annotated[bool, typer.Option("--detail", help="总账相符也下载明细 / fetch the file anyway")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """与医保中心对一天的账：总账不平时下载明细，逐笔找出差异并处理；重复运行不会重复处理。
+
+    例 / example: his-adapter reconcile --date 2026-11-21
+    """
+    from adapter_core.cli.accounting import reconcile as work
+
+    run(work(config, date, detail, as_json))
+
+
+@app.command()
+def dayend(
+    date: DateOption, out: OutOption = None, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
+    """日结：按收费员、班次、终端汇总，合计与账本分文不差。
+
+    例 / example: his-adapter dayend --date 2026-11-21 --out dayend.xlsx
+    """
+    from adapter_core.cli.accounting import day_end
+
+    run(day_end(config, date, out, as_json))
+
+
+@accounts_app.command("differences")
+def differences(
+    date: Annotated[str, typer.Option("--date", help="只看这一天 / of one day")] = "",
+    everything: AllOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """列出未了结的差异和告警。
+
+    例 / example: his-adapter accounts differences --date 2026-11-21
+    """
+    from adapter_core.cli.accounting import listing
+
+    run(listing(config, "differences", {"date": date, "all": everything}, as_json))
+
+
+@accounts_app.command("close")
+def close(
+    item: Annotated[str, typer.Argument(help="事项编号 / item")],
+    operator: OperatorOption,
+    reason: ReasonOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """了结一项差异、告警或监管提示，记下是谁、为什么。
+
+    例 / example: his-adapter accounts close 3f2a… --operator 测试主任 --reason 药房终端结算，已核实
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "close", {"item_id": item, "operator": operator, "reason": reason}, as_json))
+
+
+@accounts_app.command("receivables")
+def receivables(
+    month: Annotated[str, typer.Option("--month", help="只看这个月 / of one month")] = "",
+    out: OutOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """各参保地按月、按方案应付本院多少，已收、扣款、账龄，以及预付金使用率。
+
+    例 / example: his-adapter accounts receivables --month 2026-11
+    """
+    from adapter_core.cli.accounting import receivable
+
+    run(receivable(config, month, out, as_json))
+
+
+@accounts_app.command("bank")
+def bank(file: FileArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """导入银行到账明细（日期、金额、流水号、付款方、摘要）；金额唯一对应的自动核销。
+
+    例 / example: his-adapter accounts bank 到账.xlsx
+    """
+    from adapter_core.cli.accounting import imported
+
+    run(imported(config, "bank", file, {}, as_json))
+
+
+@accounts_app.command("deduct")
+def deduct(
+    month: MonthOption,
+    amount: Annotated[str, typer.Option(help="扣款金额（元）/ yuan")],
+    operator: OperatorOption,
+    reason: ReasonOption,
+    region: Annotated[str, typer.Option(help="参保地区划，缺省为全部 / place of insurance")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """登记一笔审核扣款。
+
+    例 / example: his-adapter accounts deduct --month 2026-10 --amount 120.00 --operator 测试主任 --reason 审核扣款通知
+    """
+    from adapter_core.cli.accounting import plain
+
+    order = {"month": month, "amount": amount, "operator": operator, "reason": reason, "insuplc_admdvs": region}
+    run(plain(config, "deduct", order, as_json))
+
+
+@accounts_app.command("apply")
+def apply(
+    month: MonthOption,
+    clr_type: TypeOption,
+    anyway: Annotated[str, typer.Option(help="仍有差异时申报的理由 / why, while differences stand")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """清算申请（3203）：一月一类只发一次。
+
+    例 / example: his-adapter accounts apply --month 2026-11 --clr-type 11
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "apply", {"month": month, "clr_type": clr_type, "anyway": anyway}, as_json))
+
+
+@accounts_app.command("withdraw")
+def withdraw(
+    month: MonthOption, clr_type: TypeOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
+    """撤销清算申请（3204）。
+
+    例 / example: his-adapter accounts withdraw --month 2026-11 --clr-type 11
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "withdraw", {"month": month, "clr_type": clr_type}, as_json))
+
+
+@accounts_app.command("clear")
+def clear(
+    month: MonthOption,
+    confirm: Annotated[bool, typer.Option("--confirm", help="确认相符的、退回不符的（3261）")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """提取异地清分明细（3260）与账本核对。
+
+    例 / example: his-adapter accounts clear --month 2026-11 --confirm
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "clear", {"month": month, "confirm": confirm}, as_json))
+
+
+@accounts_app.command("his")
+def his(
+    file: FileArgument, date: DateOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
+    """三方对账：导入 HIS 当日入账明细（业务号、结算编号、类型、总额、基金、个人账户、现金）。
+
+    例 / example: his-adapter accounts his HIS入账.csv --date 2026-11-21
+    """
+    from adapter_core.cli.accounting import imported
+
+    run(imported(config, "his", file, {"date": date}, as_json))
+
+
+@accounts_app.command("watch")
+def watch(date: DateOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """按监管规则查看一天的业务；只提示，不拦截。
+
+    例 / example: his-adapter accounts watch --date 2026-11-21
+    """
+    from adapter_core.cli.accounting import listing
+
+    run(listing(config, "watch", {"date": date}, as_json))
+
+
+@accounts_app.command("flags")
+def flags(everything: AllOption = False, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """列出未了结的监管提示；用 accounts close 写明理由后了结。
+
+    例 / example: his-adapter accounts flags
+    """
+    from adapter_core.cli.accounting import listing
+
+    run(listing(config, "flags", {"all": everything}, as_json))
+
+
+@accounts_app.command("calendar")
+def calendar(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """对账、申报、清分、到账的期限。
+
+    例 / example: his-adapter accounts calendar
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "calendar", {}, as_json))
+
+
+@accounts_app.command("inquiries")
+def inquiries(month: MonthOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """可能收到费用协查的住院结算（三万元以上）。
+
+    例 / example: his-adapter accounts inquiries --month 2026-11
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "inquiries", {"month": month}, as_json))
+
+
+@accounts_app.command("report")
+def report(
+    since: Annotated[str, typer.Option("--from", help="yyyy-MM-dd")],
+    until: Annotated[str, typer.Option("--to", help="yyyy-MM-dd")],
+    out: OutOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """报表：按日、按参保地、直接结算率与失败原因；.xlsx 带图。
+
+    例 / example: his-adapter accounts report --from 2026-11-01 --to 2026-11-30 --out november.xlsx
+    """
+    from adapter_core.cli.accounting import report as work
+
+    run(work(config, since, until, out, as_json))

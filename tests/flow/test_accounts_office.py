@@ -1,0 +1,171 @@
+"""The insurance office's orders over a real adapter's ledger: day end, dues, clearing, the HIS's books, watching, HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adapter_core.bootstrap import accounts_of
+from adapter_core.settlement.states import State
+from adapter_core.values.errors import Refused
+from adapter_core.values.moments import national_date
+from tests.flow.hospital import Hospital, line, message, void
+
+TODAY = national_date(datetime.now(UTC))
+MONTH = TODAY[:7]
+
+
+def visit(number: int, amount: str = "186.50", operator: str = "001") -> dict[str, Any]:
+    usual = message()["operator"]
+    return message(
+        settle_key=f"K{number}",
+        visit_key=f"V{number}",
+        encounter_key=f"E{number}",
+        fees=[line(f"F{number}", amount)],
+        operator={**usual, "opter": operator, "dev_no": f"T{operator}"},
+    )
+
+
+async def do(hospital: Hospital, name: str, **order: Any) -> dict[str, Any]:
+    return await accounts_of(hospital.running, hospital.running.place).do(name, order)
+
+
+async def three_settled(hospital: Hospital) -> None:
+    for number, operator in ((1, "001"), (2, "002"), (3, "002")):
+        assert (await hospital.say(visit(number, operator=operator))).state == "SETTLED"
+
+
+async def test_the_day_end_is_the_ledger_to_the_fen(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    await hospital.say(void("R3", "K3"))
+    hospital.rule("2207", "drop")
+    hospital.temper(query="none")
+    assert (await hospital.say(visit(4))).state == "PENDING"
+    hospital.rules([])
+    told = await do(hospital, "dayend", date=TODAY)
+    by_operator = {one["operator"]: one for one in told["lines"]}
+    assert (by_operator["002"]["settled"], by_operator["002"]["voided"]) == (2, 1)
+    assert by_operator["002"]["terminal"] == "T002"
+    cases = [await hospital.case("K1"), await hospital.case("K2")]
+    for name, column in (("total", "total_fen"), ("fund", "fund_fen"), ("cash", "cash_fen")):
+        expected = Decimal(sum(getattr(case, column) for case in cases)).scaleb(-2)
+        assert Decimal(told[name]) == expected == sum(Decimal(one[name]) for one in told["lines"])
+    assert told["agrees"] is True
+    assert told["unknown"] == [(await hospital.case("K4")).case_id[:10].upper()]
+    hospital.temper(query="by_visit")
+    assert (await hospital.decided("K4")).state == "NOT_APPLIED"
+
+
+async def test_dues_less_what_came_and_was_deducted(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    told = await do(hospital, "receivables")
+    [due] = told["receivables"]
+    case = await hospital.case("K1")
+    assert case.fund_fen is not None
+    assert case.account_fen is not None
+    assert Decimal(due["owed"]) == Decimal(3 * (case.fund_fen + case.account_fen)).scaleb(-2)
+    assert (due["month"], due["count"], due["left"]) == (MONTH, 3, due["owed"])
+    await do(hospital, "deduct", month=MONTH, amount="10.00", operator="测试主任", reason="审核扣款")
+    left = str(Decimal(due["owed"]) - 10)
+    heading = ["日期", "金额", "流水号", "付款方", "摘要"]
+    rows = [
+        heading,
+        [TODAY, left, "B1", "测试医保中心", f"{MONTH} 结算款"],
+        [TODAY, "1.00", "B2", "测试医保中心", "不明款项"],
+    ]
+    assert await do(hospital, "bank", rows=rows) == {"lines": 2, "new": 2, "matched": 1}
+    assert (await do(hospital, "bank", rows=rows))["new"] == 0
+    [after] = (await do(hospital, "receivables"))["receivables"]
+    assert (after["came"], after["deducted"], after["left"]) == (left, "10.00", "0.00")
+
+
+async def test_a_months_application_goes_out_once_and_may_be_taken_back(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    await hospital.say(void("R3", "K3"))
+    told = await do(hospital, "apply", month=MONTH, clr_type="11")
+    assert told["state"] == "applied"
+    with pytest.raises(Refused) as refused:
+        await do(hospital, "apply", month=MONTH, clr_type="11")
+    assert refused.value.code == "APPLIED_ALREADY"
+    assert len(hospital.sent("3203")) == 1
+    assert (await do(hospital, "withdraw", month=MONTH, clr_type="11"))["state"] == "withdrawn"
+    hospital.rule("3203", "commit", "drop")
+    assert (await do(hospital, "apply", month=MONTH, clr_type="11"))["state"] == "unknown"
+    with pytest.raises(Refused):
+        await do(hospital, "apply", month=MONTH, clr_type="11")
+    assert len(hospital.sent("3203")) == 2
+
+
+async def test_an_application_waits_for_the_months_differences(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    world = hospital.centre.world
+    world.reverse(next(iter(world.settlements.values())))
+    await do(hospital, "reconcile", date=TODAY)
+    with pytest.raises(Refused) as refused:
+        await do(hospital, "apply", month=MONTH, clr_type="11")
+    assert refused.value.code == "DIFFERENCES_STAND"
+    assert not hospital.sent("3203")
+
+
+async def test_the_centres_list_is_compared_then_confirmed(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    world = hospital.centre.world
+    places = {one.visit.psn_no for one in world.settlements.values()}
+    insured = [world.person(psn_no).insurances[0].insuplc_admdvs[:4] for psn_no in places]
+    told = await do(hospital, "clear", month=MONTH)
+    away = 3 if insured[0] != "3601" else 0
+    assert (told["rows"], told.get("agrees", 0), told["not_listed"]) == (away, away, 0)
+    if away:
+        assert (await do(hospital, "clear", month=MONTH, confirm=True))["confirmed"]
+        assert set(world.confirmed.values()) == {"1"}
+
+
+async def test_three_sides_name_who_lacks_a_bill(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    case = await hospital.case("K1")
+    parts = [f"{Decimal(fen or 0).scaleb(-2):.2f}" for fen in (case.fund_fen, case.account_fen, case.cash_fen)]
+    rows = [
+        ["业务号", "结算编号", "类型", "总额", "基金", "个人账户", "现金"],
+        ["K1", case.setl_id, "结算", "186.50", *parts],
+        ["K2", "", "结算", "186.51", *parts],
+        ["K9", "", "结算", "20.00", "0.00", "0.00", "20.00"],
+    ]
+    for _ in range(2):
+        told = await do(hospital, "his", date=TODAY, rows=rows)
+        assert {one["class"] for one in told["differences"]} == {"his_amount", "his_only", "his_missing"}
+    rows[2][3] = "186.50"
+    told = await do(hospital, "his", date=TODAY, rows=rows)
+    assert {one["class"] for one in told["differences"]} == {"his_only", "his_missing"}
+    standing = (await do(hospital, "differences", date=TODAY))["differences"]
+    assert {one["class"] for one in standing} == {"his_only", "his_missing"}
+
+
+async def test_flags_are_listed_dismissed_with_a_reason_and_block_nothing(hospital: Hospital) -> None:
+    for number in range(1, 6):
+        assert (await hospital.say(visit(number, "90.00"))).state == "SETTLED"
+    for number in range(1, 6):
+        assert (await hospital.say(void(f"R{number}", f"K{number}"))).state == "VOIDED"
+    told = await do(hospital, "watch", date=TODAY)
+    assert {one["class"] for one in told["flags"]} == {"split_bills", "refunds"}
+    [refunds] = [one for one in told["flags"] if one["class"] == "refunds"]
+    closed = await do(hospital, "close", item_id=refunds["item_id"], operator="测试主任", reason="集中退费，已核实")
+    assert (closed["state"], closed["text"]) == ("explained", "集中退费，已核实")
+    assert len((await do(hospital, "watch", date=TODAY))["flags"]) == 2
+    assert [one["class"] for one in (await do(hospital, "flags"))["flags"]] == ["split_bills"]
+    assert (await hospital.say(visit(9))).state == "SETTLED"
+
+
+async def test_the_report_counts_every_day_region_and_reason(hospital: Hospital) -> None:
+    await three_settled(hospital)
+    hospital.rule("2207", "error(-1,没有获取到异地备案信息!)")
+    await hospital.say(visit(4))
+    hospital.rules([])
+    assert (await hospital.case("K4")).state is State.REJECTED
+    sheets = {
+        one["title"]: one["rows"] for one in (await do(hospital, "report", **{"from": TODAY, "to": TODAY}))["sheets"]
+    }
+    assert sheets["按日"][1][:4] == [TODAY, "3", "0", "559.50"]
+    assert sheets["直接结算与失败原因"][-1] == ["直接结算率（%）：75.0", "4"]

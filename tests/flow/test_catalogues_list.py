@@ -1,0 +1,107 @@
+"""The settlement list: built from the settled case and the HIS's medical record, checked whole, uploaded until the centre takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter_core.settlement.records import Case
+from adapter_core.settlement.states import State
+from adapter_core.values.errors import Refused, TranslationError
+from tests.flow.conftest import Opening
+from tests.flow.hospital import Hospital, message, void
+
+RECORD = {
+    "medcasno": "BA0001", "ntly": "156", "prfs": "70", "coner_name": "测试乙", "patn_rlts": "1", "coner_addr": "测试路1号",
+    "coner_tel": "13800000000", "ipt_med_type": "1", "adm_caty": "A03", "dscg_caty": "A03", "bill_code": "PJ01", "bill_no": "0001",
+    "biz_sn": "LS0001", "psn_selfpay": "0.00", "psn_ownpay": "0.00", "hi_paymtd": "1", "hsorg": "测试医保中心", "hsorg_opter": "测试经办",
+    "medins_fill_dept": "病案室", "medins_fill_psn": "测试填报员", "naty": "01",
+}  # fmt: skip
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {"setlinfo": {**RECORD, **changes}}
+
+
+async def handed_in(hospital: Hospital, said: dict[str, Any], waits: bool = True) -> Case:
+    pipeline = hospital.running.pipeline
+    item = await pipeline.hand_in_list(hospital.running.place, await hospital.case(), said)
+    if waits:
+        await pipeline.settled_down()
+    found = await hospital.running.ledger.case(item.case_id)
+    assert found is not None
+    return found
+
+
+async def settled(hospital: Hospital) -> None:
+    assert (await hospital.say(message())).state == "SETTLED"
+
+
+def lists(hospital: Hospital) -> list[dict[str, Any]]:
+    return list(hospital.centre.world.published.lists.values())
+
+
+async def test_a_list_carries_the_ledgers_amounts_and_the_hospitals_record(hospital: Hospital) -> None:
+    await settled(hospital)
+    item = await handed_in(hospital, record())
+    [kept] = lists(hospital)
+    assert (item.state, item.data["setl_list_id"]) == (State.DONE, kept["setl_list_id"])
+    head = kept["input"]["setlinfo"]
+    case = await hospital.case()
+    assert (head["setl_id"], head["psn_name"], head["medcasno"]) == (case.setl_id, "测试甲", "BA0001")
+    assert case.cash_fen == round(float(head["psn_cashpay"]) * 100)
+    assert sum(row["amt"] for row in kept["input"]["iteminfo"]) == 200
+    assert [row["diag_code"] for row in kept["input"]["diseinfo"]] == ["J06.900"]
+    assert head["diag_code_cnt"] == 1
+
+
+async def test_every_fault_is_told_at_once_and_nothing_is_sent(hospital: Hospital) -> None:
+    await settled(hospital)
+    wrong = {**record(medcasno=None, psn_cashpay="0.01", dscg_way="9999"), "iteminfo": [{"med_chrgitm": "09", "amt": "1.00"}]}
+    with pytest.raises(TranslationError) as refused:
+        await handed_in(hospital, wrong)
+    paths = {fault.path for fault in refused.value.faults}
+    assert {"setlinfo.medcasno", "setlinfo.psn_cashpay", "setlinfo.dscg_way", "iteminfo[0].amt", "iteminfo.amt"} <= paths
+    assert hospital.sent("4101") == []
+
+
+async def test_the_same_list_again_is_the_same_item_and_a_changed_one_goes_up_anew(hospital: Hospital) -> None:
+    await settled(hospital)
+    first = await handed_in(hospital, record())
+    assert (await handed_in(hospital, record())).case_id == first.case_id
+    second = await handed_in(hospital, record(medcasno="BA0002"))
+    assert second.case_id != first.case_id
+    assert len(hospital.sent("4101")) == 2
+    assert [one["input"]["setlinfo"]["medcasno"] for one in lists(hospital)] == ["BA0002"]
+
+
+async def test_a_refused_list_says_why_and_may_come_again(hospital: Hospital) -> None:
+    await settled(hospital)
+    hospital.rule("4101", "error(-1,病案号不存在)", nth=1)
+    refused = await handed_in(hospital, record())
+    assert (refused.state, refused.data["why"]) == (State.REJECTED, "病案号不存在")
+    assert (await handed_in(hospital, record())).state is State.DONE
+    assert (await hospital.case()).state is State.SETTLED
+
+
+async def test_a_list_outlives_the_process_and_a_lost_reply(lives: Opening) -> None:
+    hospital = await lives()
+    await settled(hospital)
+    hospital.rule("4101", "commit", "drop")
+    await handed_in(hospital, record(), waits=False)
+    await hospital.arrival("4101")
+    hospital = await lives()
+    hospital.rules([])
+    await hospital.running.pipeline.settled_down()
+    item, number = await hospital.running.pipeline.newest_list(await hospital.case())
+    assert item is not None
+    assert (item.state, number, len(lists(hospital))) == (State.DONE, 1, 1)
+
+
+async def test_a_list_needs_a_settlement_that_stands(hospital: Hospital) -> None:
+    await settled(hospital)
+    assert (await hospital.say(void())).state == "VOIDED"
+    with pytest.raises(Refused, match="VOIDED"):
+        await handed_in(hospital, record())
+    assert hospital.sent("4101") == []
