@@ -31,12 +31,12 @@ from adapter_core.values.moments import iso
 if TYPE_CHECKING:
     from adapter_core.accounts.books import Books
     from adapter_core.accounts.office import AccountsOffice
-    from adapter_core.accounts.reconciling import Reconciling
+    from adapter_core.accounts.reconciling import Reconciling, Report
     from adapter_core.accounts.rounds import Rounds
     from adapter_core.catalogues.store import CatalogueStore
     from adapter_core.centre.breaker import Outage
     from adapter_core.centre.client import Endpoint
-    from adapter_core.centre.guarded import GuardedWire
+    from adapter_core.centre.guarded import GuardedWire, GuardSettings
     from adapter_core.centre.notices import Notice
     from adapter_core.ledger.postgres import PostgresLedger
     from adapter_core.ledger.sqlite import SqliteLedger
@@ -274,7 +274,14 @@ def rounds_of(running: Adapter, place: Place) -> Rounds:
 
     settings = running.config.settings.accounts
     times = Times(settings.evening, settings.morning)
-    run = reconciling_of(running, place).run
+    reconciling, office = reconciling_of(running, place), accounts_of(running, place)
+
+    async def run(day: str, phase: str) -> Report:
+        report = await reconciling.run(day, phase)
+        if phase == "T+1":
+            await office.do("watch", {"date": day})
+        return report
+
     return Rounds(place.org, running.ledger, running.pipeline.from_files, run, SystemClock(), times)
 
 
@@ -421,6 +428,14 @@ def site_ways(config: Config, loaded: Plugins, institution: Institution) -> Ways
 def gateway_endpoints(config: Config) -> list[Endpoint]:
     """The addresses of all configured gateways.  Raises: ConfigError."""
     return [gateway_endpoint(config, name) for name in config.settings.every_gateway]
+
+
+def gateway_guards(config: Config) -> dict[str, GuardSettings]:
+    """How many calls each gateway takes at once, and how many wait for it."""
+    from adapter_core.centre.guarded import GuardSettings
+
+    gateways = config.settings.every_gateway.items()
+    return {name: GuardSettings(slots=one.connections, queue=one.queue) for name, one in gateways}
 
 
 def gateway_endpoint(config: Config, name: str = "") -> Endpoint:
@@ -629,7 +644,9 @@ async def adapter(
             witnessed = Witnessed(ledger, witness)
             await witnessed.compare()
             kept = cast("Ledger", witnessed)
-        guarded = GuardedWire(centre, clock, observe=instruments.outage if instruments else None)
+        guarded = GuardedWire(
+            centre, clock, observe=instruments.outage if instruments else None, by_endpoint=gateway_guards(config)
+        )
         wire: Wire = guarded
         if instruments is not None:
             kept, wire = instruments.around_ledger(kept), instruments.around_wire(guarded)

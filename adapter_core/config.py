@@ -62,6 +62,8 @@ class GatewaySettings(_Section):
     client_key_file: Path | None = None
     options: dict[str, str] = Field(default_factory=dict)
     secret_files: dict[str, Path] = Field(default_factory=dict)
+    connections: int = Field(default=8, ge=1, le=1024)
+    queue: int = Field(default=32, ge=0, le=4096)
     query_after_unknown: Literal["by_visit", "by_setl_id_only", "none"] | None = None
     fees_query: Literal["unsettled", "unknown"] | None = None
     feedetl_sn_reusable: bool | None = None

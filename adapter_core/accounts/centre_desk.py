@@ -70,6 +70,10 @@ class CentreDesk:
         }
         self._environment: Content = dict(environment)
 
+    def at(self, place: Place) -> CentreDesk:
+        """The same before the centre of another gateway.  Raises: NotSupported."""
+        return CentreDesk(self._pipeline, place, self._form)
+
     async def call(self, infno: str, given: Mapping[str, Any]) -> Any:
         """The reply's output.  Raises: NoAnswer for anything but an OK."""
         outcome = await self.outcome(infno, given)
@@ -79,7 +83,7 @@ class CentreDesk:
 
     async def outcome(self, infno: str, given: Mapping[str, Any]) -> Outcome:
         """DONE REJECTED NOT_SENT or UNKNOWN."""
-        place = replace(self._place, gateway=RelayGateway(self._gateway, infno))
+        place = replace(self._place.alone(), gateway=RelayGateway(self._gateway, infno))
         content = {"relay": {"envelope": {}, infno: dict(given)}, "env": self._environment}
         return await self._pipeline.handle(place, DIALECT, Operation("relay", infno, NAME, content=content))
 

@@ -103,9 +103,10 @@ class Difference:
 
     def item_id(self, org: str) -> str:
         """The same difference of the same day is the same record, however often it is found."""
-        number = self.msgid if self.code.startswith("found_") else self.entry_id or self.setl_id or self.msgid
+        if self.code.startswith("found_"):  # acting on it moves our case, and with it the class
+            return made_id(org, TOPIC, self.day, "found", self.msgid)
         twice = str(self.line) if self.code == "listed_twice" else ""
-        return made_id(org, TOPIC, self.day, self.code, number, twice)
+        return made_id(org, TOPIC, self.day, self.code, self.entry_id or self.setl_id or self.msgid, twice)
 
 
 def made_id(*parts: str) -> str:

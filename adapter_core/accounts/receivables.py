@@ -38,7 +38,7 @@ CAME = "CREATE TEMP TABLE came (line_id TEXT, month TEXT, region TEXT, amount BI
 CANDIDATES = (
     "SELECT came.line_id, groups.month, groups.region FROM came JOIN ("
     "SELECT month, region, SUM(owed) AS owed FROM dues GROUP BY month, region "
-    "UNION ALL SELECT month, '', SUM(owed) FROM dues GROUP BY month) AS groups ON groups.owed = came.amount "
+    "UNION ALL SELECT month, '', SUM(owed) FROM dues GROUP BY month HAVING COUNT(DISTINCT region) > 1) AS groups ON groups.owed = came.amount "
     "AND (came.month = '' OR came.month = groups.month) AND (came.region = '' OR came.region = groups.region) "
     "ORDER BY came.line_id, groups.month, groups.region"
 )

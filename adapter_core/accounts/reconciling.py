@@ -22,7 +22,7 @@ from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem, Entry
-from adapter_core.values.errors import AdapterError
+from adapter_core.values.errors import AdapterError, NotSupported
 from adapter_core.values.money import from_fen
 
 RUN, ALARM = "run", "alarm"
@@ -99,8 +99,13 @@ class Reconciling:
         self._acting = Acting(ledger, files, place)
 
     async def run(self, day: str, phase: str = "asked", detail: bool = False) -> Report:
-        """Reconcile a business day.  phase: ``T+0``, ``T+1`` or ``asked``; detail: fetch the file even where the sums agree."""
+        """Reconcile a business day.  phase: ``T+0``, ``T+1`` or ``asked``; detail: fetch the file even where the sums agree.
+
+        Raises: NotSupported for a day that went by several gateways.
+        """
         report = Report(self._place.org, day)
+        if self._place.ways.is_choice:
+            await self._choose_way(day)
         try:
             with self._books.working() as working:
                 await self._reconciled(working, report, detail)
@@ -110,6 +115,18 @@ class Reconciling:
             await self._alarm(day, report.state, error)
         await self._record(report, phase)
         return report
+
+    async def _choose_way(self, day: str) -> None:
+        """The centre of the gateway that the day's settlements went by is asked: before a cut-over the old one."""
+        ways = sorted({await self._files.way_of(entry.case_id) async for entry, _ in self._entries(day)})
+        if len(ways) > 1:
+            listed = "、".join(ways)
+            text = f"{day} 的结算走了多条线路（{listed}），不能自动对账，请按线路向医保中心核对"
+            raise NotSupported(f"{day} went by {', '.join(ways)}", message_zh=text)
+        if ways:
+            self._place = self._place.via(ways[0])
+            self._desk = self._desk.at(self._place)
+            self._acting = Acting(self._ledger, self._files, self._place)
 
     async def _reconciled(self, working: Working, report: Report, detail: bool) -> None:
         groups = self._groups(working, report)

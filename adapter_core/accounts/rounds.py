@@ -17,7 +17,7 @@ from adapter_core.accounts.reconciling import FAILED, Report
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem
 from adapter_core.values.errors import AdapterError
-from adapter_core.values.moments import Clock, china, iso
+from adapter_core.values.moments import Clock, china, iso, national_date
 
 DUE = "due"
 TO_DO, UNDER_WAY, DONE = "due", "running", "done"
@@ -92,19 +92,21 @@ class Rounds:
         there = {row.item_id for row in known}
         now = china(self._clock.wall())
         last = max((row.due_at for row in known), default="")
-        since = datetime.fromisoformat(last) if last else now - timedelta(days=1)
-        since = max(china(since), now - timedelta(days=CATCH_UP_DAYS))
+        if not last:  # the first start ever: what falls due from now on is made up for
+            await self._make(made_id(self._org, DUE, "start"), national_date(now), "start", now, DONE)
+            return
+        since = max(china(datetime.fromisoformat(last)), now - timedelta(days=CATCH_UP_DAYS))
         for phase, line, back in (("T+0", self._times.evening, 0), ("T+1", self._times.morning, 1)):
             fires = croniter(line, since)
             while (at := fires.get_next(datetime)) <= now:
                 day = (at.date() - timedelta(days=back)).isoformat()
                 number = made_id(self._org, DUE, day, phase)
                 if number not in there:
-                    await self._make(number, day, phase, at)
+                    await self._make(number, day, phase, at, TO_DO)
 
-    async def _make(self, number: str, day: str, phase: str, at: datetime) -> None:
+    async def _make(self, number: str, day: str, phase: str, at: datetime, state: str) -> None:
         stamp = iso(self._clock.wall())
-        row = AccountItem(number, self._org, DUE, phase, day, TO_DO, due_at=iso(at), opened_at=stamp, changed_at=stamp)
+        row = AccountItem(number, self._org, DUE, phase, day, state, due_at=iso(at), opened_at=stamp, changed_at=stamp)
         try:
             await self._notes.noted(row)
         except Conflict:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from adapter_core.centre.admission import ENTERED, Lane, RetryBudget
 from adapter_core.centre.breaker import GROUP_ZH, GROUPS, Breaker, Group, Outage, State, group_of
+from adapter_core.settlement.judge import PROXY_STATUSES
 from adapter_core.values.errors import ConfigError, NotSent, OutcomeUnknown
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import Clock, china
@@ -18,9 +19,6 @@ log = logging.getLogger(__name__)
 
 _OUR_OWN_DOING = frozenset({"NO_SUCH_ENDPOINT", "FRAME_REFUSED", "GATE_CLOSED"})
 """NotSent codes that say nothing about the endpoint."""
-_PROXY_STATUSES = frozenset({502, 503, 504})
-"""Written by a proxy for a centre that is away (RFC 9110 §15.6), so they count as failures.  500 may be the centre's own refusal."""
-
 _NOT_SENT_ZH = {
     "QUEUE_FULL": "未发送：医保接口排队已满，请稍后重试",
     "NO_SLOT": "未发送：医保接口繁忙，请稍后重试",
@@ -82,11 +80,16 @@ class GuardedWire:
         clock: Clock,
         settings: GuardSettings | None = None,
         observe: Callable[[Outage], None] | None = None,
+        by_endpoint: Mapping[str, GuardSettings] | None = None,
     ) -> None:
-        """observe: told once when a circuit opens and once when it closes; an exception of it is logged and goes no further."""
+        """settings: of every endpoint that ``by_endpoint`` doesn't name.
+
+        observe: told once when a circuit opens and once when it closes; an exception of it is logged and goes no further.
+        """
         self._wire = wire
         self._clock = clock
         self._settings = settings or GuardSettings()
+        self._by_endpoint = by_endpoint or {}
         self._observe = observe
         self._guards: dict[str, _Guard] = {}
 
@@ -147,7 +150,7 @@ class GuardedWire:
         answered: bool | None = None  # stays so for a cancelled call: it tells nothing about the endpoint
         try:
             reply = await self._wire.exchange(guard.endpoint, frame, deadline_s=left_s, gate=gate, money=money)
-            answered = reply.status not in _PROXY_STATUSES
+            answered = reply.status not in PROXY_STATUSES
             return reply
         except NotSent as error:
             answered = None if error.code in _OUR_OWN_DOING else False
@@ -173,7 +176,8 @@ class GuardedWire:
 
     def _guard(self, endpoint: str) -> _Guard:
         if endpoint not in self._guards:
-            self._guards[endpoint] = _Guard(endpoint, self._clock, self._settings, self._tell)
+            settings = self._by_endpoint.get(endpoint, self._settings)
+            self._guards[endpoint] = _Guard(endpoint, self._clock, settings, self._tell)
         return self._guards[endpoint]
 
     def _tell(self, outage: Outage) -> None:

@@ -52,6 +52,9 @@ app.add_typer(catalogue_app, name="catalogue")
 mapping_app = typer.Typer(help="项目对照 / the hospital's items and their national codes.", no_args_is_help=True)
 app.add_typer(mapping_app, name="mapping")
 
+user_app = typer.Typer(help="控制台用户 / the console's users.", no_args_is_help=True)
+app.add_typer(user_app, name="user")
+
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="配置文件 / configuration file", envvar="HIS_ADAPTER_CONFIG")
 ]
@@ -128,6 +131,27 @@ def settle(
     from adapter_core.cli.playing import play
 
     run(play(config, dialect, files, wait, side or [], answers, as_json, institution))
+
+
+@app.command()
+def rehearse(
+    day: Annotated[str, typer.Option(help="重放哪一天，yyyy-MM-dd / the recorded day")],
+    gateway: Annotated[str, typer.Option(help="走哪个网关：[gateways.NAME] 的 NAME / over which gateway")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    institution: Annotated[str, typer.Option(help="机构编码，服务于多个机构时须写明 / fixmedins_code")] = "",
+    against: Annotated[str, typer.Option(help="测试中心地址；缺省为模拟中心 / a test centre's address")] = "",
+    path: Annotated[
+        str | None, typer.Option(help="网关在模拟中心的路径；缺省同配置地址 / its path at the simulated centre")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """演练：把某天的业务（换成虚构人员）在另一条线路上重放，列出不同之处；不动正式账本，不送正式中心。
+
+    例 / example: his-adapter rehearse --day 2026-11-20 --gateway new
+    """
+    from adapter_core.cli.rehearsing import rehearse as play_again
+
+    run(play_again(config, day, gateway, institution, against, path, as_json))
 
 
 @app.command()
@@ -731,3 +755,72 @@ def ledger_archive(
     if verify is not None:
         sys.exit(check_archive(config, verify, as_json))
     sys.exit(archive_ledger(config, year or 0, folder, as_json))
+
+
+PasswordOption = Annotated[
+    bool,
+    typer.Option("--password", help="自己输入初始密码（或从标准输入读一行）/ type it, or one line on standard input"),
+]
+
+
+@user_app.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="用户名 / user name")],
+    role: Annotated[
+        list[str], typer.Option("--role", help="cashier | operator | auditor | admin，可重复 / repeatable")
+    ],
+    title: Annotated[str, typer.Option("--title", help="姓名，记入账本 / the person's own name")] = "",
+    password: PasswordOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """新增控制台用户，显示一次初始密码；服务运行时也可用。
+
+    例 / example: his-adapter user add li --role operator --title 测试操作员
+    """
+    from adapter_core.cli.staffing import add_user
+
+    sys.exit(add_user(config, name, role, title, password))
+
+
+@user_app.command("list")
+def user_list(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """列出控制台用户、角色和状态。
+
+    例 / example: his-adapter user list
+    """
+    from adapter_core.cli.staffing import list_users
+
+    sys.exit(list_users(config, as_json))
+
+
+@user_app.command("password")
+def user_password(name: str, password: PasswordOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """重置一名用户的密码，结束其全部会话并解除锁定。
+
+    例 / example: his-adapter user password li
+    """
+    from adapter_core.cli.staffing import reset_password
+
+    sys.exit(reset_password(config, name, password))
+
+
+@user_app.command("off")
+def user_off(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """停用一名用户，立即结束其全部会话。
+
+    例 / example: his-adapter user off li
+    """
+    from adapter_core.cli.staffing import switch_user
+
+    sys.exit(switch_user(config, name, off=True))
+
+
+@user_app.command("on")
+def user_on(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """重新启用一名用户。
+
+    例 / example: his-adapter user on li
+    """
+    from adapter_core.cli.staffing import switch_user
+
+    sys.exit(switch_user(config, name, off=False))

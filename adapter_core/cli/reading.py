@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapter_core.bootstrap import catalogue_store
+from adapter_core.catalogues import local_names
 from adapter_core.catalogues.asking import answered, is_paged, output_of, paged_node, pages
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.asking import asking, pairs, placed
@@ -37,7 +39,8 @@ async def read_transaction(
         text = f"{infno} 不是查询类交易，不能这样发送"
         raise NotSupported(f"{infno} is class {described.kind_class}", message_zh=text)
     asked = _input(infno, given, file)
-    async with asking(load_config(config), insured) as ask:
+    site = load_config(config)
+    async with asking(site, insured) as ask:
         try:
             if whole and is_paged(infno):
                 output = await _every_page(ask, infno, asked, as_json)
@@ -49,7 +52,18 @@ async def read_transaction(
                 output = dict(output_of(outcome))
         except Rejected as refusal:
             return _refused(refusal, as_json)
-    _print(infno, output, as_json)
+    if as_json:
+        print_json({"state": "DONE", "output": output})
+        return EXIT["done"]
+    with catalogue_store(site) as store:
+        admdvs = site.settings.institution.admdvs
+
+        def named(code: str, value: Any) -> str:
+            text = "" if value is None else str(value)
+            name = local_names.label(store, admdvs, code, text)
+            return text if name == text else f"{text} {name}"
+
+        _print(infno, output, named)
     return EXIT["done"]
 
 
@@ -98,25 +112,24 @@ def _refused(refusal: Rejected, as_json: bool) -> int:
     return EXIT["rejected"]
 
 
-def _print(infno: str, output: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json({"state": "DONE", "output": output})
-        return
+def _print(infno: str, output: Mapping[str, Any], named: Callable[[str, Any], str]) -> None:
+    """named: a field's value with the name of its code."""
     described = {node.name: node for node in transaction(infno).output}
     if not output:
         print("没有查到记录")
-    for name, value in output.items():
+    for node, value in output.items():
         rows = [row for row in (value if isinstance(value, list) else [value]) if isinstance(row, Mapping)]
         if len(rows) == 1:
-            titles = _titles(described.get(name), rows[0])
-            print_table(name, ("字段", "名称", "值"), [(code, titles.get(code, ""), rows[0][code]) for code in rows[0]])
-        else:
-            columns = list(dict.fromkeys(code for row in rows for code in row if row[code] not in (None, "")))[
-                :COLUMNS_MAX
-            ]
-            titles = _titles(described.get(name), dict.fromkeys(columns))
-            heading = [titles.get(code) or code for code in columns]
-            print_table(f"{name}：{len(rows)} 行", heading, [[row.get(code) for code in columns] for row in rows])
+            [row] = rows
+            titles = _titles(described.get(node), row)
+            print_table(node, ("字段", "名称", "值"), [(code, titles[code], named(code, row[code])) for code in row])
+            continue
+        columns = list(dict.fromkeys(code for row in rows for code in row if row[code] not in (None, "")))[:COLUMNS_MAX]
+        titles = _titles(described.get(node), dict.fromkeys(columns))
+        heading = [titles[code] or code for code in columns]
+        print_table(
+            f"{node}：{len(rows)} 行", heading, [[named(code, row.get(code)) for code in columns] for row in rows]
+        )
 
 
 def _titles(node: Node | None, row: Mapping[str, Any]) -> dict[str, str]:

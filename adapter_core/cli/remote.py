@@ -19,6 +19,7 @@ from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.messages import Outcome
 from adapter_core.settlement.answers import outcome_from
 from adapter_core.settlement.verdicts import OperatorDecision
+from adapter_core.sidecar.relays import FILE_TYPE
 from adapter_core.values.errors import (
     AdapterError,
     ConfigError,
@@ -34,7 +35,6 @@ PLAYED_TYPE = "application/vnd.his-adapter.played+json"
 TOTAL_S = 90.0
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 REPLY_BYTES_MAX = 32 * 1024 * 1024
-FILE_TYPE = "application/octet-stream"
 
 
 class PlayRefused(Exception):

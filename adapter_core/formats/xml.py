@@ -33,7 +33,6 @@ _HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _UNUSUAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML can't hold, and the carriage return, which it writes as a reference."""
-_ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKUP = re.compile("[&<>]")
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -118,6 +117,15 @@ def plain_text(name: str, tree: Any, prefix: str = "") -> str | None:
     return None if _UNUSUAL.search(text) else text
 
 
+def plain_content(text: str) -> str | None:
+    """A text as XML writes it between two tags; None for one that isn't written as it is (`plain_text`)."""
+    return None if _UNUSUAL.search(text) else _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def write_xml(element: etree._Element, declaration: str = "UTF-8") -> bytes:
     """The element as bytes in the charset that its declaration names (``UTF-8``, ``GBK`` …).  Raises: as xml_text."""
     return encode_text(xml_text(element, declaration), declaration)
@@ -158,7 +166,7 @@ def _add_plain(prefix: str, name: str, tree: Any, pieces: list[str]) -> bool:
     if not _is_plain_name(name):
         return False
     if type(tree) is str:
-        text = tree.translate(_ESCAPED) if _MARKUP.search(tree) else tree
+        text = _escaped(tree) if _MARKUP.search(tree) else tree
         pieces.append(f"<{prefix}{name}>{text}</{prefix}{name}>")
         return True
     if type(tree) is not dict:
@@ -173,7 +181,7 @@ def _add_plain(prefix: str, name: str, tree: Any, pieces: list[str]) -> bool:
             if not _add_plain(prefix, child, value, pieces):
                 return False
         else:
-            text = value.translate(_ESCAPED) if _MARKUP.search(value) else value
+            text = _escaped(value) if _MARKUP.search(value) else value
             pieces.append(f"<{prefix}{child}>{text}</{prefix}{child}>")
     if len(pieces) == opened + 1:
         pieces[opened] = f"<{prefix}{name}/>"

@@ -111,10 +111,17 @@ def _breaker(seen: Outlook, settings: AlarmSettings) -> Alarm | None:
     return Alarm("breaker", "warning", text, frozenset(f"{one.endpoint}/{one.group}" for one in long))
 
 
+def _accounts(seen: Outlook, settings: AlarmSettings) -> Alarm | None:
+    if not seen.accounts:
+        return None
+    listed = "；".join(text for _, text in seen.accounts[:_NAMED])
+    text = f"对账告警 {len(seen.accounts)} 项：{listed}。请用 his-adapter accounts differences 查看，处理后用 accounts close 了结"
+    return Alarm("accounts", "critical", text, frozenset(number for number, _ in seen.accounts))
+
+
 Rule = Callable[[Outlook, AlarmSettings], Alarm | None]
-RULES: tuple[Rule, ...] = (_unknown, _frozen, _chain, _ledger, _disk, _clock, _breaker)
-"""Reconciliation's own rule comes with reconciliation."""
-NAMES = ("unknown", "frozen", "chain", "ledger", "disk", "clock", "breaker")
+RULES: tuple[Rule, ...] = (_unknown, _frozen, _chain, _ledger, _disk, _clock, _breaker, _accounts)
+NAMES = ("unknown", "frozen", "chain", "ledger", "disk", "clock", "breaker", "accounts")
 
 
 def _work_orders(cases: Sequence[OpenCase]) -> str:

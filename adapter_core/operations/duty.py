@@ -30,7 +30,7 @@ from adapter_core.operations.channels import Channel, channels_of
 from adapter_core.operations.instruments import Instruments
 from adapter_core.operations.logs import event_log, take_over_logging
 from adapter_core.operations.metrics import CONTENT_TYPE, Metrics, Standing
-from adapter_core.operations.outlook import OpenCases, Outlook, disk_free, opened_cases
+from adapter_core.operations.outlook import OpenCases, Outlook, account_alarms, disk_free, opened_cases
 from adapter_core.operations.tracing import traces_to
 from adapter_core.values.errors import AdapterError, ConfigError
 from adapter_core.values.moments import Clock, china
@@ -106,6 +106,7 @@ class Duty:
             disk_free_bytes=disk_free(self._running.config.folder),
             ledger_trouble=trouble,
             chain_complaint=self._chain_complaint,
+            accounts=await account_alarms(self._running.ledger, self._running.place.org),
         )
         if wire is not None:
             metrics.show_wire(wire.snapshot(), self._provinces)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from adapter_core.settlement.ports import Ledger
-from adapter_core.settlement.records import CallRecord, Case
+from adapter_core.settlement.records import AccountItem, CallRecord, Case
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.values.errors import LedgerUnavailable
 from adapter_core.values.moments import Clock
@@ -48,6 +48,8 @@ class Outlook:
     disk_free_bytes: int | None = None
     ledger_trouble: str = ""
     chain_complaint: str = ""
+    accounts: Sequence[tuple[str, str]] = ()
+    """Open alarms of the accounts: id and text."""
 
     @property
     def oldest_s(self) -> float:
@@ -103,3 +105,16 @@ async def opened_cases(cases: OpenCases) -> tuple[list[OpenCase], list[OpenCase]
     except LedgerUnavailable as error:
         return [], [], error.code
     return unknown, frozen, ""
+
+
+class AlarmedLedger(Protocol):
+    async def account_items(self, org: str, topic: str, states: Iterable[str]) -> list[AccountItem]: ...
+
+
+async def account_alarms(ledger: AlarmedLedger, org: str) -> tuple[tuple[str, str], ...]:
+    """Open alarms of an institution's accounts, each with its text; none while the ledger can't be read."""
+    try:
+        items = await ledger.account_items(org, "alarm", ("open",))
+    except LedgerUnavailable:
+        return ()
+    return tuple((item.item_id, str(item.facts.get("text", ""))) for item in items)

@@ -8,12 +8,13 @@ that the table's ``file_ret`` names.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import eq
 from typing import Any
+
+import msgspec
 
 from adapter_core.formats.tables import FieldTable
 from adapter_core.formats.tables.frames import Envelope, Opened
@@ -28,6 +29,8 @@ from adapter_core.values.frames import Frame
 
 UNKNOWN_TEXT = "【结果未知，请勿改自费】"
 """How every answer starts that tells that a result isn't known."""
+
+_SORTED_JSON = msgspec.json.Encoder(order="deterministic")
 
 TAKE_BACK = frozenset(["void", "drop_fees", "unregister", "unadmit", "undischarge", "cancel", "abort"])
 TAKEN_BACK = frozenset({"VOIDED", "REVERSED", "NOT_APPLIED", "CANCELLED", "DONE"})
@@ -291,6 +294,7 @@ def _keys(message: Message, content: Content, refs: Mapping[str, str], echo: Map
     return keys
 
 
-def _hash(rows: object) -> str:
-    text = json.dumps(canonical(rows), ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+def _hash(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Sixteen digits of the lines' canonical JSON."""
+    plain = [{name: item if type(item) is str else canonical(item) for name, item in row.items()} for row in rows]
+    return hashlib.sha256(_SORTED_JSON.encode(plain)).hexdigest()[:16]

@@ -13,6 +13,7 @@ from adapter_core.settlement.calls import SAFE_TO_REPEAT, Called, Caller, Contex
 from adapter_core.settlement.diseases import refuse_disease
 from adapter_core.settlement.filing import file_reply, undo_step
 from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.ownership import unmoved
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Bill, Change
 from adapter_core.settlement.standing import applies, doubt, footing, missing, stands, view
@@ -231,7 +232,9 @@ class Chain:
                     raise
                 bill = await self._ledger.bill(context.bill.bill_id)
                 assert bill is not None
-                context = replace(context, bill=bill)
+                # every send moved the case on: who goes on with the old one meets himself as a stranger
+                case = await unmoved(self._ledger, context.case) if context.case is not None else None
+                context = replace(context, bill=bill, case=case)
         raise AssertionError("unreachable")
 
     async def dropped(self, context: Context, step: Step) -> Context:

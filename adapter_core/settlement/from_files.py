@@ -24,6 +24,7 @@ from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, PAPER, State
 from adapter_core.settlement.telling import Teller
+from adapter_core.settlement.ways import ONLY, way_of
 from adapter_core.values.content import Content
 from adapter_core.values.money import fen, from_fen
 
@@ -118,7 +119,9 @@ class FromFiles:
             return False
         now = self._teller.stamp()
         data = {**case.data, "frozen_because": why, "frozen_from": str(case.state)}
-        frozen = replace(case, state=State.FROZEN, version=case.version + 1, changed_at=now, owner="", told={}, data=data)
+        frozen = replace(
+            case, state=State.FROZEN, version=case.version + 1, changed_at=now, owner="", told={}, data=data
+        )
         facts = {"why": why, "state": str(case.state)}
         event = Event("CONTRADICTED", now, case.case_id, case.encounter_id, facts)
         context = await self._context(place, frozen)
@@ -133,12 +136,20 @@ class FromFiles:
     async def ask(self, place: Place, case: Case, setl_id: str) -> Finding:
         """5203 by the settlement's own number; ``silent`` where this gateway can't be asked."""
         context = await self._context(place, case)
+        place = place.of(context.encounter)
+        context = replace(context, place=place)
         step = place.gateway.route.steps[money_step(context).name]
         last = await self._retracing.last_call(case, step.name)
         if not step.ask or last is None or place.gateway.capabilities.query_after_unknown == "none":
             return Finding("silent", {}, [], "this gateway can't be asked")
         call = last[0]
         return await ask_by_setl_id(self._caller, context, call, view(context.encounter, context.bill), setl_id)
+
+    async def way_of(self, case_id: str) -> str:
+        """The name of the gateway a case went by."""
+        case = await self._ledger.case(case_id)
+        encounter = await self._ledger.encounter(case.encounter_id) if case else None
+        return (way_of(encounter) if encounter else None) or ONLY
 
     async def _context(self, place: Place, case: Case) -> Context:
         encounter = await self._ledger.encounter(case.encounter_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Call, Operation, Outcome
+from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Called, Caller, Context
@@ -197,7 +198,10 @@ class Paying:
             data={**case.data, "quoted": quoted.as_fen()},
         )
         event = self._teller.event("PREPARED", context, {"quoted": quoted.as_fen()})
-        await self._teller.commit(Change(case.org, events=(event,), cases=(ready,), search=self._search(context)))
+        prepared = Change(case.org, events=(event,), search=self._search(context))
+        # J2 is stored with what follows from it at once: an intent, still before the wire, or a quote
+        unstored = replace(context, case=replace(ready, version=case.version))
+        await self._quote_or_pay(unstored, operation, prepared)
 
     async def _chained(self, place: Place, case: Case, operation: Operation) -> Context:
         """The chain up to the trial; a session the centre no longer knows is renewed once."""
@@ -309,15 +313,21 @@ class Paying:
 
     # -- quote and money
 
-    async def _quote_or_pay(self, context: Context, operation: Operation) -> None:
+    async def _quote_or_pay(self, context: Context, operation: Operation, prepared: Change | None = None) -> None:
+        """prepared: J2, and the context's case is only to become READY with it."""
         case = context.case
         assert case is not None
+        change = prepared or Change(case.org)
         if case.data.get("intent") == "quote":
             content = self._teller.told_content(context, context.bill.content["trial"])
-            await self._teller.tell_amounts(
-                context, move(case, State.QUOTED, self._teller.stamp()), "QUOTED", content, operation
-            )
+            quoted = move(case, State.QUOTED, self._teller.stamp())
+            await self._teller.tell_amounts(context, quoted, "QUOTED", content, operation, change)
             return
+        if prepared is not None and self._between(context):
+            context = replace(context, case=replace(case, version=case.version + 1))
+            assert context.case is not None
+            await self._teller.commit(replace(change, cases=(context.case,)))
+            change = Change(case.org)
         for sign_again in (True, False):
             try:
                 if self._credential_is_old(context):
@@ -334,7 +344,7 @@ class Paying:
             step = money_step(context)
             content = _as_settled(context, view(context.encounter, context.bill))
             try:
-                called = await self._caller.send(step, context, content, Change(case.org, cases=(sending,)))
+                called = await self._caller.send(step, context, content, replace(change, cases=(sending,)))
             except TranslationError as error:  # nothing was journalled and nothing sent
                 await self._refuse(context, error.code, error.message_zh)
                 return
@@ -344,7 +354,9 @@ class Paying:
             record, event = self._caller.outcome(context, called)
             case = move(sending, State.READY, self._teller.stamp())
             await self._teller.commit(Change(case.org, events=(event,), calls=(record,), cases=(case,)))
+            change = Change(case.org)
             await self._sessions.forget(context)
+            context = replace(context, case=case)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
 
     def _credential_is_old(self, context: Context) -> bool:
@@ -354,18 +366,23 @@ class Paying:
 
     async def _after_trial(self, context: Context) -> Context:
         """The steps between the trial and the money: a stay is discharged once its amounts are known to be tellable."""
-        case, route = context.case, context.place.gateway.route
+        case, steps = context.case, self._between(context)
         assert case is not None
-        trial, pay = route.goal(case.kind, "quote"), route.goal(case.kind, "settle")
-        assert trial is not None
-        assert pay is not None
-        steps = route.path(case.kind, pay)[len(route.path(case.kind, trial)) : -1]
-        if case.purpose != "settle" or not steps:
+        pay = context.place.gateway.route.goal(case.kind, "settle")
+        if pay is None or not steps:
             return context
         async with self._lanes.lane(case.encounter_id):
             fresh = await self._context(context.place, await unmoved(self._ledger, case))
             done = await self._chain.run(await self._sessions.signed_in(fresh), steps, pay)
         return replace(done, case=await unmoved(self._ledger, case))
+
+    def _between(self, context: Context) -> Sequence[Step]:
+        case, route = context.case, context.place.gateway.route
+        assert case is not None
+        trial, pay = route.goal(case.kind, "quote"), route.goal(case.kind, "settle")
+        assert trial is not None
+        assert pay is not None
+        return route.path(case.kind, pay)[len(route.path(case.kind, trial)) : -1] if case.purpose == "settle" else ()
 
     # -- doubt
 

@@ -81,6 +81,10 @@ class Place:
         trip = trip_of(content, self.site.admdvs, self.org, kind, at)
         return self.via(self.ways.choose(trip, at, self.circumstances().openings))
 
+    def alone(self) -> Place:
+        """The place with this gateway and no choice."""
+        return replace(self, ways=Ways(self.way))
+
     def every_way(self) -> tuple[Place, ...]:
         """The place once with each of its gateways."""
         return tuple(self.via(name) for name in self.ways.named) or (self,)

@@ -22,7 +22,7 @@ from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, js
 from adapter_core.sidecar.frames import REFUSALS, refusal_text
 from adapter_core.sidecar.local import hold_s
 from adapter_core.sidecar.problems import BadBody
-from adapter_core.sidecar.relays import relay_place
+from adapter_core.sidecar.relays import FILE_TYPE, prepared
 from adapter_core.values.errors import LedgerUnavailable, Refused, TranslationError
 
 IN_DOUBT = frozenset({*UNDECIDED, State.PREPARING, State.READY, State.FROZEN, State.VOIDING})
@@ -57,6 +57,8 @@ async def _answered(request: Caller) -> Response[bytes]:
         raise BadBody(error.faults) from None
     place = desk.place(client, str(asked.fields.get("fixmedins_code") or "") or None)
     reply, is_unknown = await _Exchange(desk, client, place, asked).answer()
+    if isinstance(reply.get("file"), bytes):
+        return Response(reply["file"], media_type=FILE_TYPE)
     settings = desk.client_settings(client.name)
     as_504 = is_unknown and settings is not None and settings.unknown_as_504
     return json_response(replies.encode(reply), 504 if as_504 else 200)
@@ -68,7 +70,7 @@ class _Exchange:
     def __init__(self, desk: Desk, client: Client, place: Place, asked: relay.Asked) -> None:
         self._desk = desk
         self._ledger = desk.running.ledger
-        self._place = relay_place(place, asked.infno)
+        self._place = prepared(desk.running, place, asked.infno, asked.input)
         self._asked = asked
         self._hold_s = hold_s(desk, client)
         self._visit = ""

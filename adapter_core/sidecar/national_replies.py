@@ -55,13 +55,15 @@ def unknown(text: str, case: Case) -> Reply:
 
 
 def passed_on(asked: Asked, outcome: Outcome) -> Reply:
-    """The centre's own reply; where it put our msgid, the caller's own stands again."""
+    """The centre's own reply, where it put our msgid the caller's own stands again; or, under ``file``, a file's bytes."""
     if outcome.state != "DONE":
         said = outcome.content.get("reply")
         text = said["err_msg"] if said and said.get("err_msg") else outcome.message_zh
         infcode = said["infcode"] if said else "-1"
         return reply(int(infcode) if infcode.lstrip("-").isdigit() else -1, text, None)
     ours = outcome.content.get("call", {}).get("msgid", "")
+    if "file" in outcome.content:
+        return {"file": outcome.content["file"]}
     answered: Reply = outcome.content["reply"]
     return {**answered, "output": _with_their_msgid(answered.get("output"), ours, asked.msgid)}
 

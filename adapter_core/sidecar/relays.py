@@ -20,6 +20,7 @@ from adapter_core.values.errors import Fault, NotSupported, TranslationError
 
 DIALECT = RelayDialect()
 CATALOGUES = "13"
+FILE_TYPE = "application/octet-stream"
 
 
 def relay_place(place: Place, infno: str, bulk: bool = False) -> Place:
@@ -39,6 +40,16 @@ def relay_place(place: Place, infno: str, bulk: bool = False) -> Place:
     return replace(place, gateway=other.gateway, endpoint=other.endpoint, way=other.name, ways=ways)
 
 
+def prepared(running: Adapter, place: Place, infno: str, given: Mapping[str, Any]) -> Place:
+    """The place of a relayed call with this input: what is public and large is so journalled, and a catalogue's file has its time."""
+    way = relay_place(place, infno, bulk=_is_public(infno, given))
+    if _is_file(infno, given):
+        patience_s = running.config.settings.catalogues.file_deadline
+        for one in way.every_way():
+            one.gateway.capabilities = replace(one.gateway.capabilities, read_deadline_s=patience_s)
+    return way
+
+
 def relaying(
     running: Adapter,
     place: Place,
@@ -52,25 +63,21 @@ def relaying(
     """
 
     async def ask(infno: str, given: Content) -> Outcome:
-        way = relay_place(place, infno, bulk=_is_public(infno, given))
-        if _is_file(infno, given):
-            patience_s = running.config.settings.catalogues.file_deadline
-            for one in way.every_way():
-                one.gateway.capabilities = replace(one.gateway.capabilities, read_deadline_s=patience_s)
         content = _content(infno, given, place.defaults, operator or {}, insuplc_admdvs)
+        way = prepared(running, place, infno, given)
         operation = Operation("relay", infno, NAME, content=content)
         return await running.pipeline.handle(way, DIALECT, operation, wait_s)
 
     return ask
 
 
-def _is_file(infno: str, given: Content) -> bool:
+def _is_file(infno: str, given: Mapping[str, Any]) -> bool:
     """Whether a catalogue's file is fetched."""
     record = given.get(FILE_NODE)
     return infno == FILE_CALL and isinstance(record, Mapping) and FILE_MARK in record.values()
 
 
-def _is_public(infno: str, given: Content) -> bool:
+def _is_public(infno: str, given: Mapping[str, Any]) -> bool:
     """Whether the answer is public and large: catalogues and their files."""
     return infno.startswith(CATALOGUES) or _is_file(infno, given)
 

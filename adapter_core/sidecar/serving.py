@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from adapter_core.bootstrap import SystemClock, adapter
+from adapter_core.bootstrap import SystemClock, adapter, rounds_of
 from adapter_core.config import ClientSettings, Config
 from adapter_core.ledger.key_files import forbid_core_dumps
 from adapter_core.operations.duty import fitted, on_duty
@@ -30,7 +30,7 @@ from adapter_core.sidecar.desk import Desk
 from adapter_core.sidecar.limits import App, Caps
 from adapter_core.sidecar.listening import guarded
 from adapter_core.sidecar.service import Offering
-from adapter_core.values.errors import ConfigError
+from adapter_core.values.errors import ConfigError, NotSupported
 
 BACKLOG = 1024
 LOCAL_CLIENT = "this-machine"
@@ -156,6 +156,7 @@ async def serving(
             pages = await parts.enter_async_context(console(desk, instruments))
             watching = offering.to_watch(http.console, duty.metrics, pages)
             listeners.append(Listener(watching, watched, offering.caps, http.drain, tls))
+        _keep_accounts(desk, parts)
         tasks = [asyncio.create_task(one.run_until_told()) for one in listeners]
         try:
             await _all_started(listeners, tasks)
@@ -184,6 +185,21 @@ def _console_socket(config: Config, parts: contextlib.AsyncExitStack) -> socket.
             raise
         _log.warning("no metrics: %s is taken; set http.console", http.console)
         return None
+
+
+def _keep_accounts(desk: Desk, parts: contextlib.AsyncExitStack) -> None:
+    """Reconcile every day in its time, as long as this serves."""
+    running = desk.running
+    if not running.config.settings.accounts.reconcile:
+        return
+    for institution in running.config.settings.every_institution:
+        place = running.places(institution.fixmedins_code)
+        try:
+            keeper = asyncio.create_task(rounds_of(running, place or running.place).keep())
+        except NotSupported as error:
+            _log.warning("no reconciliation by itself: %s", error)
+            continue
+        parts.callback(keeper.cancel)
 
 
 async def _all_started(listeners: list[Listener], tasks: list[asyncio.Task[None]]) -> None:

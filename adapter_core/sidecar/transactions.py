@@ -12,7 +12,7 @@ from adapter_core.formats.json import write_json
 from adapter_core.province.messages import Outcome
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, preferred_wait, tree_of
-from adapter_core.sidecar.relays import relaying
+from adapter_core.sidecar.relays import FILE_TYPE, relaying
 from adapter_core.standard.transactions import transaction
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, NotSupported, Refused, Rejected, TranslationError
@@ -21,7 +21,6 @@ FILINGS = "25"
 MAPPING = frozenset({"3301", "3302"})
 ROWS_MAX = 10_000
 PAGE_ROWS = 100
-FILE_TYPE = "application/octet-stream"
 
 
 @post("/v1/transactions/{infno:str}", operation_id="transaction", status_code=200)

@@ -29,7 +29,7 @@ def canonical(value: object) -> object:
     if type(value) is str:
         return value
     if isinstance(value, dict):
-        return {key: canonical(value[key]) for key in sorted(value)}
+        return {key: item if type(item := value[key]) is str else canonical(item) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
     if isinstance(value, Decimal):

@@ -41,6 +41,8 @@ roles = ["his", "operator"]
 kind = "national"
 url = "{centre}"
 plain_http = "bench"
+connections = 256
+queue = 256
 """
 
 

@@ -125,12 +125,15 @@ async def test_the_centres_list_is_compared_then_confirmed(hospital: Hospital) -
 
 async def test_three_sides_name_who_lacks_a_bill(hospital: Hospital) -> None:
     await three_settled(hospital)
-    case = await hospital.case("K1")
-    parts = [f"{Decimal(fen or 0).scaleb(-2):.2f}" for fen in (case.fund_fen, case.account_fen, case.cash_fen)]
+    case, other = await hospital.case("K1"), await hospital.case("K2")
+    parts, others = (
+        [f"{Decimal(fen or 0).scaleb(-2):.2f}" for fen in (one.fund_fen, one.account_fen, one.cash_fen)]
+        for one in (case, other)
+    )
     rows = [
         ["业务号", "结算编号", "类型", "总额", "基金", "个人账户", "现金"],
         ["K1", case.setl_id, "结算", "186.50", *parts],
-        ["K2", "", "结算", "186.51", *parts],
+        ["K2", "", "结算", "186.51", *others],
         ["K9", "", "结算", "20.00", "0.00", "0.00", "20.00"],
     ]
     for _ in range(2):

@@ -233,9 +233,8 @@ async def test_the_round_makes_up_for_days_it_was_down(hospital: Hospital) -> No
     ledger = hospital.running.ledger
     rounds = Rounds(ORG, ledger, hospital.running.pipeline.from_files, run, clock, Times())
     await rounds.look()
-    assert ran == [("2026-11-20", "T+0"), ("2026-11-19", "T+1")]
+    assert ran == []
     clock.at = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-    ran.clear()
     await rounds.look()
     await rounds.look()
     assert sorted(ran) == [

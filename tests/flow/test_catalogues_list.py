@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import State
+from adapter_core.simulator.server import Simulator
 from adapter_core.values.errors import Refused, TranslationError
 from tests.flow.conftest import Opening
 from tests.flow.hospital import Hospital, message, void
+from tests.flow.served import configure, served
 
 RECORD = {
     "medcasno": "BA0001", "ntly": "156", "prfs": "70", "coner_name": "测试乙", "patn_rlts": "1", "coner_addr": "测试路1号",
@@ -58,11 +61,20 @@ async def test_a_list_carries_the_ledgers_amounts_and_the_hospitals_record(hospi
 
 async def test_every_fault_is_told_at_once_and_nothing_is_sent(hospital: Hospital) -> None:
     await settled(hospital)
-    wrong = {**record(medcasno=None, psn_cashpay="0.01", dscg_way="9999"), "iteminfo": [{"med_chrgitm": "09", "amt": "1.00"}]}
+    wrong = {
+        **record(medcasno=None, psn_cashpay="0.01", dscg_way="9999"),
+        "iteminfo": [{"med_chrgitm": "09", "amt": "1.00"}],
+    }
     with pytest.raises(TranslationError) as refused:
         await handed_in(hospital, wrong)
     paths = {fault.path for fault in refused.value.faults}
-    assert {"setlinfo.medcasno", "setlinfo.psn_cashpay", "setlinfo.dscg_way", "iteminfo[0].amt", "iteminfo.amt"} <= paths
+    assert {
+        "setlinfo.medcasno",
+        "setlinfo.psn_cashpay",
+        "setlinfo.dscg_way",
+        "iteminfo[0].amt",
+        "iteminfo.amt",
+    } <= paths
     assert hospital.sent("4101") == []
 
 
@@ -105,3 +117,19 @@ async def test_a_list_needs_a_settlement_that_stands(hospital: Hospital) -> None
     with pytest.raises(Refused, match="VOIDED"):
         await handed_in(hospital, record())
     assert hospital.sent("4101") == []
+
+
+async def test_the_list_over_http(centre: Simulator, tmp_path: Path) -> None:
+    async with served(centre, configure(tmp_path, centre.url)) as service:
+        assert (await service.post("/v1/settlements", message(intent=None))).json()["state"] == "SETTLED"
+        assert (await service.get("/v1/settlements/K1/list")).json()["code"] == "NO_SUCH_LIST"
+        faulty = await service.http.put("/v1/settlements/K1/list", json={"setlinfo": {}})
+        assert (faulty.status_code, faulty.json()["code"]) == (422, "LIST_INCOMPLETE")
+        told = (await service.http.put("/v1/settlements/K1/list", json=record())).json()
+        assert (told["state"], told["version"]) == ("DONE", 1)
+        marked = await service.post("/v1/settlements/K1/list/status", {"stas_type": "1"})
+        assert marked.json()["stas_type"] == "1"
+        submitted = (await service.http.put("/v1/settlements/K1/list", json=record(medcasno="BA0002"))).json()
+        assert (submitted["state"], submitted["version"]) == ("REJECTED", 2)
+        assert "已提交" in submitted["reason"]
+        assert (await service.get("/v1/settlements/K1")).json()["state"] == "SETTLED"

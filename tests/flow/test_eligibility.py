@@ -264,8 +264,10 @@ async def test_not_filed_in_words_that_are_known_and_put_right_without_a_new_reg
     asked = message(person=person(10), encounter_key="E1")
     refused = (await service.post("/v1/settlements", asked)).json()
     assert (refused["state"], refused["code"]) == ("REJECTED", "NOT_FILED")
+    service.hospital.rule("2001", "garbage")
     late = await ask(service, {"encounter_key": "E1"})
-    assert late["filing"]["source"] == "2001"
+    assert (late["reason"], late["filing"]["source"]) == ("not_filed", "2206"), "its last try said so"
+    service.hospital.rules([])
     filing = {"kind": "temporary", "region": "36", "begndate": "2026-11-20"}
     service.hospital.centre.world.person("T00000000010").filings.append(_filing(filing))
     settled = await service.post("/v1/settlements", {**asked, "settle_key": "K2"})

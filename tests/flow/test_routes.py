@@ -104,6 +104,13 @@ def cut_over(at: datetime, freeze_s: float = 0.0) -> str:
     return f'[[cutovers]]\nat = {at.isoformat()}\nfrom = "gateway"\nto = "new"\nfreeze_s = {freeze_s}\n'
 
 
+async def lose_the_answer(hospital: Hospital) -> None:
+    """K1 is settled, and the adapter stops while it asks what became of it."""
+    hospital.rules(UNRESOLVED)
+    assert (await hospital.say(message(), 0.0)).state == "PENDING"
+    await hospital.arrival("5203")
+
+
 async def way(hospital: Hospital, key: str = "K1") -> str | None:
     case = await hospital.case(key)
     encounter = await hospital.running.ledger.encounter(case.encounter_id)
@@ -194,8 +201,7 @@ async def test_a_doubt_is_resolved_at_its_own_gateway_after_the_routes_changed(
 ) -> None:
     configure(tmp_path, centre, OLD_AND_NEW.format(new=second.url))
     async with life(centre, tmp_path) as hospital:
-        hospital.rules(UNRESOLVED)
-        assert (await hospital.say(message(), 0.1)).state == "PENDING"
+        await lose_the_answer(hospital)
     hospital.rules([])
     to_new = '[[routes]]\ngateway = "new"\n'
     configure(tmp_path, centre, OLD_AND_NEW.format(new=second.url) + to_new)
@@ -242,8 +248,7 @@ async def test_a_doubt_whose_gateway_is_gone_waits_for_a_person_and_goes_nowhere
     file.write_text(GONE.format(org=ORG, gateways=both), "utf-8")
     async with life(centre, tmp_path) as hospital:
         assert (await hospital.say(message(settle_key="K0", visit_key="V0"))).state == "SETTLED"
-        hospital.rules(UNRESOLVED)
-        assert (await hospital.say(message(), 0.1)).state == "PENDING"
+        await lose_the_answer(hospital)
     file.write_text(GONE.format(org=ORG, gateways=named("new", second.url)), "utf-8")
     async with life(centre, tmp_path) as hospital:
         told = await hospital.decided()

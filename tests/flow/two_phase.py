@@ -95,8 +95,8 @@ rows = [
   ["total", "总额", "result.medfee_sumamt", "yuan"],
   ["fund", "基金", "result.fund_pay_sumamt", "yuan"],
   ["account", "个账", "result.acct_pay", "yuan"],
-  ["own", "个人", "result.psn_pay", "yuan"],
-  ["cash", "现金", "result.cash_payamt", "yuan"],
+  ["own", "个人", "result.psn_part_amt", "yuan"],
+  ["cash", "现金", "result.psn_cash_pay", "yuan"],
   ["refunded", "退费标志", "result.refd_setl_flag"],
 ]
 [message.quote]

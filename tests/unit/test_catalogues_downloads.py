@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,12 @@ class Centre:
         if isinstance(answer, bytes):
             return Outcome("DONE", "OK", "", {"file": answer})
         if isinstance(answer, str):
-            return Outcome(answer, answer, "没有送达" if answer == "NOT_SENT" else "拒绝", {"reply": {"infcode": "-1", "err_msg": "拒绝"}})
+            return Outcome(
+                answer,
+                answer,
+                "没有送达" if answer == "NOT_SENT" else "拒绝",
+                {"reply": {"infcode": "-1", "err_msg": "拒绝"}},
+            )
         return Outcome("DONE", "OK", "", {"reply": {"infcode": "0", "output": answer}})
 
     def numbers(self) -> list[str]:
@@ -122,7 +127,10 @@ async def test_a_wrong_file_changes_nothing_and_is_forgotten(store: CatalogueSto
 
 
 def page(*numbers: int, day: str = "2026-01-05") -> dict[str, Any]:
-    rows = [{"rid": f"R{one}", "hilist_code": f"H{one}", "hilist_name": "名", "vali_flag": "1", "updt_time": day} for one in numbers]
+    rows = [
+        {"rid": f"R{one}", "hilist_code": f"H{one}", "hilist_name": "名", "vali_flag": "1", "updt_time": day}
+        for one in numbers
+    ]
     return {"data": rows}
 
 
@@ -173,7 +181,10 @@ async def test_ten_thousand_rows_are_told_as_they_are_read(store: CatalogueStore
 
 
 async def test_the_centres_own_names_go_before_the_national_ones(store: CatalogueStore) -> None:
-    rows = [{"type": "med_type", "value": value, "label": label, "valiFlag": "1"} for value, label in (("11", "普通看诊"), ("9999", "本地"))]
+    rows = [
+        {"type": "med_type", "value": value, "label": label, "valiFlag": "1"}
+        for value, label in (("11", "普通看诊"), ("9999", "本地"))
+    ]
     named: Callable[[str], str] = lambda value: local_names.label(store, "360100", "med_type", value)  # noqa: E731
     assert named("11") != "普通看诊"
     centre = Centre(t1901=[{"list": rows}, {"list": rows[1:]}, "REJECTED"])
@@ -195,7 +206,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_refused_change_leaves_nothing(store: CatalogueStore) -> None:
-    with pytest.raises(RuntimeError), store.change():
-        store.run("INSERT INTO staged VALUES (1, 'k', 'c', 'n', 0, ?)", json.dumps({}))
-        raise RuntimeError
+    wrong = ["INSERT INTO staged VALUES (1, 'k', 'c', 'n', 0, '{}')", "INSERT INTO nowhere VALUES (1)"]
+    with pytest.raises(sqlite3.OperationalError), store.change():
+        _ = [store.run(statement) for statement in wrong]
     assert store.rows("SELECT * FROM staged") == []

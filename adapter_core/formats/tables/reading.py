@@ -72,6 +72,7 @@ class RecordReader:
                 row.targets[0].field,
                 row.how.read,
                 row.absent,
+                row.targets if len(row.targets) > 1 or row.targets[0].index is not None else (),
                 row,
             )
             for row in plain
@@ -80,25 +81,36 @@ class RecordReader:
         # A sum is solved for its first target when the others are known.
         special.sort(key=lambda row: row.meaning == "sum")
         self._special = [_special_reader(record, row) for row in special]
-        self._kept = [
-            (row.places[0], row.write or "", row.absent)
+        self._kept: dict[Key, tuple[str, frozenset[str]]] = {
+            row.places[0]: (row.write or "", row.absent)
             for row in record.rows
             if row.meaning == "kept" and not row.drop
-        ]
+        }
         self._conditional = [
             (place, [row.when for row in record.rows if place in row.places])
             for place in dict.fromkeys(place for row in record.rows if row.when for place in row.places)
         ]
-        self._covered = {place for row in record.rows for place in row.places}
-        self._skip = skip
+        covered = {place for row in record.rows for place in row.places}
+        self._known = covered | skip
+        self._prefix = "" if record.into else f"{record.name}."
+        self._always = [
+            (implied.target.field, implied.value)
+            for implied in record.implied
+            if implied.needs is None and not implied.target.section
+        ]
+        self._sometimes = [
+            implied for implied in record.implied if implied.needs is not None or implied.target.section
+        ]
         blank = frozenset[str]().union(*(row.absent for row in record.rows[:1])) or frozenset({""})
-        self._kept += [(place, "", blank) for place in range(record.cells) if place not in self._covered]
+        self._kept |= {place: ("", blank) for place in range(record.cells) if place not in covered}
 
     def read(self, source: Source, gathered: Gathered, element: dict[str, Any] | None, prefix: str) -> None:
         """Add what ``source`` says; faults go to ``gathered``.  element: the list element it is, if any."""
         sections = gathered.sections
-        for key, section, name, convert, absent, row in self._plain:
-            text = source[key].strip()
+        at_place = source.__getitem__ if self._record.positional else source.get
+        for key, section, name, convert, absent, targets, row in self._plain:
+            text = at_place(key)
+            text = text.strip() if text else ""
             if not text or text in absent:
                 if row.must:
                     gathered.fault(prefix, row, key, "必填", "空")
@@ -108,7 +120,10 @@ class RecordReader:
             except Unfit as unfit:
                 gathered.fault(prefix, row, key, unfit.expected, shape(text))
                 continue
-            if section is None:
+            if targets:
+                if not all([_agrees(gathered, element, target, value) for target in targets]):
+                    gathered.fault(prefix, row, key, "与前文一致", shape(text))
+            elif section is None:
                 element[name] = value  # type: ignore[index]
             elif sections[section].setdefault(name, value) != value:
                 gathered.fault(prefix, row, key, "与前文一致", shape(text))
@@ -120,27 +135,42 @@ class RecordReader:
         self._finish(gathered, element)
 
     def _keep(self, source: Source, gathered: Gathered, element: dict[str, Any] | None) -> None:
-        for key, default, absent in self._kept:
-            text = source[key].strip()
-            if text and text not in absent and text != default:
-                _keep(gathered, element, self._record, key, text)
+        kept: dict[str, Any] = {}
+        if self._record.positional:
+            self._keep_cells(source, kept)
+        else:
+            for path, text in source.items():
+                rule = self._kept.get(path)
+                if rule is None:
+                    if path not in self._known:
+                        kept[path] = text
+                elif (text := text.strip()) and text not in rule[1] and text != rule[0]:
+                    kept[path] = text
         for key, conditions in self._conditional:
             text = source[key].strip()
             if text and not any(_holds(source, condition) for condition in conditions):
-                _keep(gathered, element, self._record, key, text)
-        if not self._record.positional:
-            for path in source:
-                if path not in self._covered and path not in self._skip:
-                    _keep(gathered, element, self._record, path, source[path])
-            return
+                kept[str(key)] = text
+        if kept and element is not None:
+            element.setdefault("x", {}).update(kept)
+        elif kept:
+            gathered.sections["x"].update({f"{self._prefix}{key}": text for key, text in kept.items()})
+
+    def _keep_cells(self, source: Source, kept: dict[str, Any]) -> None:
+        for key, (default, absent) in self._kept.items():
+            text = source[key]
+            if text and (text := text.strip()) and text not in absent and text != default:
+                kept[str(key)] = text
         if source.found < self._record.cells:
-            _keep(gathered, element, self._record, "cells", str(source.found))
-        if source.found > self._record.cells:
+            kept["cells"] = str(source.found)
+        elif source.found > self._record.cells:
             # The frame hands over cells beyond the table's only where the record keeps them.
-            _keep(gathered, element, self._record, "rest", "\x1f".join(source[self._record.cells :]))
+            kept["rest"] = "\x1f".join(source[self._record.cells :])
 
     def _finish(self, gathered: Gathered, element: dict[str, Any] | None) -> None:
-        for implied in self._record.implied:
+        for name, constant in self._always:
+            if element is not None and element.setdefault(name, constant) != constant:
+                gathered.faults.append(Fault(name, constant, "另一个值"))
+        for implied in self._sometimes:
             if implied.needs is None or _get(gathered.sections, element, implied.needs) is not None:
                 home = _home(gathered, element, implied.target)
                 if home.setdefault(implied.target.field, implied.value) != implied.value:
@@ -174,10 +204,24 @@ def read_side(side: MessageSide, readers: Mapping[str, RecordReader], opened: An
 
 
 def _is_plain(row: Row) -> bool:
-    if row.meaning != "one" or row.when or row.how.kind == "pair":
+    if row.meaning not in ("one", "all") or row.when or row.how.kind == "pair":
         return False
-    target = row.targets[0]
-    return not target.spread and target.index is None and target.section not in ("asked", "x")
+    return not any(target.spread or target.section in ("asked", "x") for target in row.targets)
+
+
+def _agrees(gathered: Gathered, element: dict[str, Any] | None, target: Target, value: Any) -> bool:
+    """Put a value where it belongs; False where another one stands there."""
+    home = _home(gathered, element, target) if target.index is None else _numbered(gathered, target)
+    return bool(home.setdefault(target.field, value) == value)
+
+
+def _numbered(gathered: Gathered, target: Target) -> dict[str, Any]:
+    """The list element that a target names by number."""
+    assert target.index is not None
+    elements = gathered.lists[target.section]
+    while len(elements) <= target.index:
+        elements.append({})
+    return elements[target.index]
 
 
 def _holds(source: Source, condition: tuple[tuple[Key, frozenset[str]], ...]) -> bool:
@@ -271,14 +315,7 @@ def _put(at: _At, record: Record, row: Row, target: Target, value: Any, text: st
     if target.spread:
         gathered.later.append(lambda: _spread(at, record, row, target, value, text))
         return
-    if target.index is not None:
-        elements = gathered.lists[target.section]
-        while len(elements) <= target.index:
-            elements.append({})
-        home = elements[target.index]
-    else:
-        home = _home(gathered, at.element, target)
-    if home.setdefault(target.field, value) != value:
+    if not _agrees(gathered, at.element, target, value):
         gathered.fault(at.prefix, row, row.places[0], "与前文一致", shape(value))
 
 

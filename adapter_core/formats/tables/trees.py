@@ -266,4 +266,5 @@ def _leaf(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    text = str(value)
+    return format(value, "f") if "E" in text and isinstance(value, Decimal) else text

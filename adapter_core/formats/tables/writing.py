@@ -64,12 +64,21 @@ class RecordWriter:
             if row.write is not None and self._positional:
                 for place in row.places:
                     self._template[int(place)] = row.write
-            if row.meaning in ("one", "all") and not row.when and row.how.kind != "pair" and all(map(_is_direct, row.targets)):
+            if _is_plain(row):
                 plain.append(row)
             elif row.meaning != "kept":
                 special.append(row)
         self._plain = [
-            (row.places[0], row.targets[0].section or None, row.targets[0].field, row.how.write, row.absent, row)
+            (
+                row.places[0],
+                row.targets[0].section or None,
+                row.targets[0].field,
+                row.targets[0].index,
+                row.targets[1:],
+                row.how.write,
+                row.absent,
+                row,
+            )
             for row in plain
         ]
         self._special = [_special_writer(record, row) for row in special]
@@ -78,6 +87,15 @@ class RecordWriter:
         self._free = [place for place in range(record.cells) if place not in covered]
         conditional = {place for row in record.rows if row.when for place in row.places}
         self._free += sorted(int(place) for place in conditional if self._positional)
+        self._prefix = "" if record.into else f"{record.name}."
+        self._kept_names = [(place, f"{self._prefix}{place}") for place in self._free]
+        self._rest_name, self._cells_name = f"{self._prefix}rest", f"{self._prefix}cells"
+        self.told = frozenset(
+            [target.field for row in record.rows for target in row.targets if target.section == "result"]
+            + [derived.target.field for derived in record.derived]
+            + [path.removeprefix("result.") for path in record.within]
+        )
+        """What of a settlement's result has a place here, or is contained in what has one."""
         self._not_kept = covered | {
             target.field for row in record.rows for target in row.targets if target.section == "x"
         }
@@ -87,10 +105,16 @@ class RecordWriter:
         places: Any = self._template.copy() if self._positional else {}
         for row in self._defaults:
             places.update(dict.fromkeys(row.places, row.write))
-        self._restore(places, sections, element)
-        for key, section, name, render, absent, row in self._plain:
-            home = element if section is None else sections.get(section, _NOTHING)
+        kept = sections.get("x", _NOTHING) if element is None else element.get("x", _NOTHING)
+        if kept:
+            self._restore(places, kept)
+        for key, section, name, index, others, render, absent, row in self._plain:
+            home: Any = element if section is None else sections.get(section, _NOTHING)
+            if index is not None:
+                home = home[index] if index < len(home) else None
             value = None if home is None else home.get(name)
+            if others:
+                value = _agreed(value, others, sections, element, place_name(prefix, key), row.title, faults)
             if value is None:
                 if row.must:
                     faults.append(Fault(place_name(prefix, key), "必填", "空", row.title))
@@ -100,43 +124,34 @@ class RecordWriter:
             except Unfit as unfit:
                 faults.append(Fault(place_name(prefix, key), unfit.expected, shape(value), row.title))
                 continue
-            if (text in absent or not text.strip()) and not isinstance(value, Decimal):
+            if not isinstance(value, Decimal) and (text in absent or not text.strip()):
                 faults.append(Fault(place_name(prefix, key), "不读作空的值", shape(value), row.title))
             places[key] = text
         into = _Into(places, sections, element, faults, prefix)
         for special in self._special:
             special(into)
         self._check(into)
-        return self._tail(places, sections, element) if self._positional else places
+        return self._tail(places, kept) if self._positional and kept else places
 
-    def _restore(self, places: Any, sections: Sections, element: Sections | None) -> None:
+    def _restore(self, places: Any, kept: Sections) -> None:
         """Local values without a national home, as they were read."""
-        if element is not None:
-            kept = element.get("x", _NOTHING)
-            prefix = ""
-        else:
-            kept = sections.get("x", _NOTHING)
-            prefix = f"{self._record.name}."
-        if not kept:
-            return
         if self._positional:
-            for place in self._free:
-                text = kept.get(f"{prefix}{place}")
+            for place, name in self._kept_names:
+                text = kept.get(name)
                 if text is not None:
                     places[place] = text
             return
+        start = len(self._prefix)
         for path, text in kept.items():
-            if path.startswith(prefix) and path[len(prefix) :] not in self._not_kept:
-                places[path[len(prefix) :]] = text
+            if path.startswith(self._prefix) and path[start:] not in self._not_kept:
+                places[path[start:]] = text
 
-    def _tail(self, places: list[str], sections: Sections, element: Sections | None) -> list[str]:
+    def _tail(self, places: list[str], kept: Sections) -> list[str]:
         """Cells beyond the table's, and the number of cells, where the message that was read had another."""
-        kept = sections.get("x", _NOTHING) if element is None else element.get("x", _NOTHING)
-        prefix = f"{self._record.name}." if element is None else ""
-        rest = kept.get(f"{prefix}rest")
+        rest = kept.get(self._rest_name)
         if rest:
             return [*places, *str(rest).split("\x1f")]
-        count = kept.get(f"{prefix}cells")
+        count = kept.get(self._cells_name)
         return places[: int(count)] if count else places
 
     def _check(self, into: _Into) -> None:
@@ -175,15 +190,10 @@ def write_side(
                 for index, element in enumerate(elements, 1)
             ],
         )
-    _check_amounts(side, sections, faults)
+    _check_amounts(frozenset().union(*(writers[record.name].told for record in side.records)), sections, faults)
 
 
-def _check_amounts(side: MessageSide, sections: Sections, faults: list[Fault]) -> None:
-    told: set[str] = set()
-    for record in side.records:
-        told.update(target.field for row in record.rows for target in row.targets if target.section == "result")
-        told.update(derived.target.field for derived in record.derived)
-        told.update(path.removeprefix("result.") for path in record.within)
+def _check_amounts(told: frozenset[str], sections: Sections, faults: list[Fault]) -> None:
     if not told.intersection(AMOUNTS_TOLD):
         return
     result = sections.get("result", _NOTHING)
@@ -192,8 +202,35 @@ def _check_amounts(side: MessageSide, sections: Sections, faults: list[Fault]) -
             faults.append(Fault(f"result.{name}", "0（此报文没有这项金额的位置）", str(result[name])))
 
 
-def _is_direct(target: Target) -> bool:
-    return not target.spread and target.index is None and target.section not in ("asked", "x")
+def _is_plain(row: Row) -> bool:
+    """Whether a row's value stands in a section, in a list's element by number or in the record's own element."""
+    if row.meaning not in ("one", "all") or row.when or row.how.kind == "pair":
+        return False
+    return not any(target.spread or target.section in ("asked", "x") for target in row.targets)
+
+
+def _agreed(
+    value: Any,
+    others: tuple[Target, ...],
+    sections: Sections,
+    element: Sections | None,
+    place: str,
+    title: str,
+    faults: list[Fault],
+) -> Any:
+    """The one value that a row's targets have; a fault where they differ."""
+    differs = False
+    for target in others:
+        home: Any = sections.get(target.section, _NOTHING) if target.section else element
+        if target.index is not None:
+            home = home[target.index] if target.index < len(home) else None
+        other = None if home is None else home.get(target.field)
+        if value is None:
+            value = other
+        differs = differs or (other is not None and other != value)
+    if differs:
+        faults.append(Fault(place, "处处相同的值", "不同的值", title))
+    return value
 
 
 def _special_writer(record: Record, row: Row) -> Callable[[_Into], None]:

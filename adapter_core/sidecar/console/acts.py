@@ -269,29 +269,28 @@ async def change_task(request: Asked, case_id: FromPath[str]) -> Response[bytes]
     if not (who.may(Right.SETTLE) or who.may(Right.DECIDE)):
         raise Forbidden(f"{who.user.name} only looks")
     case = await case_of(counter, who, case_id)
-    await change(request, counter, who, case.case_id, case.case_id)
+    await change(request, counter, who, case.org, case.case_id, case.case_id)
     return see(f"{CASES}/{case.case_id}", request, "已记录")
 
 
-async def change(request: Asked, counter: Counter, who: Visitor, about: str, case_id: str) -> None:
+async def change(request: Asked, counter: Counter, who: Visitor, org: str, about: str, case_id: str) -> None:
     """What a task's form says, written.  Raises: Refused."""
     form = posted(request)
     act = text_of(form, "act", 10)
     version = text_of(form, "version", 9)
     note = text_of(form, "note", 500)
     assignee = {"take": who.name, "give_back": ""}.get(act)
-    closes = {"close": True, "reopen": False}.get(act)
-    if not note and assignee is None and closes is None:
+    if not note and assignee is None:
         raise Refused("nothing said", code="NOTE_MISSING", message_zh="请填写备注")
     await tasks.changed(
         counter,
+        org,
         about,
         case_id,
         int(version) if version.isdigit() else 0,
         who.name,
         assignee=assignee,
         note=note,
-        is_closed=closes,
     )
 
 

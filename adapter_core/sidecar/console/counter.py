@@ -85,11 +85,12 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody signed in."""
+    """Somebody signed in.  place: the institution whose lists are shown."""
 
     user: User
     session: Session
     client: Client
+    place: Place
 
     @property
     def name(self) -> str:
@@ -146,7 +147,8 @@ def page(request: Asked, template: str, status: int = 200, **facts: Any) -> Resp
         visitor=found,
         flash=flash,
         path=request.scope["path"],
-        house=counter.config.settings.institution.fixmedins_name,
+        house=(found.place if found else counter.place).site.fixmedins_name,
+        institutions=[(one.org, one.site.fixmedins_name) for one in counter.desk.running.every_place],
         environment=counter.config.settings.environment,
         now=counter.clock.wall(),
         **facts,

@@ -40,7 +40,7 @@ async def search_page(request: Asked) -> Response[bytes]:
 @post(SEARCH, status_code=200)
 async def search(request: Asked) -> Response[bytes]:
     """One page of what was found, newest first; ``before`` in the form names the last row of the page before."""
-    visitor(request, Right.READ)
+    who = visitor(request, Right.READ)
     counter, form = counter_of(request), posted(request)
     asked = {name: text_of(form, name, 64) for name, _ in FIELDS}
     try:
@@ -48,7 +48,7 @@ async def search(request: Asked) -> Response[bytes]:
     except TranslationError as error:
         return page(request, "search.html", 422, **_frame(), asked=asked, rows=None, onward="", faults=error.faults)
     await looked(request, "search", asked={name: value for name, value in asked.items() if value})
-    org = counter.place.org
+    org = who.place.org
     export = text_of(form, "form", 4)
     if export in ("csv", "xlsx"):
         listed = await counter.lists.found(org, wanted, None, EXPORT_MAX)

@@ -17,9 +17,10 @@ from adapter_core.sidecar.console.counter import HOME, Asked, Counter, Visitor, 
 from adapter_core.sidecar.limits import App, Message, Receive, Scope, Send
 
 COOKIE = "console"
+INSTITUTION_COOKIE = "console_institution"
 STATIC = f"{HOME}/static/"
-SIGN_IN, SET_UP, LANGUAGE, PASSWORD, SIGN_OUT = (
-    f"{HOME}/{name}" for name in ("sign-in", "set-up", "language", "password", "sign-out")
+SIGN_IN, SET_UP, LANGUAGE, INSTITUTION, PASSWORD, SIGN_OUT = (
+    f"{HOME}/{name}" for name in ("sign-in", "set-up", "language", "institution", "password", "sign-out")
 )
 OPEN = frozenset({SIGN_IN, SET_UP, LANGUAGE})
 WHILE_CHANGING = frozenset({PASSWORD, SIGN_OUT, LANGUAGE})
@@ -58,13 +59,15 @@ class Gate:
     def _visitor(self, scope: Scope) -> Visitor | None:
         if scope["path"].startswith(STATIC):
             return None
-        token = _cookie(scope)
+        token = _cookie(scope, COOKIE)
         found = self._counter.staff.session(token, uses=not scope["path"].startswith(LIVE)) if token else None
         if found is None:
             return None
         session, user = found
-        institutions = frozenset({self._counter.place.org})
-        return Visitor(user, session, Client(user.name, user.roles, institutions, "console"))
+        running = self._counter.desk.running
+        institutions = frozenset(place.org for place in running.every_place)
+        place = running.places(_cookie(scope, INSTITUTION_COOKIE)) or running.place
+        return Visitor(user, session, Client(user.name, user.roles, institutions, "console"), place)
 
 
 async def admitted(request: Asked) -> Response[bytes] | None:
@@ -123,11 +126,11 @@ def cookie(token: str, secure: bool) -> str:
     return "; ".join(parts)
 
 
-def _cookie(scope: Scope) -> str:
+def _cookie(scope: Scope, wanted: str) -> str:
     for name, value in scope["headers"]:
         if name == b"cookie":
             try:
-                found = SimpleCookie(value.decode("latin-1")).get(COOKIE)
+                found = SimpleCookie(value.decode("latin-1")).get(wanted)
             except CookieError:
                 return ""
             return found.value if found else ""

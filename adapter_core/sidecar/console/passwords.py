@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import os
 import re
+import secrets
+import string
 
 LENGTH_MIN = 10
 LENGTH_MAX = 128
@@ -16,6 +18,8 @@ _MEMORY = 128 * COST * BLOCK * 2
 _KINDS = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile("[0-9]"), re.compile("[^a-zA-Z0-9]"))
 _WORN = ("password", "qwerty", "abc123", "admin", "123456", "654321", "111111", "000000", "888888", "666666", "yibao")
 """What every list of tried passwords begins with."""
+_LETTERS = string.ascii_letters.translate(str.maketrans("", "", "lIO"))
+_DIGITS = "23456789"
 
 
 def weakness(password: str, name: str) -> str:
@@ -47,3 +51,11 @@ def fits(password: str, stored: str) -> bool:
 
 def _scrypt(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=_MEMORY, dklen=32)
+
+
+def first_password() -> str:
+    """A strong one without letters that are easily mistaken; its owner must choose another."""
+    while True:
+        made = "-".join("".join(secrets.choice(_LETTERS + _DIGITS) for _ in range(4)) for _ in range(4))
+        if not weakness(made, "\0"):
+            return made

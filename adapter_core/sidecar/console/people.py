@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
-
 from litestar import Response, get, post
 from litestar.params import FromPath
 
@@ -16,8 +13,6 @@ from adapter_core.sidecar.console.staff import ROLES
 from adapter_core.values.errors import LedgerUnavailable, Refused
 
 USERS = f"{HOME}/users"
-_LETTERS = string.ascii_letters.translate(str.maketrans("", "", "lIO"))
-_DIGITS = "23456789"
 
 
 @get(USERS)
@@ -31,7 +26,7 @@ async def add_user(request: Asked) -> Response[bytes]:
     """With a first password, shown once on the page that answers."""
     who = visitor(request, Right.STAFF)
     counter, form = counter_of(request), posted(request)
-    name, password = text_of(form, "name", 64), first_password()
+    name, password = text_of(form, "name", 64), passwords.first_password()
     roles = [role for role in ROLES if form.get(f"role_{role}")]
     counter.staff.add(name, text_of(form, "title", 64), roles, await hashed(password), who.user.name)
     await _handed_over(request)
@@ -51,7 +46,7 @@ async def change_roles(request: Asked, name: FromPath[str]) -> Response[bytes]:
 async def reset_password(request: Asked, name: FromPath[str]) -> Response[bytes]:
     """A new first password; a locked user is let in again."""
     who = visitor(request, Right.STAFF)
-    password = first_password()
+    password = passwords.first_password()
     counter_of(request).staff.set_password(name, await hashed(password), who.user.name, must_change=True)
     await _handed_over(request)
     return _page(request, name, password)
@@ -67,14 +62,6 @@ async def switch(request: Asked, name: FromPath[str]) -> Response[bytes]:
     counter_of(request).staff.switch(name, off, who.user.name)
     await _handed_over(request)
     return see(USERS, request, f"{name}：{'已停用' if off else '已启用'}")
-
-
-def first_password() -> str:
-    """Strong by `passwords.weakness`, without letters that are easily mistaken; its owner must choose another."""
-    while True:
-        made = "-".join("".join(secrets.choice(_LETTERS + _DIGITS) for _ in range(4)) for _ in range(4))
-        if not passwords.weakness(made, "\0"):
-            return made
 
 
 def _page(request: Asked, name: str = "", password: str = "") -> Response[bytes]:

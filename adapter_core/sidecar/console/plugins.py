@@ -43,10 +43,10 @@ class Said(NamedTuple):
 
 @get(PROVINCES)
 async def provinces(request: Asked) -> Response[bytes]:
-    visitor(request, Right.WATCH)
+    who = visitor(request, Right.WATCH)
     counter = counter_of(request)
     await looked(request, "provinces")
-    seen = await board(counter, "day")
+    seen = await board(counter, who.place, "day")
     running = counter.desk.running
     return page(
         request,
@@ -56,8 +56,8 @@ async def provinces(request: Asked) -> Response[bytes]:
         messages=_messages(counter),
         ways=seen.ways,
         notices=seen.notices,
-        gateway=counter.place.gateway,
-        capabilities=asdict(counter.place.gateway.capabilities),
+        gateway=who.place.gateway,
+        capabilities=asdict(who.place.gateway.capabilities),
         plain_http=counter.config.settings.gateway.plain_http or "",
         latencies=counter.trend.latencies(),
         last_sign_in=counter.trend.last_sign_in,

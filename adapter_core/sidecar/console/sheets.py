@@ -25,8 +25,8 @@ MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset
 UNKNOWN_REGION = "参保地未知"
 CODES_ZH = {
     "outpatient": "门诊", "inpatient": "住院", "pharmacy": "药店", "cashier": "收费员", "operator": "操作员", "auditor": "审计员",
-    "admin": "管理员", "read": "查询", "write": "登记上传", "money": "结算", "closed": "正常", "open": "断开", "half_open": "试探",
-    "waiting": "待复核", "not_applied": "没有这笔结算", "reversed": "已冲正", "settled": "结算成立", "recheck": "重新核实",
+    "admin": "管理员", "read": "查询", "write": "登记上传", "money": "结算", "circuit closed": "正常", "circuit open": "断开",
+    "circuit half_open": "试探", "open": "待处理", "waiting": "处理中", "frozen": "已冻结", "not_applied": "没有这笔结算", "reversed": "已冲正", "settled": "结算成立", "recheck": "重新核实",
 }  # fmt: skip
 """Codes that stand on pages, for people; in English the code itself is the word."""
 

@@ -24,7 +24,17 @@ from adapter_core.sidecar.console.counter import (
     see,
     text_of,
 )
-from adapter_core.sidecar.console.gate import LANGUAGE, PASSWORD, SET_UP, SIGN_IN, SIGN_OUT, cookie, is_secure
+from adapter_core.sidecar.console.gate import (
+    INSTITUTION,
+    INSTITUTION_COOKIE,
+    LANGUAGE,
+    PASSWORD,
+    SET_UP,
+    SIGN_IN,
+    SIGN_OUT,
+    cookie,
+    is_secure,
+)
 from adapter_core.sidecar.console.staff import User
 from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
 
@@ -151,6 +161,16 @@ async def choose_language(request: Asked) -> Response[bytes]:
     return answer
 
 
+@post(INSTITUTION)
+async def choose_institution(request: Asked) -> Response[bytes]:
+    """Whose lists are shown, where this service serves several."""
+    form = posted(request)
+    wanted = counter_of(request).desk.running.place_named(text_of(form, "institution", 30))
+    answer = see(HOME)
+    answer.headers["Set-Cookie"] = f"{INSTITUTION_COOKIE}={wanted.org}; Path=/console; SameSite=Strict; HttpOnly"
+    return answer
+
+
 async def _proved(counter: Counter, name: str, password: str) -> User:
     """Raises: Refused."""
     user = counter.staff.user(name)
@@ -199,5 +219,5 @@ def _inside(path: str) -> str:
 
 
 ROUTES = [
-    sign_in_page, sign_in, sign_out, password_page, change_password, set_up_page, set_up, choose_language,
+    sign_in_page, sign_in, sign_out, password_page, change_password, set_up_page, set_up, choose_language, choose_institution,
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from adapter_core.values.moments import national_date
 
 TASK_TOPIC = "console_task"
 PROPOSAL_TOPIC = "console_decision"
-OPEN, CLOSED = "open", "closed"
+OPEN = "open"
 NOTES_MAX = 200
 
 
@@ -35,7 +35,6 @@ class Task:
 
     version: int = 0
     assignee: str = ""
-    is_closed: bool = False
     notes: Sequence[Mapping[str, str]] = ()
 
 
@@ -53,11 +52,12 @@ def task_of(item: AccountItem | None) -> Task:
     if item is None:
         return Task()
     facts = item.facts
-    return Task(item.version, str(facts.get("assignee", "")), item.state == CLOSED, tuple(facts.get("notes", ())))
+    return Task(item.version, str(facts.get("assignee", "")), tuple(facts.get("notes", ())))
 
 
 async def changed(
     counter: Counter,
+    org: str,
     about: str,
     case_id: str,
     version: int,
@@ -65,10 +65,8 @@ async def changed(
     *,
     assignee: str | None = None,
     note: str = "",
-    is_closed: bool | None = None,
 ) -> None:
     """Write a task on from the version the visitor saw.  Raises: Refused TASK_MOVED when somebody was first."""
-    org = counter.place.org
     found = (await counter.lists.items([task_id(about)])).get(task_id(about))
     before = task_of(found)
     if before.version != version:
@@ -77,21 +75,20 @@ async def changed(
     said = {"at": now, "by": who, "text": note} if note else None
     notes = [*before.notes, *([said] if said else [])][-NOTES_MAX:]
     facts = {"assignee": before.assignee if assignee is None else assignee, "notes": notes}
-    closed = before.is_closed if is_closed is None else is_closed
     item = AccountItem(
         item_id=task_id(about),
         org=org,
         topic=TASK_TOPIC,
         subject="case" if case_id else "item",
         day=national_date(counter.clock.wall()),
-        state=CLOSED if closed else OPEN,
+        state=OPEN,
         case_id=case_id,
         opened_at=found.opened_at if found else now,
         changed_at=now,
         version=version + 1,
         facts=facts,
     )
-    journalled = {"user": who, "about": about, "assignee": facts["assignee"], "text": note, "state": item.state}
+    journalled = {"user": who, "about": about, "assignee": facts["assignee"], "text": note}
     await _commit(counter, Change(org, events=(Event("NOTED", now, case_id, "", journalled),), items=(item,)))
 
 

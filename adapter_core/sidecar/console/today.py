@@ -16,6 +16,7 @@ from adapter_core.ledger.listing import Standing
 from adapter_core.operations.duty import Duty
 from adapter_core.operations.outlook import OpenCase
 from adapter_core.province.policy import reasons
+from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import PAPER, State
 from adapter_core.sidecar.access import Right
@@ -70,16 +71,17 @@ class Board:
 
 @get([HOME, f"{HOME}/today/{{span:str}}"])
 async def today(request: Asked, span: FromPath[str] = "day") -> Response[bytes]:
-    visitor(request, Right.WATCH)
+    who = visitor(request, Right.WATCH)
     await looked(request, "today")
-    return page(request, "today.html", board=await board(counter_of(request), span), spans=SPANS, groups=GROUPS)
+    seen = await board(counter_of(request), who.place, span)
+    return page(request, "today.html", board=seen, spans=SPANS, groups=GROUPS)
 
 
 @get(f"{HOME}/live/today/{{span:str}}")
 async def live(request: Asked, span: FromPath[str]) -> Response[bytes]:
     """The board alone, for a page that refreshes itself."""
-    visitor(request, Right.WATCH)
-    return page(request, "board.html", board=await board(counter_of(request), span), groups=GROUPS)
+    who = visitor(request, Right.WATCH)
+    return page(request, "board.html", board=await board(counter_of(request), who.place, span), groups=GROUPS)
 
 
 @get(f"{HOME}/live/trend.json")
@@ -91,23 +93,23 @@ async def trend(request: Asked) -> Response[bytes]:
     return json_response(encode({name: [getattr(one, name) for one in samples] for name in names}))
 
 
-async def board(counter: Counter, span: str) -> Board:
+async def board(counter: Counter, place: Place, span: str) -> Board:
     """The board of a span, not older than FRESH_S; who comes meanwhile waits for the same one."""
     span = span if span in SPANS else "day"
     lock: asyncio.Lock = counter.kept.setdefault("board lock", asyncio.Lock())
     async with lock:
-        made_at, kept = counter.kept.get(f"board {span}", (0.0, None))
+        made_at, kept = counter.kept.get(f"board {place.org} {span}", (0.0, None))
         if kept is not None and counter.clock.mono() - made_at < FRESH_S:
             assert isinstance(kept, Board)
             return kept
-        made = await _made(counter, span)
-        counter.kept[f"board {span}"] = (counter.clock.mono(), made)
+        made = await _made(counter, place, span)
+        counter.kept[f"board {place.org} {span}"] = (counter.clock.mono(), made)
         return made
 
 
-async def _made(counter: Counter, span: str) -> Board:
+async def _made(counter: Counter, place: Place, span: str) -> Board:
     since = _since(counter, SPANS[span])
-    org = counter.place.org
+    org = place.org
     standings = await counter.lists.standings(org, since)
     duty = counter.desk.duty
     seen = await duty.look() if isinstance(duty, Duty) else None
@@ -129,7 +131,7 @@ async def _made(counter: Counter, span: str) -> Board:
         unknown=unknown[:UNKNOWN_ROWS],
         unknown_count=len(unknown),
         frozen_count=len(seen.frozen) if seen else 0,
-        ways=_ways(counter),
+        ways=_ways(counter, place),
         notices=counter.desk.running.notices(),
         trouble=(seen.ledger_trouble or seen.chain_complaint) if seen else "",
     )
@@ -164,13 +166,13 @@ def failure_code(case: Case) -> str:
     return str(told.get("code", "")) or str(case.state)
 
 
-def _ways(counter: Counter) -> list[dict[str, Any]]:
+def _ways(counter: Counter, place: Place) -> list[dict[str, Any]]:
     """Each way out: its circuits, what waits, how fast it is."""
     wire = counter.instruments.wire
-    states = wire.snapshot() if wire else ()
+    states = [one for one in (wire.snapshot() if wire else ()) if one.endpoint == place.endpoint]
     return [
         {
-            "name": counter.place.gateway.name,
+            "name": place.gateway.name,
             "circuits": dict(one.circuits),
             "busy": one.busy,
             "waiting": one.waiting,

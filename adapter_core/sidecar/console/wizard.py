@@ -8,6 +8,7 @@ from litestar import Response, get, post
 
 from adapter_core.operations.key_inventory import key_inventory
 from adapter_core.province.messages import Operation
+from adapter_core.settlement.place import Place
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.console.counter import (
     HOME,
@@ -47,25 +48,25 @@ async def step(request: Asked) -> Response[bytes]:
     facts: dict[str, Any] = {}
     try:
         if wanted == "call":
-            facts["called"] = await _call(counter)
+            facts["called"] = await _call(counter, who.place)
         elif wanted == "rehearse":
-            facts["rehearsed"] = await _rehearsed(counter)
+            facts["rehearsed"] = await _rehearsed(counter, who.place)
     except AdapterError as error:
         facts["wrong"] = error.message_zh or str(error)
     return _page(request, **facts)
 
 
-async def _call(counter: Counter) -> tuple[str, str]:
+async def _call(counter: Counter, place: Place) -> tuple[str, str]:
     """State and words of a sign-in."""
     desk = counter.desk
     operator = {"opter": "console", "opter_name": "信息科", "opter_type": "1"}
     asked = Operation("sign_in", "sign_in", desk.dialect.name, content={"env": operator})
-    outcome = await desk.running.pipeline.handle(counter.place, desk.dialect, asked)
+    outcome = await desk.running.pipeline.handle(place, desk.dialect, asked)
     return outcome.state, outcome.message_zh
 
 
-async def _rehearsed(counter: Counter) -> Rehearsed:
-    return await rehearse(counter.place.site.admdvs, national_time(counter.clock.wall()))
+async def _rehearsed(counter: Counter, place: Place) -> Rehearsed:
+    return await rehearse(place.site.admdvs, national_time(counter.clock.wall()))
 
 
 def _page(request: Asked, **facts: Any) -> Response[bytes]:

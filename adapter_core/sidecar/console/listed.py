@@ -1,0 +1,161 @@
+"""Which lists of work there are, and where each one's rows lie: cases of the ledger, items of the accounts, or a table made on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapter_core.accounts.differences import STANDING
+from adapter_core.accounts.differences import TOPIC as DIFFERENCE
+from adapter_core.accounts.his_books import TOPIC as HIS
+from adapter_core.accounts.office import item_data
+from adapter_core.accounts.reconciling import ALARM
+from adapter_core.accounts.watching import TOPIC as FLAG
+from adapter_core.bootstrap import accounts_of, catalogue_store
+from adapter_core.catalogues.coverage import coverage
+from adapter_core.config import Config
+from adapter_core.settlement.place import Place
+from adapter_core.settlement.records import AccountItem
+from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.sidecar.console.counter import Counter
+from adapter_core.sidecar.console.tasks import PROPOSAL, PROPOSAL_TOPIC
+from adapter_core.values.moments import national_date
+
+Table = list[list[str]]
+"""Head first."""
+FRESH_S = 60.0
+"""A table is made anew at most so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseList:
+    """Cases in these states, oldest first."""
+
+    name: str
+    title: str
+    states: tuple[State, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """Items of a topic in these states.  columns: title and name of what is shown; closes: an operator may close one with a
+    reason."""
+
+    name: str
+    title: str
+    topic: str
+    states: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    closes: bool = False
+
+    def cells(self, item: AccountItem) -> list[str]:
+        """In the order of the columns; nothing of the person."""
+        said = {**item.facts, **item_data(item)}
+        return [str(said.get(name, "") or "") for _, name in self.columns]
+
+
+@dataclass(frozen=True, slots=True)
+class TableList:
+    """Rows made from the ledger's books or a file beside it, by their first cell.  exists: whether there is anything to make it from."""
+
+    name: str
+    title: str
+    make: Callable[[Counter, Place], Awaitable[Table]]
+    exists: Callable[[Config], bool] = lambda config: True
+
+
+WorkList = CaseList | ItemList | TableList
+
+
+async def receivables(counter: Counter, place: Place) -> Table:
+    """What each region still owes, month by month."""
+    done = await accounts_of(counter.desk.running, place).do("receivables", {})
+    table: Table = done["table"]
+    return [table[0], *sorted(row for row in table[1:] if row[-2] != "0.00")]
+
+
+async def unmapped(counter: Counter, place: Place) -> Table:
+    """Items of the hospital without a national code, or with one that a downloaded catalogue ended or does not have."""
+    return await asyncio.to_thread(_unmapped, counter.config, place.org, national_date(counter.clock.wall()))
+
+
+def _unmapped(config: Config, org: str, day: str) -> Table:
+    with catalogue_store(config) as store:
+        found = coverage(store, org, day)
+    kinds = (("未对照", found.unmapped), ("编码已停用", found.ended), ("目录中没有该编码", found.unknown))
+    rows = [[item.item, item.name, item.list_type, item.med_list_codg, why] for why, items in kinds for item in items]
+    return [["院内编码", "名称", "类别", "国家编码", "原因"], *sorted(rows)]
+
+
+def _has_catalogues(config: Config) -> bool:
+    return config.path(config.settings.catalogues.file).exists()
+
+
+_DIFFERENCE_COLUMNS = (
+    ("类型", "title_zh"), ("结算编号", "setl_id"), ("本院总额", "ours_total"), ("中心总额", "centre_total"), ("说明", "text"),
+    ("处理建议", "advice_zh"),
+)  # fmt: skip
+_FLAG_COLUMNS = (("类型", "title_zh"), ("对象", "what"), ("次数", "count"))
+
+LISTS: dict[str, WorkList] = {
+    one.name: one
+    for one in (
+        CaseList("frozen", "待人工核定", (State.FROZEN,)),
+        ItemList(
+            "decisions",
+            "待复核的裁定",
+            PROPOSAL_TOPIC,
+            (PROPOSAL.waiting,),
+            (("建议", "outcome"), ("理由", "reason"), ("提出人", "by")),
+        ),
+        CaseList("unknown", "结果未知", tuple(sorted(UNDECIDED))),
+        CaseList("papers", "手工报销材料", (State.MANUAL_OPEN, State.MANUAL_SUBMITTED)),
+        ItemList("differences", "对账差异", DIFFERENCE, STANDING, _DIFFERENCE_COLUMNS, closes=True),
+        ItemList("his-differences", "与 HIS 账目的差异", HIS, STANDING, _DIFFERENCE_COLUMNS, closes=True),
+        ItemList("account-alarms", "对账告警", ALARM, STANDING, _DIFFERENCE_COLUMNS, closes=True),
+        ItemList("flags", "管控提示", FLAG, STANDING, _FLAG_COLUMNS, closes=True),
+        TableList("receivables", "应收医保款", receivables),
+        TableList("unmapped", "未对照的目录", unmapped, _has_catalogues),
+    )
+}
+
+
+async def table_of(counter: Counter, wanted: TableList, place: Place) -> Table:
+    """The table, not older than FRESH_S."""
+    name = f"table {wanted.name} {place.org}"
+    made_at, kept = counter.kept.get(name, (0.0, None))
+    if kept is not None and counter.clock.mono() - made_at < FRESH_S:
+        found: Table = kept
+        return found
+    made = await wanted.make(counter, place)
+    counter.kept[name] = (counter.clock.mono(), made)
+    return made
+
+
+async def counted(counter: Counter, place: Place) -> list[tuple[WorkList, int]]:
+    """Every list there is, with how many wait in it."""
+    items = await counter.lists.item_counts(place.org)
+    found: list[tuple[WorkList, int]] = []
+    for one in LISTS.values():
+        match one:
+            case CaseList():
+                found.append((one, await counter.lists.count_in(place.org, one.states)))
+            case ItemList():
+                found.append((one, sum(items.get((one.topic, state), 0) for state in one.states)))
+            case TableList() if one.exists(counter.config):
+                found.append((one, len(await table_of(counter, one, place)) - 1))
+    return found
+
+
+def page_of(rows: Sequence[Sequence[str]], after: str, size: int) -> tuple[list[Any], str]:
+    """The rows whose key (their cells as one text) comes after, and the key of the last of them where more follow."""
+    keyed = [(key_of(row), row) for row in rows]
+    left = [one for one in keyed if one[0] > after]
+    onward = left[size - 1][0] if len(left) > size else ""
+    return left[:size], onward
+
+
+def key_of(row: Sequence[str]) -> str:
+    return "\x1f".join(row)[:180]
