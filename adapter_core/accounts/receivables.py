@@ -24,7 +24,7 @@ INQUIRY_FEN = 30_000_00
 """Inpatient bills from here on are subject to inquiry (费用协查).  Source: 苏医保发〔2022〕75号 55–57."""
 
 OWED = (
-    "SELECT SUBSTR(business_day, 1, 7) AS month, insuplc_admdvs, scheme, clr_type, COUNT(*), SUM(total_fen), SUM(fund_fen), "
+    "SELECT SUBSTR(business_day, 1, 7) AS month, insuplc_admdvs, scheme, clr_type, SUM(CASE WHEN entry = 'void' THEN -1 ELSE 1 END), SUM(total_fen), SUM(fund_fen), "
     "SUM(acct_pay_fen), SUM(fund_fen) + SUM(acct_pay_fen) FROM {ledger}entries WHERE org = ? AND stands "
     "GROUP BY SUBSTR(business_day, 1, 7), insuplc_admdvs, scheme, clr_type ORDER BY month, insuplc_admdvs, scheme, clr_type"
 )

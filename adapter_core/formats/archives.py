@@ -75,7 +75,7 @@ def _entries(archive: zipfile.ZipFile, name: str, size: int, limits: Limits) -> 
 
 def _refuse_directory(entries: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
     """Everything that the archive's directory alone shows to be wrong."""
-    if False:
+    if not 0 < len(entries) <= limits.entries:
         raise _bad(name, f"1 至 {limits.entries} 个文件", f"{len(entries)} 个")
     faults = []
     seen: set[str] = set()

@@ -339,7 +339,7 @@ def _simple_parts(body: Any) -> dict[str, str] | None:
     """The parts of a reply by their tags, ``string`` or ``int``; None where zeep's schema has any other."""
     from zeep.xsd.types.builtins import Int, String
 
-    kinds = {String: "string", Int: "int"}
+    kinds: dict[Any, str] = {String: "string", Int: "int"}
     parts = {}
     for _, part in body.type.elements:
         kind = kinds.get(type(getattr(part, "type", None)))

@@ -175,7 +175,7 @@ def _add_plain(prefix: str, name: str, tree: Any, pieces: list[str]) -> bool:
     pieces.append(f"<{prefix}{name}>")
     for child, value in tree.items():
         if type(value) is list:
-            if not all([_add_plain(prefix, child, item, pieces) for item in value]):
+            if not all(_add_plain(prefix, child, item, pieces) for item in value):
                 return False
         elif type(value) is not str or not _is_plain_name(child):
             if not _add_plain(prefix, child, value, pieces):

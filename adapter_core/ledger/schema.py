@@ -243,6 +243,7 @@ entries = Table(
     Index("entries_of_day", "org", "business_day"),
     Index("entries_of_msgid", "org", "msgid"),
     Index("entries_of_setl_id", "org", "setl_id"),
+    Index("entries_of_visit", "org", "mdtrt_id"),
     Index("entries_of_case", "case_id"),
 )
 """The accounting projection, written in the transaction that books a settlement or a refund."""

@@ -75,6 +75,7 @@ CREATE INDEX entries_of_case ON entries (case_id);
 CREATE INDEX entries_of_day ON entries (org, business_day);
 CREATE INDEX entries_of_msgid ON entries (org, msgid);
 CREATE INDEX entries_of_setl_id ON entries (org, setl_id);
+CREATE INDEX entries_of_visit ON entries (org, mdtrt_id);
 CREATE TABLE heads (
 	org TEXT NOT NULL,
 	seq BIGINT NOT NULL,

@@ -81,7 +81,7 @@ class ListItems:
             data={"infno": infno, "nodes": nodes, "digest": digest},
         )
         event = Event("LIST_HANDED_IN", at, item.case_id, item.encounter_id, {"number": number + 1})
-        replaced = ()
+        replaced: tuple[Case, ...] = ()
         if newest is not None and newest.state is State.READY:
             why = {**newest.data, "why": "a newer version was handed in"}
             replaced = (move(newest, State.CANCELLED, at, data=why),)

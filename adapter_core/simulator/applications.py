@@ -40,7 +40,7 @@ def transfers_of(world: World, asked: Asked) -> Content:
         for row in person.transfers:
             base = {"psn_no": person.psn_no, "psn_name": person.psn_name, "psn_cert_type": person.psn_cert_type,
                     "certno": person.certno, "gend": person.gend, "insutype": person.insurances[0].insutype,
-                    "dcla_souc": "02", "out_flag": "1"}  # fmt: skip
+                    "dcla_souc": "02", "out_flag": "1", "begndate": row["refl_date"]}  # fmt: skip
             rows.append({**base, **{name: value for name, value in row.items() if name != NUMBER}})
     return {"refmedin": rows}
 
@@ -59,7 +59,9 @@ def file_chosen(world: World, asked: Asked) -> Content:
 
 def file_transfer(world: World, asked: Asked) -> Content:
     """2501."""
-    person, row = _filed(world, asked.record("refmedin"), ("reflin_medins_no", "refl_date", "refl_rea"))
+    person, row = _filed(
+        world, asked.record("refmedin"), ("reflin_medins_no", "refl_date", "refl_rea", "hosp_agre_refl_flag")
+    )
     return _kept(world, person.transfers, row, "reflin_medins_no")
 
 

@@ -223,20 +223,20 @@ def totals(world: World, asked: Asked) -> Content:
     sums = dict.fromkeys(("medfee_sumamt", "fund_pay_sumamt", "acct_pay"), Decimal("0.00"))
     count = 0
     for sign, one in _records(world, asked, data):
-        amounts = one.split.amounts()
-        count += 1
-        for name in sums:
-            sums[name] += sign * amounts[name]
+        told, count = one.split, count + 1
+        shares = (told.bill.medfee_sumamt, told.fund_pay_sumamt, told.acct_pay)
+        for name, share in zip(sums, shares, strict=True):
+            sums[name] += sign * share
     claimed = {name: data.money(name) for name in sums}
     if data.get("refd_setl_flag") == REFUNDED:
         sums, claimed = ({name: abs(value) for name, value in row.items()} for row in (sums, claimed))
     equal = claimed == sums and int(data.number("fixmedins_setl_cnt", 10, 0)) == count
-    told = "，".join(f"{name} {value}" for name, value in sums.items())
+    words = "，".join(f"{name} {value}" for name, value in sums.items())
     return {
         "stmtinfo": {
             "setl_optins": data.get("setl_optins") or None,
             "stmt_rslt": BALANCED if equal else UNBALANCED,
-            "stmt_rslt_dscr": f"中心：{count} 笔，{told}",
+            "stmt_rslt_dscr": f"中心：{count} 笔，{words}",
         }
     }
 

@@ -114,9 +114,9 @@ def _claimed(raw: bytes) -> dict[str, Row]:
 
 def _line(world: World, one: Settlement, made: Refund | None, claimed: dict[str, Row]) -> str:
     """Columns in the order of the standard's ``result`` table."""
-    amounts = one.split.amounts()
+    split = one.split
     setl_id, flag = (made.setl_id, REFUNDED) if made else (one.setl_id, SETTLED)
-    told = (flag, amounts["medfee_sumamt"], amounts["fund_pay_sumamt"], amounts["acct_pay"])
+    told = (flag, split.bill.medfee_sumamt, split.fund_pay_sumamt, split.acct_pay)
     theirs = claimed.get(setl_id)
     memo = "" if theirs == told else "医疗机构无此记录" if theirs is None else "金额或标志不符"
     msgid = (made.msgid if made else one.msgid) if world.temperament.recon_carries_msgid else ""

@@ -240,3 +240,50 @@ async def test_the_round_makes_up_for_days_it_was_down(hospital: Hospital) -> No
     assert sorted(ran) == [
         ("2026-11-20", "T+1"), ("2026-11-21", "T+0"), ("2026-11-21", "T+1"), ("2026-11-22", "T+0"), ("2026-11-22", "T+1"),
     ]  # fmt: skip
+
+
+async def test_killed_in_the_middle_and_run_three_times_each_difference_has_one_record(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapter_core.accounts.acting import Acting
+
+    for number in range(1, 6):
+        await hospital.say(visit(number))
+    world = hospital.centre.world
+    for one in list(world.settlements.values())[:3]:
+        world.reverse(one)
+    act, acted = Acting.act, []
+
+    async def killed(self: Acting, found: Any) -> Any:
+        if len(acted) == 2:
+            raise KeyboardInterrupt
+        acted.append(await act(self, found))
+        return acted[-1]
+
+    monkeypatch.setattr(Acting, "act", killed)
+    with pytest.raises(KeyboardInterrupt):
+        await reconciled(hospital)
+    monkeypatch.undo()
+    assert len(await items(hospital, "difference")) == 2
+    for _ in range(3):
+        assert dict((await reconciled(hospital)).found) == {"ours_only": 3}
+    found = await items(hospital, "difference")
+    assert [item.state for item in found] == ["frozen"] * 3
+    assert len({item.case_id for item in found}) == 3
+
+
+async def test_a_decision_takes_a_settlement_out_of_the_books_again(hospital: Hospital) -> None:
+    from adapter_core.settlement.verdicts import OperatorDecision
+
+    for number in (1, 2):
+        await hospital.say(visit(number))
+    world = hospital.centre.world
+    world.reverse(next(iter(world.settlements.values())))
+    await reconciled(hospital)
+    case = await hospital.case("K1")
+    decision = OperatorDecision("not_applied", "测试主任", "中心书面答复没有该笔", "reply.pdf 00")
+    await hospital.running.pipeline.decide(hospital.running.place, case, decision)
+    [entry] = await hospital.running.ledger.entries_of_case(case.case_id)
+    assert (entry.stands, entry.version) == (False, 2)
+    report = await reconciled(hospital)
+    assert (report.state, report.sums["count"], report.closed) == ("balanced", 1, 1)

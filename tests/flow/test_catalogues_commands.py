@@ -12,9 +12,11 @@ import pytest
 
 from adapter_core.bootstrap import SystemClock, catalogue_store
 from adapter_core.catalogues import looking
+from adapter_core.catalogues.downloads import Downloads, Rules
 from adapter_core.catalogues.items import Items, read_items
 from adapter_core.cli import catalogues, item_mapping, reading
-from adapter_core.config import load_config
+from adapter_core.cli.asking import asking
+from adapter_core.config import Config, load_config
 from adapter_core.formats.sheets import write_csv
 from adapter_core.ledger.inspection import Reading, export
 from adapter_core.ledger.sealing import read_master_key
@@ -217,3 +219,15 @@ async def test_an_old_his_downloads_through_the_drop_in(centre: Simulator, tmp_p
         names = {"file_qury_no": got["file_qury_no"], "filename": got["filename"], "fixmedins_code": "plc"}
         file = await service.post("/fsi/api", {**envelope, "infno": "9102", "input": {"fsDownloadIn": names}})
         assert file.content.startswith(b"PK")
+
+
+async def test_a_download_goes_through_a_service_that_runs(centre: Simulator, tmp_path: Path) -> None:
+    path = configure(tmp_path, centre.url)
+    async with served(centre, path) as running:
+        address = running.url.removeprefix("http://")
+        site = load_config(tmp_path / "his-adapter.toml")
+        settings = site.settings.model_copy(update={"http": site.settings.http.model_copy(update={"listen": address})})
+        with catalogue_store(site) as store:
+            async with asking(Config(settings, tmp_path)) as ask:
+                done = await Downloads(store, ask, Rules(), ORG, "2026-11-21", "now").run("1301")
+    assert (done.added, done.version) == (40, "")

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import SystemClock, adapter, plugins
+from adapter_core.bootstrap import SystemClock, adapter, plugins, reconciling_of
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.settlement.records import Change
 from adapter_core.settlement.ways import way_of
 from adapter_core.simulator.people import Filing
 from adapter_core.simulator.server import Simulator
+from adapter_core.values.errors import NotSupported
+from adapter_core.values.moments import national_date
 from tests.flow.hospital import ORG, Hospital, config_text, message, same_truth, void
 from tests.flow.served import CLIENTS, TOKEN, served, write_secret
 
@@ -193,6 +195,24 @@ async def test_identifying_asks_the_gateway_that_serves_the_person(shanghai: tup
     assert hospital.calls == ["1101", "SM01"]
 
 
+async def test_the_second_centre_is_asked_for_its_own_number_of_the_person(
+    tmp_path: Path, centre: Simulator, second: Simulator
+) -> None:
+    person = second.world.people.by_credential("110101190001010000")
+    assert person is not None
+    second.world.people.put(replace(person, psn_no="N00000000001"))
+    to_new = '[[routes]]\ngateway = "new"\ninsured = ["32"]\n'
+    configure(tmp_path, centre, OLD_AND_NEW.format(new=second.url) + to_new)
+    async with life(centre, tmp_path) as hospital:
+        assert (await hospital.say(message())).state == "SETTLED"
+        case = await hospital.case()
+        encounter = await hospital.running.ledger.encounter(case.encounter_id)
+        assert encounter is not None
+        assert encounter.content["person"]["psn_no"] == "N00000000001"
+    assert hospital.calls == ["1101"]
+    assert [entry.infno for entry in second.entries] == ["1101", "2201", "2203A", "2204", "2206", "2207"]
+
+
 # -- two gateways of one kind; doubt, restart, and a gateway that is gone
 
 
@@ -307,6 +327,26 @@ async def test_a_cut_over_freezes_drains_switches_and_lets_nothing_across(
         assert (await hospital.say(void())).state == "VOIDED"
         assert hospital.calls[-1] == "2208"
         assert [await way(hospital, key) for key in ("K1", "K3")] == ["gateway", "new"]
+
+
+async def test_a_day_is_reconciled_with_the_centre_it_went_by_and_a_mixed_one_with_none(
+    tmp_path: Path, centre: Simulator, second: Simulator, later: list[timedelta]
+) -> None:
+    at = datetime.now(UTC) + timedelta(hours=1)
+    configure(tmp_path, centre, OLD_AND_NEW.format(new=second.url) + cut_over(at))
+    later[0] = timedelta(hours=2)
+    day = national_date(datetime.now(UTC))
+    async with life(centre, tmp_path) as hospital:
+        assert (await hospital.say(message())).state == "SETTLED"
+        report = await reconciling_of(hospital.running, hospital.running.place).run(day)
+        assert report.state == "balanced"
+        assert [entry.infno for entry in second.entries].count("3201") >= 1
+        assert hospital.calls == []
+        later[0] = timedelta()
+        assert (await hospital.say(message(settle_key="K2", visit_key="V2"))).state == "SETTLED"
+        with pytest.raises(NotSupported, match="gateway, new"):
+            await reconciling_of(hospital.running, hospital.running.place).run(day)
+    assert "3201" not in hospital.calls
 
 
 async def test_papers_may_be_opened_while_a_cut_over_freezes(

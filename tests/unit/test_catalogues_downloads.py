@@ -85,6 +85,11 @@ async def test_a_download_tells_what_it_added_changed_and_ended(store: Catalogue
     assert [one.is_ended for one in looking.entries(store, "C")] == [True]
 
 
+async def test_the_greatest_version_counts_its_numbers_as_numbers(store: CatalogueStore) -> None:
+    rows = text("A|甲|1||V10", "B|乙|1||V9", "C|丙|1||V2")
+    assert (await run(store, Centre(t1301=[ticket(3)], t9102=[rows]))).version == "V10"
+
+
 async def test_only_a_whole_download_ends_what_it_doesnt_hold(store: CatalogueStore) -> None:
     centre = Centre(t1301=[ticket(3), ticket(1), ticket(1)], t9102=[V1, text("A|甲|1||V9")])
     await run(store, centre)

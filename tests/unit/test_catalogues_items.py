@@ -108,6 +108,14 @@ def test_codes_are_filled_in_by_the_day_of_the_line(store: CatalogueStore) -> No
     filled = with_codes(said, SiteItems(store), "H1", "2026-11-21 10:00:00")
     assert [line.get("med_list_codg") for line in filled.content["fees"]] == ["XA01", "XA02", "HIS", None, None]
     assert "med_list_codg" not in said.content["fees"][0]
+    over = SiteItems(store)
+    Items(store, "H1").replace(items([*DRUG[:5], "2026-05-31", ""], ["Y009", "未对照", "", "", "", "", ""]))
+    assert [over.national_code("H1", "Y001", day) for day in ("2026-05-31", "2026-06-01", "2025-12-31")] == [
+        "XA01",
+        "",
+        "",
+    ]
+    assert over.national_code("H2", "Y001", "2026-05-31") == ""
     assert with_codes(said, None, "H1", "") is said
     bill = Bill("b", "H1", "e", "V", "1", content=filled.content)
     with pytest.raises(TranslationError) as refused:

@@ -425,6 +425,19 @@ def test_sign_in_diagnoses_and_strict_input_are_asked_for_when_the_temperament_w
         till.temper(query="sometimes")
 
 
+def sale() -> dict[str, Any]:
+    """A pharmacy's message: one drug for one person."""
+    drug = {
+        "feedetl_sn": "Y1",
+        "med_list_codg": "XA00000001",
+        "det_item_fee_sumamt": "35.00",
+        "cnt": "1",
+        "pric": "35.00",
+    }
+    about = {"psn_no": SHANGHAI, "insutype": "310", "begntime": BEGUN, "medfee_sumamt": "35.00", "acct_used_flag": "1"}
+    return {"druginfo": about, "drugdetail": [drug]}
+
+
 def test_every_output_is_what_the_standard_prints() -> None:
     till = Till(care="360100")
     till.ask("9001", signIn={"opter_no": "T001", "mac": "0", "ip": "0"})
@@ -476,6 +489,14 @@ def test_every_output_is_what_the_standard_prints() -> None:
         "2303": {"data": stay}, "2304": {"data": {**stay, "acct_used_flag": "1"}},
         "2401": {"mdtrtinfo": admission}, "5303": {"data": day}, "3201": {"data": total},
         "9001": {"signIn": {"opter_no": "T001", "mac": "0", "ip": "0"}},
+        "2101": sale(), "2102": sale(),
+        "2503": {"data": {"psn_no": SHANGHAI, "opsp_dise_code": "M03900", "opsp_dise_name": "高血压", "begndate": "2026-11-20"}},
+        "2505": {"data": {"psn_no": SHANGHAI, "biz_appy_type": "03", "fixmedins_code": "H1", "fixmedins_name": "测试医院",
+                          "begndate": "2026-11-20", "fix_srt_no": "1"}},
+        "2501": {"refmedin": {"psn_no": SHANGHAI, "reflin_medins_no": "H2", "reflin_medins_name": "测试医院二",
+                              "refl_date": "2026-11-20", "refl_rea": "测试", "hosp_agre_refl_flag": "1"}},
+        "5301": {"data": {"psn_no": SHANGHAI}}, "5302": {"data": {"psn_no": SHANGHAI}},
+        "5304": {"data": {"psn_no": SHANGHAI, **day}},
     }  # fmt: skip
     for infno, nodes in asked.items():
         told = till.ask(infno, **nodes)
@@ -484,7 +505,17 @@ def test_every_output_is_what_the_standard_prints() -> None:
         assert (reading.faults, reading.warnings) == ((), ()), infno
     refund = {**stay, "setl_id": next(one for one, s in till.world.settlements.items() if s.infno == "2304")}
     assert codec("2305").read_output(till.ask("2305", data=refund).output).warnings == ()
-    assert {*asked, "2305"} >= {infno for infno in TRANSACTIONS if transaction(infno).output} - {"9002", "2301"}
+    sold = next(one for one in till.world.settlements.values() if one.infno == "2102")
+    taken_back = {"psn_no": SHANGHAI, "mdtrt_id": sold.visit.mdtrt_id, "setl_id": sold.setl_id}
+    reading = codec("2103").read_output(till.ask("2103", data=taken_back).output)
+    assert (reading.faults, reading.warnings) == ((), ())
+    number = till.world.person(SHANGHAI).transfers[0]["trt_dcla_detl_sn"]
+    undone = till.ask("2502", data={"psn_no": SHANGHAI, "trt_dcla_detl_sn": number})
+    assert codec("2502").read_output(undone.output).warnings == ()
+    assert {*asked, "2305", "2103", "2502"} >= {infno for infno in TRANSACTIONS if transaction(infno).output} - {
+        "9002",
+        "2301",
+    }
 
 
 def test_a_message_that_is_refused_changes_nothing() -> None:

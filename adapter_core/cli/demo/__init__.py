@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 from adapter_core.bootstrap import Adapter, adapter
 from adapter_core.bootstrap import plugins as loaded_plugins
 from adapter_core.cli.paper_counter import printed
+from adapter_core.cli.demo.closing import closed_day, show_closing
 from adapter_core.cli.papers import save
 from adapter_core.cli.playing import Played, play_message
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
@@ -95,7 +96,9 @@ async def demo(folder: Path, as_json: bool) -> int:
                 shown.append(await _play(running, visit, folder))
             if visit.get("rules"):
                 await asyncio.to_thread(_control, url, "rules", [])
-    _report(shown, skipped, folder, as_json)
+        places = dict.fromkeys(visit["place"] for visit in visits)
+        days = [day for place in places if (day := await closed_day(folder / f"{place}.toml")) is not None]
+    _report(shown, skipped, days, folder, as_json)
     return 0
 
 
@@ -182,7 +185,9 @@ def _row(shown: Shown) -> tuple[str, ...]:
     return (shown.title, shown.dialect, *map(str, figures), state)
 
 
-def _report(shown: list[Shown], skipped: list[str], folder: Path, as_json: bool) -> None:
+def _report(
+    shown: list[Shown], skipped: list[str], days: list[dict[str, Any]], folder: Path, as_json: bool
+) -> None:
     columns = ("就诊", "本地接口", "总额", "基金", "个人账户", "现金", "结果")
     if as_json:
         keys = ("title", "dialect", "total", "fund", "account", "cash", "state_zh")
@@ -195,7 +200,8 @@ def _report(shown: list[Shown], skipped: list[str], folder: Path, as_json: bool)
             }
             for one in shown
         ]
-        print_json({"visits": rows, "skipped": skipped})
+        closing = [{"title": day["title"], "run": day["run"], "dues": day["dues"]["receivables"]} for day in days]
+        print_json({"visits": rows, "skipped": skipped, "closing": closing})
         return
     print_table("", columns, map(_row, shown))
     for one in shown:
@@ -205,6 +211,7 @@ def _report(shown: list[Shown], skipped: list[str], folder: Path, as_json: bool)
             print(f"    {one.explained}")
         if one.papers:
             print(f"    {one.papers}", *(f"    {path}" for path in one.paper_files), sep="\n")
+    show_closing(days)
     for title in skipped:
         print(f"跳过（插件未安装）：{title}")
     print(f"账本和配置在 {folder}；查看一笔：his-adapter show --config {folder / 'shanghai.toml'} K20261121-0103")

@@ -98,9 +98,7 @@ class RecordReader:
             for implied in record.implied
             if implied.needs is None and not implied.target.section
         ]
-        self._sometimes = [
-            implied for implied in record.implied if implied.needs is not None or implied.target.section
-        ]
+        self._sometimes = [implied for implied in record.implied if implied.needs is not None or implied.target.section]
         blank = frozenset[str]().union(*(row.absent for row in record.rows[:1])) or frozenset({""})
         self._kept |= {place: ("", blank) for place in range(record.cells) if place not in covered}
 
@@ -121,7 +119,7 @@ class RecordReader:
                 gathered.fault(prefix, row, key, unfit.expected, shape(text))
                 continue
             if targets:
-                if not all([_agrees(gathered, element, target, value) for target in targets]):
+                if not all(_agrees(gathered, element, target, value) for target in targets):
                     gathered.fault(prefix, row, key, "与前文一致", shape(text))
             elif section is None:
                 element[name] = value  # type: ignore[index]

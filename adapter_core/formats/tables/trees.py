@@ -15,7 +15,6 @@ from adapter_core.formats.xml import read_xml, tree_of, tree_text
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
 
-
 _BRANCHES = frozenset({dict, list})
 _TEXT = frozenset({str})
 

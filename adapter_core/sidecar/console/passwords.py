@@ -14,7 +14,6 @@ LENGTH_MAX = 128
 KINDS_MIN = 3
 COST, BLOCK, LANES = 1 << 15, 8, 1
 """scrypt's parameters: 32 MB and about 0.1 s for each try."""
-_MEMORY = 128 * COST * BLOCK * 2
 _KINDS = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile("[0-9]"), re.compile("[^a-zA-Z0-9]"))
 _WORN = ("password", "qwerty", "abc123", "admin", "123456", "654321", "111111", "000000", "888888", "666666", "yibao")
 """What every list of tried passwords begins with."""
@@ -34,23 +33,25 @@ def weakness(password: str, name: str) -> str:
     return ""
 
 
-def hashed(password: str) -> str:
+def hashed(password: str, cost: int = COST) -> str:
     """``scrypt$cost$block$lanes$salt$hash``, the last two in hex.  Takes a moment: beside the event loop."""
     salt = os.urandom(16)
-    return "$".join(("scrypt", str(COST), str(BLOCK), str(LANES), salt.hex(), _scrypt(password, salt).hex()))
+    digest = _scrypt(password, salt, cost, BLOCK, LANES)
+    return "$".join(("scrypt", str(cost), str(BLOCK), str(LANES), salt.hex(), digest.hex()))
 
 
 def fits(password: str, stored: str) -> bool:
     """Takes as long for a wrong password as for the right one, and as long for nobody's (``stored`` "")."""
-    salt, wanted = b"\0" * 16, b""
+    salt, wanted, numbers = b"\0" * 16, b"", (COST, BLOCK, LANES)
     if stored:
-        *_, salt_hex, hash_hex = stored.split("$")
-        salt, wanted = bytes.fromhex(salt_hex), bytes.fromhex(hash_hex)
-    return hmac.compare_digest(_scrypt(password[:LENGTH_MAX], salt), wanted)
+        _, cost, block, lanes, salt_hex, hash_hex = stored.split("$")
+        salt, wanted, numbers = bytes.fromhex(salt_hex), bytes.fromhex(hash_hex), (int(cost), int(block), int(lanes))
+    return hmac.compare_digest(_scrypt(password[:LENGTH_MAX], salt, *numbers), wanted)
 
 
-def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=_MEMORY, dklen=32)
+def _scrypt(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
+    memory = 256 * cost * block + 1024 * 1024
+    return hashlib.scrypt(password.encode(), salt=salt, n=cost, r=block, p=lanes, maxmem=memory, dklen=32)
 
 
 def first_password() -> str:

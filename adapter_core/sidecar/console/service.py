@@ -15,6 +15,7 @@ from litestar.params import FromPath
 
 from adapter_core.bootstrap import SystemClock
 from adapter_core.operations.instruments import Instruments
+from adapter_core.settlement.ports import Conflict
 from adapter_core.sidecar.access.rates import Rates
 from adapter_core.sidecar.console import acts, cases, finding, people, plugins, signing_in, today, wizard, worklists
 from adapter_core.sidecar.console.counter import Asked, Counter, counter_of, page
@@ -30,6 +31,7 @@ from adapter_core.values.moments import Clock
 
 TRIES_PER_S, TRIES_AT_ONCE = 0.5, 20.0
 """Passwords tried from one address."""
+MOVED = "其他人刚刚改过，请刷新后再操作"
 _log = logging.getLogger(__name__)
 
 
@@ -103,7 +105,8 @@ async def console(desk: Desk, instruments: Instruments, clock: Clock | None = No
 
 def _refused(request: Asked, error: AdapterError) -> Response[bytes]:
     faults = error.faults if isinstance(error, TranslationError) else ()
-    return _error_page(request, status_of(error), error.code, error.message_zh or str(error), faults)
+    text = error.message_zh or (MOVED if isinstance(error, Conflict) else str(error))
+    return _error_page(request, status_of(error), error.code, text, faults)
 
 
 def _unroutable(request: Asked, error: HTTPException) -> Response[bytes]:

@@ -31,6 +31,7 @@ def _create_entries() -> None:
     op.create_index("entries_of_day", "entries", ["org", "business_day"])
     op.create_index("entries_of_msgid", "entries", ["org", "msgid"])
     op.create_index("entries_of_setl_id", "entries", ["org", "setl_id"])
+    op.create_index("entries_of_visit", "entries", ["org", "mdtrt_id"])
     op.create_index("entries_of_case", "entries", ["case_id"])
 
 
