@@ -43,9 +43,11 @@ if TYPE_CHECKING:
     from adapter_core.ledger.witness import Witness
     from adapter_core.paperwork.office import PaperOffice
     from adapter_core.paperwork.seals import SealKey
+    from adapter_core.province.messages import Outcome
     from adapter_core.settlement.circumstances import Circumstances
     from adapter_core.settlement.pipeline import Pipeline
     from adapter_core.settlement.ports import InHand, ItemCodes, Ledger, Wire
+    from adapter_core.settlement.records import Case
 
 OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
 Observer: TypeAlias = Callable[[Mapping[str, str]], None]
@@ -254,6 +256,15 @@ def accounts_of(running: Adapter, place: Place) -> AccountsOffice:
         desk = CentreDesk(running.pipeline, place, StatementForm())
         return Clearing(books, running.ledger, notes, desk, place)
 
+    async def take_back(case: Case, void_key: str, reason: str) -> Outcome:
+        from adapter_core.province.messages import Operation
+        from adapter_core.province.national_dialect import NationalDialect
+
+        dialect, keys = NationalDialect(), {"settle": case.key, "void": void_key}
+        content = {"x": {"reason": reason}}
+        operation = Operation("void", "void", dialect.name, case.kind, content=content, keys=keys)
+        return await running.pipeline.handle(place, dialect, operation)
+
     return AccountsOffice(
         place,
         books,
@@ -263,6 +274,7 @@ def accounts_of(running: Adapter, place: Place) -> AccountsOffice:
         lambda: reconciling_of(running, place),
         clearing,
         read_rules(running.config.path(settings.rules_file) if settings.rules_file else None),
+        take_back,
         settings.shifts,
         settings.prepaid_yuan * 100,
     )

@@ -518,7 +518,10 @@ def main() -> None:
     elif chosen.growth:
         for count in (5_000, 10_000, 25_000, 50_000, 100_000):
             told = one_day(count, max(1, count // 1_200))
-            print(f"{count:>7} settlements: {told['seconds'][0]:6.2f} s ({told['cpu']} s of processor), {told['peak_mb']} MB peak", flush=True)
+            print(
+                f"{count:>7} settlements: {told['seconds'][0]:6.2f} s ({told['cpu']} s of processor), {told['peak_mb']} MB peak",
+                flush=True,
+            )
     elif chosen.month:
         whole_month(chosen.count, chosen.each)
     else:
@@ -541,7 +544,9 @@ def whole_month(count: int, per_class: int) -> None:
         finally:
             centre.close()
     total = sum(told["seconds"])
-    print(f"{count * 30} settlements in 30 days: {total:.1f} s together ({told['cpu']} s of processor), {told['peak_mb']} MB peak")
+    print(
+        f"{count * 30} settlements in 30 days: {total:.1f} s together ({told['cpu']} s of processor), {told['peak_mb']} MB peak"
+    )
     print(f"first day {told['seconds'][0]} s, last day {told['seconds'][-1]} s; found {told['found']}")
 
 

@@ -7,6 +7,7 @@ skipped, and says so.  Nothing is asserted: read ratios, both cores are shared w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from rich.bar import Bar
@@ -123,7 +125,9 @@ def fire(subject: Subject, workload: Workload, folder: Path, modules: Path) -> F
     sent = result["sent"]
     bad = sent - result["good"]
     cpu_ms = (subject.cpu_s() - before) * 1000 / sent
-    return Figures(workload.name, subject.name, sent / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad)
+    return Figures(
+        workload.name, subject.name, sent / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_ms, peak[0], bad
+    )
 
 
 @contextmanager
@@ -196,10 +200,71 @@ def slow_centre(share: float, modules: Path) -> Figures:
     with tempfile.TemporaryDirectory() as home, subjects.centre(800) as url, subjects.ours(url, Path(home)) as subject:
         count = max(600, int(3000 * share))
         workload = Workload(
-            "256 callers, centre 800 ms", "/fsi/api", JSON_TYPE, "setl_id", lambda: messages.settlements(count), 256, 256
+            "256 callers, centre 800 ms",
+            "/fsi/api",
+            JSON_TYPE,
+            "setl_id",
+            lambda: messages.settlements(count),
+            256,
+            256,
         )
         sent_before(subject, workload, messages.settlements(count, 0, "2206"))
         return fire(subject, workload, Path(home), modules)
+
+
+def replicas(share: float, modules: Path) -> list[Figures]:
+    """Whole visits on one PostgreSQL: one adapter, then two that share the ledger and the load."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    from adapter_core.ledger.sealing import create_master_key
+    from tests.contract.postgres_server import _find_server
+
+    server = _find_server()
+    if isinstance(server, str):
+        console.print(f"PostgreSQL is left out: {server}", style="yellow")
+        return []
+    rows: list[Figures] = []
+    count = max(60, int(1000 * share))
+    with tempfile.TemporaryDirectory() as home, subjects.centre() as url, contextlib.ExitStack() as parts:
+        parts.callback(server.drop_databases)
+        key = Path(home) / "master.key"
+        create_master_key(key)
+        for number in (1, 2):
+            ledger = f"postgresql:///?{urlencode(conninfo_to_dict(server.new_database()))}"
+            with contextlib.ExitStack() as running, ThreadPoolExecutor(number) as pool:
+                folders = [Path(home) / f"{number}-{one}" for one in range(number)]
+                started = [running.enter_context(subjects.ours(url, one, ledger, master_key=key)) for one in folders]
+                shares = [_visits_of(one, count // number, 32 // number) for one in range(number)]
+                console.print(f"PostgreSQL, {number} of them …", style="dim")
+                fired = list(pool.map(fire, started, shares, folders, [modules] * number))
+            rows.append(_together(f"{number} on PostgreSQL", fired))
+    return rows
+
+
+def _visits_of(one: int, count: int, connections: int) -> Workload:
+    name = "(d) whole visit on PostgreSQL, 32 at once"
+    start = one * 1_000_000
+    return Workload(
+        name,
+        "/v1/settlements",
+        JSON_TYPE,
+        '"SETTLED"',
+        lambda: messages.composites(count, start),
+        connections,
+        count // 10,
+    )
+
+
+def _together(name: str, fired: list[Figures]) -> Figures:
+    """The figures of several that ran at the same time."""
+    of_all = [
+        sum(one.per_second for one in fired),
+        *(max(times) for times in zip(*((one.p50_ms, one.p99_ms) for one in fired), strict=True)),
+    ]
+    cpu_ms = sum(one.cpu_ms for one in fired) / len(fired)
+    return Figures(
+        fired[0].workload, name, *of_all, cpu_ms, sum(one.rss_mb for one in fired), sum(one.bad for one in fired)
+    )
 
 
 def show(rows: list[Figures], facts: dict[str, float]) -> None:
@@ -253,6 +318,7 @@ def main() -> None:
     rows, facts = measure(arguments.share, arguments.only, modules)
     if not arguments.only or "his-adapter" in arguments.only:
         rows.append(slow_centre(arguments.share, modules))
+        rows += replicas(arguments.share, modules)
     show(rows, facts)
     if arguments.json:
         kept: dict[str, Any] = {"rows": [row.__dict__ for row in rows], "facts": facts}

@@ -28,6 +28,7 @@ TITLES = {
     "split_bills": "同一人同日多次小额结算",
     "refunds": "收费员退费异常",
     "identity": "身份不符",
+    "wrong_person": "用错他人凭证结算",
 }
 SECONDS = (
     "(CAST(SUBSTR({0}.setl_time, 12, 2) AS INTEGER) * 3600 + CAST(SUBSTR({0}.setl_time, 15, 2) AS INTEGER) * 60 "
@@ -85,6 +86,8 @@ class WatchedLedger(ItemLedger, Protocol):
     async def entries_with_person(self, org: str, day: str, after: int, limit: int) -> list[tuple[int, Entry, str]]: ...
 
     async def bill(self, bill_id: str) -> Bill | None: ...
+
+    async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None: ...
 
     async def cases_changed(self, org: str, states: Any, since: str, limit: int) -> list[Case]: ...
 

@@ -210,6 +210,23 @@ def flags(everything: AllOption = False, config: ConfigOption = DEFAULT_CONFIG, 
     run(listing(config, "flags", {"all": everything}, as_json))
 
 
+@accounts_app.command("wrong-person")
+def wrong_person(
+    key: Annotated[str, typer.Argument(help="settle_key 或 case_id")],
+    operator: OperatorOption,
+    reason: ReasonOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """用错了他人凭证：退费、记安全事件；本人另以新业务号结算。
+
+    例 / example: his-adapter accounts wrong-person K20261121-0001 --operator 测试主任 --reason 拿错卡
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, "wrong_person", {"key": key, "operator": operator, "reason": reason}, as_json))
+
+
 @accounts_app.command("calendar")
 def calendar(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """对账、申报、清分、到账的期限。

@@ -49,9 +49,14 @@ def show_serving(config: Path, insured: str, kind: str, day: str, as_json: bool)
     trip = Trip(insured, institution.admdvs, kind, day or date.today().isoformat(), institution.fixmedins_code)  # noqa: DTZ011
     found = serving(trip, read_site(openings_path(site)))
     if as_json:
-        print_json({"scheme": found.scheme.name if found.scheme else None, "reason": found.reason})
+        cards = list(found.scheme.credentials) if found.scheme else []
+        print_json(
+            {"scheme": found.scheme.name if found.scheme else None, "reason": found.reason, "credentials": cards}
+        )
     elif found.scheme:
         print(f"{found.scheme.title}（依据 {found.scheme.evidence}：{found.scheme.source}）")
+        if found.scheme.credentials:
+            print(f"凭 {'、'.join(found.scheme.credentials)}")
     else:
         print(
             {"not_open": "没有方案为这一参保地、业务和日期开通", "institution_not_open": "已开通，但本机构不在清单上"}[

@@ -145,7 +145,9 @@ class Service:
 
     async def accounts(self, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
         """One order to the accounts.  Raises: whatever the service refuses with."""
-        response = await self._post(f"/v1/accounts/{name}", write_json(dict(order)), {"Content-Type": "application/json"})
+        response = await self._post(
+            f"/v1/accounts/{name}", write_json(dict(order)), {"Content-Type": "application/json"}
+        )
         tree: dict[str, Any] = read_json(response.content, max_bytes=MESSAGE_BYTES_MAX)
         if response.status_code >= 400:
             raise _error(response.status_code, tree)

@@ -167,9 +167,7 @@ class MemoryLedger:
     ) -> list[AccountItem]:
         wanted = set(states)
         found = (item for item in self._items.values() if item.org == org and item.topic == topic)
-        return [
-            item for item in found if (not wanted or item.state in wanted) and (not day or item.day == day)
-        ][:limit]
+        return [item for item in found if (not wanted or item.state in wanted) and (not day or item.day == day)][:limit]
 
     async def find(self, kind: str, value: str) -> list[str]:
         """The ids of the cases a searchable value was stored with, oldest first."""

@@ -67,7 +67,9 @@ def _uses(config: Config) -> Iterator[_Use]:
             algorithm = GATEWAY_ALGORITHMS.get(name, "见插件说明")
             yield _Use(f"{section}.secret_files.{name}", f"网关 {gateway.kind}", algorithm, file)
         if gateway.client_key_file is not None:
-            yield _Use(f"{section}.client_key_file", f"网关 {gateway.kind} 的客户端证书", "TLS", gateway.client_key_file)
+            yield _Use(
+                f"{section}.client_key_file", f"网关 {gateway.kind} 的客户端证书", "TLS", gateway.client_key_file
+            )
     if settings.http.tls_key_file is not None:
         yield _Use("http.tls_key_file", "本服务的 HTTPS 证书", "TLS", settings.http.tls_key_file)
     yield _Use("http.operator_token_file", "本机命令的操作员凭据", "Bearer", settings.http.operator_token_file)

@@ -12,7 +12,7 @@ from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.records import Case, Entry
 from adapter_core.values.content import Content
-from adapter_core.values.moments import NATIONAL_TIME, national_time
+from adapter_core.values.moments import national_time, parse_national_time
 from adapter_core.values.money import fen
 
 LOCAL = "local"
@@ -96,7 +96,7 @@ def _time_of(told: Any, at: datetime) -> str:
     """The centre's own settlement time, or ours where it told none that can be read."""
     text = str(told or "")
     try:
-        return datetime.strptime(text, NATIONAL_TIME).strftime(NATIONAL_TIME)
+        return national_time(parse_national_time(text))
     except ValueError:
         return national_time(at)
 

@@ -133,6 +133,11 @@ class FromFiles:
         """Items alone.  Raises: Conflict."""
         await self._teller.commit(Change(items[0].org, items=items))
 
+    async def reported(self, case: Case, what: str, by: str, item: AccountItem) -> None:
+        """A security event of a case, with its item.  Raises: Conflict."""
+        event = Event("SECURITY", self._teller.stamp(), case.case_id, case.encounter_id, {"what": what, "operator": by})
+        await self._teller.commit(Change(case.org, events=(event,), items=(item,)))
+
     async def ask(self, place: Place, case: Case, setl_id: str) -> Finding:
         """5203 by the settlement's own number; ``silent`` where this gateway can't be asked."""
         context = await self._context(place, case)

@@ -30,10 +30,10 @@ def settle(world: World, asked: Asked) -> Content:
 
 
 def void(world: World, asked: Asked) -> Content:
-    """2103; two amounts are named otherwise than in 2102."""
+    """2103; two amounts are named otherwise than in 2102, and one of them is printed as text."""
     told = refund(world, asked)
     setlinfo = {**told["setlinfo"]}
-    setlinfo["psn_pay"], setlinfo["cash_payamt"] = setlinfo.pop("psn_part_amt"), setlinfo.pop("psn_cash_pay")
+    setlinfo["psn_pay"], setlinfo["cash_payamt"] = str(setlinfo.pop("psn_part_amt")), setlinfo.pop("psn_cash_pay")
     setlinfo.pop("hosp_part_amt", None)
     return {**told, "setlinfo": setlinfo}
 

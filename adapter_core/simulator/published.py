@@ -133,7 +133,10 @@ SUBMITTED = "1"
 
 def mark_list(world: World, asked: Asked) -> None:
     """4102."""
-    for row in asked.rows("stastinfo"):
+    rows = asked.rows("stastinfo")
+    if not rows:
+        raise Refusal("field_missing", code="stastinfo")
+    for row in rows:
         known = world.published.lists.get(row.need("setl_id"))
         if known is None:
             raise Refusal("settlement_unknown")

@@ -12,6 +12,7 @@ YUAN_DIGITS_MAX = 16
 class MoneyError(ValueError):
     """The value is no exact CNY amount.  What came is in the message, shortened."""
 
+
 _STEPS = tuple(Decimal(1).scaleb(-places) for places in range(9))
 """One unit of each scale, made once: a settlement of ten lines asks for it a hundred times."""
 

@@ -125,7 +125,10 @@ def running(
         command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
     )
     try:
-        _wait_until_up(url + health, process)
+        try:
+            _wait_until_up(url + health, process)
+        except RuntimeError as error:
+            raise RuntimeError(f"{name} {error}: {Path(log.name).read_text('utf-8')[-2000:]}") from None
         yield Subject(name, url, process.pid, headers, time.perf_counter() - began)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -147,11 +150,17 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def ours(
-    centre_url: str, folder: Path, ledger: str = "sqlite:///ledger.db", name: str = "his-adapter"
+    centre_url: str,
+    folder: Path,
+    ledger: str = "sqlite:///ledger.db",
+    name: str = "his-adapter",
+    master_key: Path | None = None,
 ) -> Iterator[Subject]:
-    """`his-adapter serve`: every protection on, one process beside its small parent."""
+    """`his-adapter serve`: every protection on, one process beside its small parent.  master_key: of a ledger that it shares."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "keys").mkdir(exist_ok=True)
+    if master_key is not None:
+        shutil.copy2(master_key, folder / "keys" / "master.key")
     token = folder / "keys" / "his.token"
     token.touch(0o600)
     token.write_text(TOKEN)

@@ -172,3 +172,15 @@ async def test_the_report_counts_every_day_region_and_reason(hospital: Hospital)
     }
     assert sheets["按日"][1][:4] == [TODAY, "3", "0", "559.50"]
     assert sheets["直接结算与失败原因"][-1] == ["直接结算率（%）：75.0", "4"]
+
+
+async def test_a_wrong_persons_settlement_is_refunded_and_noted(hospital: Hospital) -> None:
+    await hospital.say(visit(1))
+    for _ in range(2):
+        told = await do(hospital, "wrong_person", key="K1", operator="测试主任", reason="拿错卡")
+        assert told["state"] == "VOIDED"
+    assert len(hospital.sent("2208")) == 1
+    assert "SECURITY" in await hospital.kinds("K1")
+    assert [one["class"] for one in (await do(hospital, "flags"))["flags"]] == ["wrong_person"]
+    right = {**visit(1), "settle_key": "K1b", "supersedes": "K1", "fees": [line("F1b", "186.50")]}
+    assert (await hospital.say(right)).state == "SETTLED"

@@ -259,7 +259,7 @@ async def test_a_frozen_case_is_decided_by_a_person_with_proof(service: Served) 
         pytest.param(("POST", "/v1/settlements", b'{"settle_key":"a","settle_key":"b"}'), 400, id="twice"),
         pytest.param(("POST", "/v1/settlements", b"[" * 100_000), 400, id="deep"),
         pytest.param(("GET", "/v1/events?after=x", None), 400, id="query"),
-        pytest.param(("GET", "/v1/worklist?kind=difference", None), 422, id="kind"),
+        pytest.param(("GET", "/v1/worklist?kind=nothing", None), 422, id="kind"),
     ],
 )
 async def test_what_can_not_be_is_refused_with_its_status(

@@ -305,9 +305,9 @@ async def test_who_calls_too_often_hears_when_to_come_back() -> None:
     [
         ("his", {Right.SETTLE, Right.READ, Right.PAPER, Right.WATCH}),
         ("cashier", {Right.SETTLE, Right.READ, Right.PAPER, Right.WATCH}),
-        ("operator", {Right.READ, Right.DECIDE, Right.PAPER, Right.WATCH}),
-        ("auditor", {Right.READ, Right.AUDIT, Right.WATCH}),
-        ("admin", {Right.WATCH}),
+        ("operator", {Right.READ, Right.DECIDE, Right.PAPER, Right.UNSEAL, Right.WATCH}),
+        ("auditor", {Right.READ, Right.AUDIT, Right.UNSEAL, Right.WATCH}),
+        ("admin", {Right.STAFF, Right.WATCH}),
     ],
 )
 def test_what_a_role_may_do(role: str, rights: set[Right]) -> None:

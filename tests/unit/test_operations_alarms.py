@@ -69,7 +69,14 @@ def test_each_rule_at_its_edge(seen: Outlook, name: str | None, severity: str | 
 
 def test_every_rule_has_a_name_that_metrics_know() -> None:
     everything = Outlook(
-        [unknown(9999)], [OpenCase("f", State.FROZEN, 0)], [outage(999)], 999.0, 0, "trouble", "broken", [("a", "对账文件有误")]
+        [unknown(9999)],
+        [OpenCase("f", State.FROZEN, 0)],
+        [outage(999)],
+        999.0,
+        0,
+        "trouble",
+        "broken",
+        [("a", "对账文件有误")],
     )
     assert tuple(alarm.name for alarm in standing_alarms(everything, SETTINGS)) == NAMES
     assert len(RULES) == len(NAMES)

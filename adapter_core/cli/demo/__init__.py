@@ -18,8 +18,8 @@ from urllib.request import Request, urlopen
 
 from adapter_core.bootstrap import Adapter, adapter
 from adapter_core.bootstrap import plugins as loaded_plugins
-from adapter_core.cli.paper_counter import printed
 from adapter_core.cli.demo.closing import closed_day, show_closing
+from adapter_core.cli.paper_counter import printed
 from adapter_core.cli.papers import save
 from adapter_core.cli.playing import Played, play_message
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
@@ -185,9 +185,7 @@ def _row(shown: Shown) -> tuple[str, ...]:
     return (shown.title, shown.dialect, *map(str, figures), state)
 
 
-def _report(
-    shown: list[Shown], skipped: list[str], days: list[dict[str, Any]], folder: Path, as_json: bool
-) -> None:
+def _report(shown: list[Shown], skipped: list[str], days: list[dict[str, Any]], folder: Path, as_json: bool) -> None:
     columns = ("就诊", "本地接口", "总额", "基金", "个人账户", "现金", "结果")
     if as_json:
         keys = ("title", "dialect", "total", "fund", "account", "cash", "state_zh")

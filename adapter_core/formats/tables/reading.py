@@ -70,9 +70,9 @@ class RecordReader:
                 row.places[0],
                 row.targets[0].section or None,
                 row.targets[0].field,
-                row.how.read,
+                row.how.read if row.how.kind != "text" else None,
                 row.absent,
-                row.targets if len(row.targets) > 1 or row.targets[0].index is not None else (),
+                row.targets if len(row.targets) > 1 or row.targets[0].index is not None else None,
                 row,
             )
             for row in plain
@@ -113,13 +113,16 @@ class RecordReader:
                 if row.must:
                     gathered.fault(prefix, row, key, "必填", "空")
                 continue
-            try:
-                value = convert(text)
-            except Unfit as unfit:
-                gathered.fault(prefix, row, key, unfit.expected, shape(text))
-                continue
-            if targets:
-                if not all(_agrees(gathered, element, target, value) for target in targets):
+            value: Any = text
+            if convert is not None:
+                try:
+                    value = convert(text)
+                except Unfit as unfit:
+                    gathered.fault(prefix, row, key, unfit.expected, shape(text))
+                    continue
+            if targets is not None:
+                agreed = [_agrees(gathered, element, target, value) for target in targets]
+                if False in agreed:
                     gathered.fault(prefix, row, key, "与前文一致", shape(text))
             elif section is None:
                 element[name] = value  # type: ignore[index]
@@ -209,17 +212,14 @@ def _is_plain(row: Row) -> bool:
 
 def _agrees(gathered: Gathered, element: dict[str, Any] | None, target: Target, value: Any) -> bool:
     """Put a value where it belongs; False where another one stands there."""
-    home = _home(gathered, element, target) if target.index is None else _numbered(gathered, target)
+    if target.index is None:
+        home = _home(gathered, element, target)
+    else:
+        elements = gathered.lists[target.section]
+        while len(elements) <= target.index:
+            elements.append({})
+        home = elements[target.index]
     return bool(home.setdefault(target.field, value) == value)
-
-
-def _numbered(gathered: Gathered, target: Target) -> dict[str, Any]:
-    """The list element that a target names by number."""
-    assert target.index is not None
-    elements = gathered.lists[target.section]
-    while len(elements) <= target.index:
-        elements.append({})
-    return elements[target.index]
 
 
 def _holds(source: Source, condition: tuple[tuple[Key, frozenset[str]], ...]) -> bool:

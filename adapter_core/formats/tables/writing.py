@@ -76,6 +76,7 @@ class RecordWriter:
                 row.targets[0].index,
                 row.targets[1:],
                 row.how.write,
+                row.how.kind == "text",
                 row.absent,
                 row,
             )
@@ -108,7 +109,7 @@ class RecordWriter:
         kept = sections.get("x", _NOTHING) if element is None else element.get("x", _NOTHING)
         if kept:
             self._restore(places, kept)
-        for key, section, name, index, others, render, absent, row in self._plain:
+        for key, section, name, index, others, render, is_text, absent, row in self._plain:
             home: Any = element if section is None else sections.get(section, _NOTHING)
             if index is not None:
                 home = home[index] if index < len(home) else None
@@ -119,11 +120,14 @@ class RecordWriter:
                 if row.must:
                     faults.append(Fault(place_name(prefix, key), "必填", "空", row.title))
                 continue
-            try:
-                text = render(value)
-            except Unfit as unfit:
-                faults.append(Fault(place_name(prefix, key), unfit.expected, shape(value), row.title))
-                continue
+            if is_text and type(value) is str:
+                text = value
+            else:
+                try:
+                    text = render(value)
+                except Unfit as unfit:
+                    faults.append(Fault(place_name(prefix, key), unfit.expected, shape(value), row.title))
+                    continue
             if not isinstance(value, Decimal) and (text in absent or not text.strip()):
                 faults.append(Fault(place_name(prefix, key), "不读作空的值", shape(value), row.title))
             places[key] = text

@@ -11,7 +11,6 @@ from adapter_core.bootstrap import adapter
 from adapter_core.config import load_config
 from adapter_core.operations.site import NewSite, make_site
 from adapter_core.province.national_dialect import NationalDialect
-from adapter_core.simulator.server import Simulator
 
 VISIT: dict[str, Any] = {
     "intent": "settle", "kind": "outpatient", "settle_key": "rehearsal-1", "visit_key": "rehearsal-visit-1",
@@ -39,6 +38,8 @@ class Rehearsed(NamedTuple):
 
 async def rehearse(place_of_care: str, at: str) -> Rehearsed:
     """place_of_care: the site's region; at: now, ``yyyy-MM-dd HH:mm:ss`` China time.  Raises: AdapterError."""
+    from adapter_core.simulator.server import Simulator  # a service starts without it
+
     with tempfile.TemporaryDirectory(prefix="his-adapter-rehearsal-") as folder:
         async with Simulator() as centre:
             new = NewSite("H00000000001", "演练医院", place_of_care, f"{centre.url}/fsi/api", plain_http="本机演练")

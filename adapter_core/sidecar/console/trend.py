@@ -48,9 +48,9 @@ class Trend:
         self.last_sign_in: datetime | None = None
         """When it was seen that somebody had signed in at the centre; None since the start."""
 
-    async def keep(self, every_s: float = EVERY_S) -> None:
+    async def keep(self) -> None:
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(EVERY_S)
             self.look()
 
     def look(self) -> None:

@@ -23,7 +23,7 @@ GUANGDONG = Province(
     not_supported=(
         "STYDJY：0212–0216 登记与出院、0301/0302 明细、0521/0522 零星门诊、0701/0707 查询、0801–0805 申报（没有公开的元素清单）",
         "STYDJY：DataExchangeServiceEnc（加密方式没有公开）",
-        "x-tif：9102 文件下载（返回 zip 而不是 JSON）；2102 药店流程",
+        "x-tif：2102 药店流程",
         "广州等地市自己的本地接口",
     ),
 )

@@ -12,9 +12,13 @@ from datetime import datetime
 from adapter_core.formats.signing import csb_headers
 from adapter_core.province.gateway import Site
 from adapter_core.province.national import NationalGateway, Profile, Signing
+from adapter_core.province.national_variants import national_variant
 from adapter_core.values.moments import china
 
 API_VERSION = "1.0.0"
+MATERNITY = "/hsa-hgs-adapt/mbs/api/publicMatnTrtRegService/"
+ELSEWHERE = {"2572": f"{MATERNITY}addEvtInfo", "2573": f"{MATERNITY}revokeEvtReg"}
+"""Maternity filing and its withdrawal don't go to CSB's path."""
 
 
 def service_name(site: Site, infno: str) -> str:
@@ -25,6 +29,11 @@ def service_name(site: Site, infno: str) -> str:
 def msgid(code: str, moment: datetime, sequence: int) -> str:
     """``fixmedins_code`` + yyyyMMddHHmmss + n, not padded, so its length varies."""
     return f"{code}{china(moment):%Y%m%d%H%M%S}{sequence % 10000}"
+
+
+def path(site: Site, infno: str) -> str:
+    """CSB's one service per number; maternity filing has paths of its own."""
+    return ELSEWHERE.get(infno) or f"/CSB/{service_name(site, infno)}"
 
 
 def _headers(signing: Signing) -> Iterable[tuple[str, str]]:
@@ -41,7 +50,7 @@ def _headers(signing: Signing) -> Iterable[tuple[str, str]]:
 def jiangxi(site: Site) -> NationalGateway:
     """The gateway for one institution.  Secrets: ``ak``, ``sk``."""
     profile = Profile(
-        path=lambda here, infno: f"/CSB/{service_name(here, infno)}",
+        path=path,
         headers=_headers,
         msgid=msgid,
         recer_sys_code=site.options.get("recer_sys_code", "his"),
@@ -50,3 +59,12 @@ def jiangxi(site: Site) -> NationalGateway:
         secrets=("ak", "sk"),
     )
     return NationalGateway("jiangxi", site, profile)
+
+
+def jiangxi_vendor(site: Site) -> NationalGateway:
+    """A vendor's platform for care elsewhere (中公网 and its like), between hospital and province: the transport only.
+
+    Nothing is public of its fields, codes or frames, so the national JSON goes through it, and address, signature and envelope are
+    the site's options.  Options and secrets: `adapter_core.province.national_variants`.  Raises: ConfigError.
+    """
+    return national_variant("jiangxi-vendor", site, {})

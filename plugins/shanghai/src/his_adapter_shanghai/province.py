@@ -16,6 +16,10 @@ PROVINCE = Province(
     dialects={"shanghai-v5": v5},
     gateways={"shanghai": shanghai, "shanghai-v5": shanghai_v5},
     policy=POLICY,
+    evidence={
+        "shanghai": "E：地址和 apikey；收到报文的接收方代码按险种",
+        "shanghai-v5": "E：SI5x、SI91 的字段是推断",
+    },
     not_supported=(
         "五期：S000、SE01（卡和电子凭证由读卡器或前置给出）；SH01/SH02 挂号收费、SJ11–SJH1 登记与转诊（没有公开的字段）",
         "五期：SL01 日对账的各项笔数和金额（没有公开的字段）",
