@@ -165,7 +165,7 @@ async def test_two_operators_above_the_sum(console: Hall, arrive: Arrival, tmp_p
     assert await second.locator("text=其他人刚刚改过").count() == 1, "the page they had is old"
     await second.goto(f"{console.url}/console/worklists/decisions")
     await second.click(f"text={case.case_id[:10].upper()}")
-    await second.click("text=复核通过")
+    await second.click("button:has-text('复核通过')")
     await second.wait_for_selector("p.flash")
     assert await state_of(console, 12) is State.REVERSED
 
@@ -179,12 +179,12 @@ async def test_cancel_void_receipt_and_slip(console: Hall, arrive: Arrival) -> N
     assert await state_of(console, 13) is State.CANCELLED
     await page.goto(at(console, frozen))
     async with page.expect_popup() as opened:
-        await page.click("text=打印待核查单")
+        await page.click("button:has-text('打印待核查单')")
     await (await opened.value).close()
     await page.goto(at(console, settled))
     await page.select_option("[name=paper]", "241")
     async with page.expect_popup() as opened:
-        await page.click("text=打印结算单")
+        await page.click("button:has-text('打印结算单')")
     receipt = await opened.value
     await receipt.wait_for_load_state()
     assert "测试医院" in await receipt.inner_text("body")
@@ -219,7 +219,7 @@ async def test_recheck_note_and_assignment(console: Hall, arrive: Arrival) -> No
     page = await arrive("second")
     await page.goto(at(console, case))
     await page.fill("section form.inline [name=note]", "已电话中心")
-    await page.click("text=我来处理")
+    await page.click("button:has-text('我来处理')")
     await page.wait_for_selector("text=已电话中心")
     assert "测试副主任" in await page.inner_text("#task")
     await act(page, "重新核实", "重新核实", reason="中心已恢复")
@@ -250,7 +250,7 @@ async def test_items_of_the_accounts_are_closed_and_every_list_exported(console:
     for name in names:
         await page.goto(f"{console.url}{name}")
         async with page.expect_download() as saved:
-            await page.click("text=导出 Excel")
+            await page.click("button:has-text('导出 Excel')")
         assert (await (await saved.value).path()).read_bytes()[:2] == b"PK", name
 
 
@@ -371,7 +371,7 @@ async def test_pictures_for_the_documentation(console: Hall, arrive: Arrival, tm
     await page.wait_for_selector("tbody a")
     await page.screenshot(path=folder / "console-search.png")
     await admin.goto(f"{console.url}/console/wizard")
-    await admin.click("text=演练 >> nth=-1")
+    await admin.click("button[value=rehearse]")
     await admin.wait_for_selector("#rehearsed")
     await admin.screenshot(path=folder / "console-wizard.png", full_page=True)
     assert len(list(folder.glob("console-*.png"))) >= 6

@@ -29,7 +29,7 @@ INDEX_HOSTS = [
 MACHINE_FOLDERS = ["work", "root", "home/[a-z]+", "Users/[A-Za-z]+"]
 INDEX_HOST = re.compile("|".join(r"\.".join(parts) for parts in INDEX_HOSTS).encode(), re.IGNORECASE)
 MACHINE_FOLDER = re.compile(rf"(?<![\w.\-/)}}])/(?:{'|'.join(MACHINE_FOLDERS)})/".encode())
-IDENTITY_NUMBER = re.compile(rb"(?<![0-9A-Za-z])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
+IDENTITY_NUMBER = re.compile(rb"(?<![0-9A-Za-z.])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
 
 
 @cache
