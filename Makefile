@@ -46,6 +46,7 @@ check: $(READY)
 	$(BIN)/python -m adapter_core.standard.reference --check
 	$(BIN)/python -m adapter_core.operations.config_file --check
 	$(BIN)/python -m adapter_core.sidecar.openapi --check
+	$(BIN)/python -m adapter_core.province.reasons_page --check
 	$(BIN)/python .ci/third_party.py --check
 	$(BIN)/uv pip check --python $(BIN)/python
 

@@ -28,8 +28,6 @@ _ENCODING = re.compile(r"""encoding\s*=\s*["']([A-Za-z0-9._\-]{1,20})["']""")
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _HAS_ATTRIBUTE = etree.XPath("boolean(descendant-or-self::*/@*)")
-_IS_ODD = etree.XPath("boolean(descendant-or-self::*[@* or (* and text()[normalize-space()])])")
-"""Attributes, or text beside elements: whether a tree has a place for it needs a closer look."""
 _ELEMENTS = etree.XPath("count(//*)")
 _HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
@@ -67,9 +65,7 @@ def tree_of(element: etree._Element) -> dict[str, Any] | str:
     Namespaces are dropped; ``xsi:`` attributes are ignored.  Raises: TranslationError for text beside child elements
     and for any other attribute: a tree has no place for them, and dropping data silently isn't reading.
     """
-    if not len(element) or _IS_ODD(element):
-        return _tree_of(element, (), bool(_HAS_ATTRIBUTE(element)))
-    return _plain_tree(element)
+    return _tree_of(element, (), bool(_HAS_ATTRIBUTE(element)))
 
 
 def element_of(root_name: str, tree: Any) -> etree._Element:
@@ -237,21 +233,6 @@ def _deeper_than(depth: int) -> etree.XPath:
 def _shown(element: etree._Element) -> str:
     name = etree.QName(element).localname
     return name if _SHOWABLE_NAME.fullmatch(name) else "?"
-
-
-def _plain_tree(element: etree._Element) -> dict[str, Any]:
-    """The tree of an element with children, where nothing is odd."""
-    tree: dict[str, Any] = {}
-    for child in element:
-        name = str(child.tag).rpartition("}")[2]
-        value: Any = _plain_tree(child) if len(child) else child.text or ""
-        if name not in tree:
-            tree[name] = value
-        elif type(tree[name]) is list:
-            tree[name].append(value)
-        else:
-            tree[name] = [tree[name], value]
-    return tree
 
 
 def _tree_of(element: etree._Element, above: tuple[etree._Element, ...], attributes: bool) -> dict[str, Any] | str:

@@ -27,6 +27,14 @@ CODES_ZH = {
     "outpatient": "门诊", "inpatient": "住院", "pharmacy": "药店", "cashier": "收费员", "operator": "操作员", "auditor": "审计员",
     "admin": "管理员", "read": "查询", "write": "登记上传", "money": "结算", "circuit closed": "正常", "circuit open": "断开",
     "circuit half_open": "试探", "open": "待处理", "waiting": "处理中", "frozen": "已冻结", "not_applied": "没有这笔结算", "reversed": "已冲正", "settled": "结算成立", "recheck": "重新核实",
+    "no evidence by the end of day T+1": "到次日日终仍无证据",
+    "nothing can be asked, nothing may be reversed": "该线路既不能查询，也不能冲正",
+    "a reversal's OK proves nothing here, and nothing can be asked": "该线路冲正成功不说明问题，又不能查询",
+    "found at the centre, no longer wanted or already reversed, and no reversal is possible any more":
+        "中心有这笔结算，HIS 已不需要或已冲正，且已不能再冲正",
+    "the centre's file has it, it is no longer wanted or already reversed, and no reversal is possible any more":
+        "对账文件中有这笔结算，HIS 已不需要或已冲正，且已不能再冲正",
+    "the centre's file has it with other amounts, and no query shows its split": "对账文件中金额不同，又查不到分担明细",
 }  # fmt: skip
 """Codes that stand on pages, for people; in English the code itself is the word."""
 

@@ -18,6 +18,8 @@ document.addEventListener("keydown", (event) => {
 const COLOURS = ["#1a5490", "#1a7f4b", "#b3261e"];
 const COLUMNS = { rate: ["calls", "settled", "failed"], latency: ["p50", "p95"] };
 const drawn = new Map();
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit" });
+const time = (seconds) => (seconds == null ? "--" : clock.format(new Date(seconds * 1000)));
 
 function draw(box, data) {
   const rows = [data.at, ...COLUMNS[box.dataset.plot].map((name) => data[name])];
@@ -28,7 +30,13 @@ function draw(box, data) {
   }
   const labels = JSON.parse(box.dataset.labels);
   const series = labels.map((label, place) => ({ label, stroke: COLOURS[place], width: 1.5, spanGaps: true }));
-  const options = { width: box.clientWidth || 500, height: 180, series: [{}, ...series], cursor: { drag: { x: false } } };
+  const options = {
+    width: box.clientWidth || 500,
+    height: 180,
+    series: [{ label: box.dataset.time, value: (_, seconds) => time(seconds) }, ...series],
+    axes: [{ values: (_, splits) => splits.map(time) }, {}],
+    cursor: { drag: { x: false } },
+  };
   drawn.set(box, new uPlot(options, rows, box));
 }
 
