@@ -131,7 +131,7 @@ class Visitor:
         self.token = page.xpath("//input[@name='csrf']/@value")[0]
 
     async def measured(
-        self, path: str, fields: dict[str, Any] | None = None, pause: float = 0.0
+        self, path: str, form: dict[str, Any] | None = None, pause: float = 0.0
     ) -> tuple[float, float, int]:
         """Median and slowest in ms, and bytes.  pause: so that a kept board is made anew each time."""
         times, size = [], 0

@@ -52,7 +52,8 @@ class Step:
     undo / ask / reverse: steps of this route that take it back, find it, reverse it.
     each, key, chunk, chars: a keyed upload: the list section, the row's key, rows and characters per call (0 = no limit);
     row: a section a single row is put in, for calls that take one record (chunk 1).
-    drop: how a row is taken back: ``bill`` (all rows of the bill at once) | ``row`` (one by one, in section ``drop``).
+    drop: how a row is taken back: ``bill`` (all rows of the bill at once) | ``row`` (one by one, in section ``drop``) | ``line``
+    (one by one, named by all that was sent of it: in section ``each``, too).
     when: the step is made only while each of these content paths has one of these values.
     given: a content path; where it is there without this step, somebody else made it and it isn't made again.
     change: the step that tells the centre what changed in what this one rests on.
@@ -190,8 +191,8 @@ def _route_faults(route: Route) -> list[str]:
         for link in (step.undo, step.ask, step.reverse, step.change, *step.frees):
             if link and link not in route.steps:
                 faults.append(f"step {step.name}: no step {link!r}")
-        if step.drop not in ("bill", "row"):
-            faults.append(f"step {step.name}: drop is bill or row")
+        if step.drop not in ("bill", "row", "line"):
+            faults.append(f"step {step.name}: drop is bill, row or line")
         faults.extend(f"step {step.name}: second: {fault}" for fault in _second_faults(route, step))
     for kind, chain in route.chains.items():
         if kind not in KINDS:

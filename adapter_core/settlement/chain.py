@@ -32,6 +32,8 @@ TO_COME = {
 
 ALL_ROWS = "0000"
 """2302's feedetl_sn for every line.  Source: `schemas/national/envelope.json`, rules.cancel_all."""
+SENT = "sent"
+"""The section of a bill's content with its rows as they went up, by key (`Step.drop` = ``line``)."""
 MARKS = "marks"
 
 
@@ -219,7 +221,7 @@ class Chain:
             hashes = {row[step.key]: content_hash(row) for row in context.bill.content.get(step.each, [])}
             if not step.undo:
                 pass  # a keyed row goes up again as it is
-            elif step.drop == "row":
+            elif step.drop != "bill":
                 context = await self._drop_rows(context, step, hashes)
             elif doubt(step) in context.bill.standing or any(
                 hashes.get(key) != known for key, known in _progress(context.bill, step).items()
@@ -247,7 +249,7 @@ class Chain:
         ):
             return context
         context = await self._freed(context, step)
-        if step.drop == "row" and hashes:
+        if step.drop != "bill" and hashes:
             return await self._drop_rows(context, step, hashes)
         return await self._take_back(context, step)
 
@@ -270,7 +272,9 @@ class Chain:
             content, chunk = self._chunk(context, step, waiting)
             waiting = waiting[len(chunk) :]
             keys = [row[step.key] for row in chunk]
-            context, called = await self._send_in_doubt(context, step, content, rows=keys if step.drop == "row" else ())
+            if step.drop == "line":
+                context = _with_sent(context, dict(zip(keys, content[step.each], strict=True)))
+            context, called = await self._send_in_doubt(context, step, content, rows=keys if step.drop != "bill" else ())
             if called.verdict.result is not Result.APPLIED:
                 await self._journal(context, step, called)
                 raise StepStopped(step, called.verdict)
@@ -311,7 +315,8 @@ class Chain:
         undo = context.place.gateway.route.steps[step.undo]
         for key in dict.fromkeys((*open_rows, *moved)):
             seen = {name: value for name, value in view(context.encounter, context.bill).items() if name != "lines"}
-            content = {**seen, step.each: [], "drop": {step.key: wire_key(context.bill, step, key)}}
+            whole = _sent(context.bill, [key]) if step.drop == "line" else []
+            content = {**seen, step.each: whole, "drop": {step.key: wire_key(context.bill, step, key)}}
             context, called = await self._send_in_doubt(context, step, content, undo, rows=(key,))
             record, event = self._caller.outcome(context, called)
             change = Change(context.place.org, events=(event,), calls=(record,))
@@ -336,7 +341,10 @@ class Chain:
             marks = dict(standing.get(MARKS) or {})
             standing[MARKS] = {**marks, key: int(marks.get(key, 0)) + 1}
         lines = [row for row in bill.content.get("lines", []) if row.get(step.key) != wire_key(bill, step, key)]
-        return replace(bill, standing=standing, content={**bill.content, "lines": lines}, version=bill.version + 1)
+        content = {**bill.content, "lines": lines}
+        if SENT in content:
+            content[SENT] = {name: row for name, row in content[SENT].items() if name != key}
+        return replace(bill, standing=standing, content=content, version=bill.version + 1)
 
     async def _take_back(self, context: Context, step: Step) -> Context:
         """Remove every uploaded line of the bill; its lines get new numbers on the wire unless the gateway takes old ones.
@@ -345,6 +353,8 @@ class Chain:
         """
         undo = context.place.gateway.route.steps[step.undo]
         content = {**view(context.encounter, context.bill), "drop": {step.key: ALL_ROWS}}
+        if step.drop == "line":
+            content[step.each] = _sent(context.bill, _up_or_in_doubt(context.bill, step))
         # until it is answered nobody knows which lines stand: the upload itself is in doubt
         context, called = await self._send_in_doubt(context, step, content, undo)
         record, event = self._caller.outcome(context, called)
@@ -353,7 +363,7 @@ class Chain:
             await self._ledger.commit(change)
             raise StepStopped(undo, called.verdict)
         standing = self._renumbered(context, step)
-        content = {name: value for name, value in context.bill.content.items() if name != "lines"}
+        content = {name: value for name, value in context.bill.content.items() if name not in ("lines", SENT)}
         bill = replace(context.bill, standing=standing, content=content, version=context.bill.version + 1)
         await self._ledger.commit(replace(change, bills=(bill,)))
         return replace(context, bill=bill)
@@ -366,8 +376,7 @@ class Chain:
         if step.drop == "bill":
             return {**standing, "batch": {"number": _batch(context.bill) + 1}}
         marks = dict(standing.get(MARKS) or {})
-        open_rows = (context.bill.standing.get(doubt(step)) or {}).get("rows", [])
-        used = dict.fromkeys((*_progress(context.bill, step), *open_rows))
+        used = _up_or_in_doubt(context.bill, step)
         return {**standing, MARKS: {**marks, **{key: int(marks.get(key, 0)) + 1 for key in used}}}
 
     async def _file(self, context: Context, step: Step, called: Called, stored: bool = True, **facts: Any) -> Context:
@@ -416,6 +425,24 @@ def wire_key(bill: Bill, step: Step, key: str) -> str:
     """A line's number as the wire knows it: after it was taken back, a used number gets a mark."""
     mark = _batch(bill) if step.drop == "bill" else int((bill.standing.get(MARKS) or {}).get(key, 0))
     return f"{key}-{mark}" if mark else key
+
+
+def _up_or_in_doubt(bill: Bill, step: Step) -> list[str]:
+    """Keys of the rows that are at the centre, or may be."""
+    open_rows = (bill.standing.get(doubt(step)) or {}).get("rows", [])
+    return list(dict.fromkeys((*_progress(bill, step), *open_rows)))
+
+
+def _with_sent(context: Context, rows: Mapping[str, Content]) -> Context:
+    """The context whose bill remembers rows as the wire gets them: what takes one back has to say all of it again, and by then
+    the HIS may have changed or dropped it."""
+    content = context.bill.content
+    return replace(context, bill=replace(context.bill, content={**content, SENT: {**content.get(SENT, {}), **rows}}))
+
+
+def _sent(bill: Bill, keys: Iterable[str]) -> list[Content]:
+    known = bill.content.get(SENT, {})
+    return [known[key] for key in keys if key in known]
 
 
 def _on_wire(bill: Bill, step: Step, content: Content) -> Content:
