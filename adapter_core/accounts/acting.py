@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -48,6 +49,9 @@ class Acting:
 
         Whoever writes the case meanwhile goes first: it is read anew.
         """
+        same = await self._of_next_day(found)
+        if same is not None:
+            return same
         for _ in range(TRIES):
             known = await self._ledger.account_item(found.item_id(self._place.org))
             if known is not None and not self._is_due(known, found):
@@ -57,6 +61,18 @@ class Acting:
             except Conflict:
                 continue
         return await self._noted(found, None)
+
+    async def _of_next_day(self, found: Difference) -> AccountItem | None:
+        """A settlement that the centre has on the day before or after is that day's difference already."""
+        if found.code != "ours_only":
+            return None
+        day = date.fromisoformat(found.day)
+        for other in (day - timedelta(days=1), day + timedelta(days=1)):
+            there = replace(found, code="other_day", day=other.isoformat(), entry_id="")
+            known = await self._ledger.account_item(there.item_id(self._place.org))
+            if known is not None:
+                return known
+        return None
 
     def _is_due(self, known: AccountItem, found: Difference) -> bool:
         """A difference that came back, or one that waits for another try."""

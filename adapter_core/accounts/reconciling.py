@@ -202,7 +202,7 @@ class Reconciling:
         found = set()
         for one in list(matching.differences()):
             item = await self._acting.act(one)
-            report.found[one.code] += 1
+            report.found[item.subject] += 1
             report.items.append(item)
             found.add(item.item_id)
             if CLASSES[one.code].incident:

@@ -90,15 +90,20 @@ class CaseLists:
             pages.append(await self._listed(where, str(state), org, after, limit))
         return list(merge(*pages, key=lambda row: row.ordinal))[:limit]
 
-    async def ended_in(self, org: str, states: Sequence[State], since: str, limit: int) -> list[Case]:
-        """The newest settlements opened since then that stand in one of these states."""
+    async def ended_in(self, org: str, states: Sequence[State], since: str, limit: int) -> list[tuple[int, str]]:
+        """Ordinal and state of the newest settlements opened since then that stand in one of these states."""
         wanted = [str(state) for state in states]
-        inner = (
-            "SELECT ordinal FROM cases WHERE org = ? AND opened_at >= ? AND purpose = 'settle' "
+        statement = (
+            "SELECT ordinal, state FROM cases WHERE org = ? AND opened_at >= ? AND purpose = 'settle' "
             f"AND state IN ({_places(wanted)}) ORDER BY opened_at DESC, ordinal DESC LIMIT ?"
         )
-        rows = await self._listed(f"WHERE ordinal IN ({inner}) ORDER BY ordinal", org, since, *wanted, limit)
-        return [row.case for row in rows]
+        return [(ordinal, state) for ordinal, state in await self._ledger._rows(statement, org, since, *wanted, limit)]
+
+    async def at(self, ordinals: Sequence[int]) -> list[Listed]:
+        """The cases at these places, for some hundred at most."""
+        if not ordinals:
+            return []
+        return await self._listed(f"WHERE ordinal IN ({_places(ordinals)})", *ordinals)
 
     async def encounters(self, ids: Iterable[str]) -> dict[str, Encounter]:
         """By id."""

@@ -1,15 +1,19 @@
-"""Committing to PostgreSQL: one transaction per change, in turns per org, and what to do when COMMIT isn't answered.
+"""Committing to PostgreSQL: in turns per org, the changes that wait together in one transaction, and what to do when COMMIT isn't
+answered.
 
 Every transaction first locks the head of its org's chain.  That serialises the org's writers on all replicas, so the
 chain has no forks, no transaction deadlocks, and a conflict is explained from what really stands.  And it is the fence
 for a lost COMMIT: whoever holds the lock next knows that the lost transaction has ended, by landing or not at all, and
 finds out which by the link it would have written.
+
+Changes that came while another transaction ran go together into the next one: one lock, one round trip of statements, one synced
+COMMIT.  Where anything is amiss with it, each of them is written on its own, and only that one hears what is wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +41,7 @@ from adapter_core.settlement.records import Change
 from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
 
 ATTEMPTS = 3
+BATCH_MAX = 32
 
 _LOCK_HEAD = "SELECT seq, hash, seal FROM heads WHERE org = %s FOR UPDATE"
 _FIRST_HEAD = (
@@ -81,6 +86,14 @@ class Effort:
     is_careful: bool = False
 
 
+@dataclass(slots=True)
+class Waiting:
+    """An effort in the queue, and what its caller hears."""
+
+    effort: Effort
+    told: asyncio.Future[int]
+
+
 class Committer:
     """Writes the changes of one replica.  drawn: per org the highest sequence number drawn until now; today: the day
     whose data key seals.
@@ -96,35 +109,103 @@ class Committer:
         self._data_key: DataKey | None = None
         # Waiting here costs no connection, and first come is first served.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting: defaultdict[str, deque[Waiting]] = defaultdict(deque)
 
     async def commit(self, change: Change) -> int:
         """As the port says.  Raises besides: LedgerUnavailable with code LEDGER_UNDECIDED when the COMMIT was lost and
         the database couldn't be asked: the change may have landed, and the next versioned write will meet it.
         """
+        mine = Waiting(Effort(change), asyncio.get_running_loop().create_future())
+        queue = self._waiting[change.org]
+        queue.append(mine)
         async with self._turns[change.org]:
-            effort = Effort(change)
-            trouble: BaseException | None = None
-            for _ in range(ATTEMPTS):
+            if not mine.told.done():  # else whoever had the turn before took it along
+                await self._commit_batch([queue.popleft() for _ in range(min(len(queue), BATCH_MAX))])
+        return mine.told.result()
+
+    async def _commit_batch(self, batch: Sequence[Waiting]) -> None:
+        """Tells each of them."""
+        try:
+            stored = await self._attempt_together(batch) if len(batch) > 1 else ()
+            for one, seq in zip(batch, stored, strict=False):
+                one.told.set_result(seq)
+            for one in batch:
+                if not one.told.done():
+                    await self._tell_alone(one)
+        finally:
+            for one in batch:
+                if not one.told.done():  # this process is ending
+                    one.told.cancel()
+
+    async def _tell_alone(self, one: Waiting) -> None:
+        try:
+            one.told.set_result(await self._commit_alone(one.effort))
+        except Exception as exc:  # whatever it is, its own caller must hear it
+            one.told.set_exception(exc)
+
+    async def _attempt_together(self, batch: Sequence[Waiting]) -> Sequence[int]:
+        """The sequence numbers reached, or nothing: then it isn't known, or not at all, that they are stored."""
+        try:
+            key = await self._key_of_today()
+            async with self._database.connection() as connection:
+                process_id = connection.info.backend_pid
                 try:
-                    return await self._attempt(effort)
-                except (Superseded, psycopg.IntegrityError) as exc:
-                    if effort.is_careful:  # and yet no conflict was found
-                        raise ValueError(f"the ledger can't hold this change: {exc}") from exc
-                    effort.is_careful = True
-                except psycopg.DataError as exc:
+                    return await self._transact_together(connection, [one.effort for one in batch], key)
+                except (psycopg.Error, Unanswered):
+                    for one in batch if connection.closed else ():
+                        one.effort.lost.append(process_id)
+                    raise
+        except (psycopg.DataError, psycopg.IntegrityError):
+            return ()
+        except (psycopg.Error, PoolTimeout, Unanswered):
+            await self._database.refresh()
+            return ()
+        except Exception:  # whatever it is, each of them finds it on its own
+            return ()
+
+    async def _transact_together(
+        self, connection: psycopg.AsyncConnection, efforts: Sequence[Effort], key: DataKey
+    ) -> Sequence[int]:
+        org = efforts[0].change.org
+        head = await self._lock(connection, org, key)
+        plans: list[Plan] = []
+        for effort in efforts:
+            plans.append(_plan(effort.change, key, self._keys.master, head, self._drawn(org)))
+            head = plans[-1].head
+        heads_saved_once = [statement for plan in plans for statement in plan.statements[:-1]]
+        await _run(connection, [*heads_saved_once, plans[-1].statements[-1]])
+        try:
+            await _end(connection)
+        except Unanswered:
+            for effort, plan in zip(efforts, plans, strict=True):
+                effort.unanswered.append(plan)
+                effort.is_careful = True
+            raise
+        return [plan.head.seq for plan in plans]
+
+    async def _commit_alone(self, effort: Effort) -> int:
+        trouble: BaseException | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._attempt(effort)
+            except (Superseded, psycopg.IntegrityError) as exc:
+                if effort.is_careful:  # and yet no conflict was found
                     raise ValueError(f"the ledger can't hold this change: {exc}") from exc
-                except KeyVanished:
-                    self._data_key = None
-                except PoolTimeout as exc:
-                    trouble = exc
-                    break
-                except Unanswered as exc:
-                    trouble = exc.__cause__ or exc
-                    await self._database.refresh()
-                except psycopg.Error as exc:
-                    trouble = exc
-                    await self._database.refresh()
-            raise _given_up(effort, trouble)
+                effort.is_careful = True
+            except psycopg.DataError as exc:
+                raise ValueError(f"the ledger can't hold this change: {exc}") from exc
+            except KeyVanished:
+                self._data_key = None
+            except PoolTimeout as exc:
+                trouble = exc
+                break
+            except Unanswered as exc:
+                trouble = exc.__cause__ or exc
+                await self._database.refresh()
+            except psycopg.Error as exc:
+                trouble = exc
+                await self._database.refresh()
+        raise _given_up(effort, trouble)
 
     async def _attempt(self, effort: Effort) -> int:
         key = await self._key_of_today()

@@ -259,7 +259,7 @@ class Play:
         inpatient = visit.kind == "inpatient"
         named = [row["feedetl_sn"] for row in self.operation.content.get("fees", []) if row.get("feedetl_sn")]
         if named and not inpatient:  # a family that takes back a line at a time; the national 2205 takes a batch
-            visit.lines = {sn: line for sn, line in visit.lines.items() if sn not in named}
+            visit.lines = {sn: line for sn, line in visit.lines.items() if sn not in named or line.setl_id}
             return {}
         key = "feedetl_sn" if inpatient else "chrg_bchno"
         self._call("2302" if inpatient else "2205", {"data": {**_names(visit), key: "0000"}})

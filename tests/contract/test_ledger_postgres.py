@@ -407,6 +407,22 @@ async def test_the_chain_holds_after_concurrent_commits_of_two_replicas(
     assert [(chain.org, chain.events, chain.is_whole) for chain in verdicts] == [(ORG, 200, True)]
 
 
+async def test_changes_that_wait_together_share_a_commit_and_a_conflict_is_its_own_makers(
+    url: str, ledger: PostgresLedger
+) -> None:
+    await ledger.commit(Change(ORG, cases=(case("taken", visit_key="v-taken"),)))
+    changes = [Change(ORG, events=(event(),), cases=(case(f"c{n}", visit_key=f"v{n}"),)) for n in range(20)]
+    told = await asyncio.gather(*map(ledger.commit, changes))
+    assert sorted(told) == list(range(1, 21))
+    [(transactions,)] = execute(url, "SELECT count(DISTINCT xmin::text) FROM journal")
+    assert transactions <= 3  # the first went alone, the others waited for it
+    repeat = Change(ORG, events=(event(),), cases=(case("again", key="key-taken", visit_key="v-again"),))
+    others = [Change(ORG, events=(event(),), cases=(case(f"d{n}", visit_key=f"w{n}"),)) for n in range(5)]
+    heard = await asyncio.gather(*map(ledger.commit, [*others[:3], repeat, *others[3:]]), return_exceptions=True)
+    assert [type(one) for one in heard] == [int, int, int, KeyTaken, int, int]
+    assert all([await ledger.case(f"d{n}") for n in range(5)])
+
+
 async def test_orgs_dont_wait_for_each_other(url: str, ledger: PostgresLedger) -> None:
     await ledger.commit(Change(ORG, events=(event(),)))
     with psycopg.connect(url) as other:
@@ -486,6 +502,19 @@ async def test_a_lost_commit_is_decided_and_the_change_stored_once(
         assert len(await ledger.calls_of_case("c1")) == len(change.calls)
         with pytest.raises((KeyTaken, VersionMoved)):
             await ledger.commit(change)
+    assert inspection.verify(url, MASTER).is_whole
+
+
+@pytest.mark.parametrize("fault", ["swallow", "mute", "hold"])
+async def test_a_lost_commit_of_many_is_decided_for_each(url: str, proxy: Proxy, fault: str) -> None:
+    async with await open_ledger(proxy.url) as ledger:
+        await ledger.commit(Change(ORG, events=(event("FIRST"),)))
+        waiting = [asyncio.ensure_future(ledger.commit(one_case(f"c{n}", f"v{n}"))) for n in range(6)]
+        await waiting[0]
+        proxy.fault = fault  # meets the five that go together
+        assert sorted(await asyncio.gather(*waiting)) == [2, 3, 4, 5, 6, 7]
+        await proxy.release()
+        assert execute(url, "SELECT count(*) FROM journal") == [(7,)]
     assert inspection.verify(url, MASTER).is_whole
 
 

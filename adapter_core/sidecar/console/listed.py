@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapter_core.accounts import receivables as dues
 from adapter_core.accounts.differences import STANDING
 from adapter_core.accounts.differences import TOPIC as DIFFERENCE
 from adapter_core.accounts.his_books import TOPIC as HIS
 from adapter_core.accounts.office import item_data
 from adapter_core.accounts.reconciling import ALARM
 from adapter_core.accounts.watching import TOPIC as FLAG
-from adapter_core.bootstrap import accounts_of, catalogue_store
+from adapter_core.bootstrap import books_of, catalogue_store
 from adapter_core.catalogues.coverage import coverage
 from adapter_core.config import Config
 from adapter_core.settlement.place import Place
@@ -71,9 +72,11 @@ WorkList = CaseList | ItemList | TableList
 
 async def receivables(counter: Counter, place: Place) -> Table:
     """What each region still owes, month by month."""
-    done = await accounts_of(counter.desk.running, place).do("receivables", {})
-    table: Table = done["table"]
-    return [table[0], *sorted(row for row in table[1:] if row[-2] != "0.00")]
+    ledger = counter.desk.running.ledger
+    items = [*await ledger.account_items(place.org, dues.BANK), *await ledger.account_items(place.org, dues.DEDUCTION)]
+    found = await asyncio.to_thread(dues.receivables, books_of(counter.config), place.org, items)
+    head, *rows = dues.table([due for due in found if due.left], national_date(counter.clock.wall()))
+    return [head, *sorted(rows)]
 
 
 async def unmapped(counter: Counter, place: Place) -> Table:
@@ -134,10 +137,10 @@ async def table_of(counter: Counter, wanted: TableList, place: Place) -> Table:
     return made
 
 
-async def counted(counter: Counter, place: Place) -> list[tuple[WorkList, int]]:
-    """Every list there is, with how many wait in it."""
+async def counted(counter: Counter, place: Place) -> list[tuple[WorkList, int | None]]:
+    """Every list there is, with how many wait in it; None for a table, which is made when it is looked at."""
     items = await counter.lists.item_counts(place.org)
-    found: list[tuple[WorkList, int]] = []
+    found: list[tuple[WorkList, int | None]] = []
     for one in LISTS.values():
         match one:
             case CaseList():
@@ -145,7 +148,7 @@ async def counted(counter: Counter, place: Place) -> list[tuple[WorkList, int]]:
             case ItemList():
                 found.append((one, sum(items.get((one.topic, state), 0) for state in one.states)))
             case TableList() if one.exists(counter.config):
-                found.append((one, len(await table_of(counter, one, place)) - 1))
+                found.append((one, None))
     return found
 
 

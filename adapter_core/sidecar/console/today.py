@@ -25,11 +25,13 @@ from adapter_core.sidecar.desk import json_response
 from adapter_core.sidecar.told import encode
 from adapter_core.values.moments import CHINA, china, iso
 
-FRESH_S = 3.0
+FRESH_S = {"day": 3.0, "week": 20.0, "month": 60.0}
 """A board is made anew at most so often, however many look at it."""
 UNKNOWN_ROWS = 20
 FAILED_MAX = 1000
-"""So many of the newest failures are read for their reasons."""
+"""So many of the newest failures are counted by their reasons."""
+READ_AT_ONCE, CODES_KEPT = 50, 20_000
+"""Cases read before others have their turn; reasons remembered."""
 GROUPS: tuple[tuple[str, tuple[State, ...]], ...] = (
     ("已结算", (State.SETTLED,)),
     ("已预结算", (State.QUOTED,)),
@@ -99,7 +101,7 @@ async def board(counter: Counter, place: Place, span: str) -> Board:
     lock: asyncio.Lock = counter.kept.setdefault("board lock", asyncio.Lock())
     async with lock:
         made_at, kept = counter.kept.get(f"board {place.org} {span}", (0.0, None))
-        if kept is not None and counter.clock.mono() - made_at < FRESH_S:
+        if kept is not None and counter.clock.mono() - made_at < FRESH_S[span]:
             assert isinstance(kept, Board)
             return kept
         made = await _made(counter, place, span)
@@ -114,7 +116,7 @@ async def _made(counter: Counter, place: Place, span: str) -> Board:
     duty = counter.desk.duty
     seen = await duty.look() if isinstance(duty, Duty) else None
     unknown = sorted(seen.unknown, key=lambda case: -case.age_s) if seen else []
-    failed = await counter.lists.ended_in(org, FAILED, since, FAILED_MAX)
+    failed = await _failed(counter, org, since)
     direct = sum(one.number for one in standings if one.state in DIRECT)
     ended = direct + sum(one.number for one in standings if one.state in FAILED)
     rows = _rows(standings)
@@ -153,11 +155,24 @@ def _rows(standings: Sequence[Standing]) -> list[tuple[str, list[int]]]:
     return sorted(rows.items(), key=lambda row: (-sum(row[1]), row[0]))
 
 
-def _failures(cases: Sequence[Case]) -> list[tuple[str, str, int]]:
+async def _failed(counter: Counter, org: str, since: str) -> list[str]:
+    """The codes of the newest failures.  A case is read once for each state it failed in: its reason doesn't change without it."""
+    marks = await counter.lists.ended_in(org, FAILED, since, FAILED_MAX)
+    known: dict[tuple[int, str], str] = counter.kept.setdefault("codes", {})
+    if len(known) > CODES_KEPT:
+        known.clear()
+    unread = [ordinal for ordinal, state in marks if (ordinal, state) not in known]
+    for start in range(0, len(unread), READ_AT_ONCE):
+        for listed in await counter.lists.at(unread[start : start + READ_AT_ONCE]):
+            known[listed.ordinal, str(listed.case.state)] = failure_code(listed.case)
+        await asyncio.sleep(0)
+    return [known[mark] for mark in marks if mark in known]
+
+
+def _failures(codes: Sequence[str]) -> list[tuple[str, str, int]]:
     """(code, what it means, how many), the most frequent first."""
-    counted = Counts(failure_code(case) for case in cases)
     meanings = {code.upper(): one.cashier_zh for code, one in reasons().items()}
-    return [(code, meanings.get(code, ""), count) for code, count in counted.most_common(12)]
+    return [(code, meanings.get(code, ""), count) for code, count in Counts(codes).most_common(12)]
 
 
 def failure_code(case: Case) -> str:
