@@ -31,6 +31,7 @@ test: $(READY)
 bench: $(READY)
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/hanging.py
+	@$(BIN)/python bench/translation.py
 	@command -v npm >/dev/null && npm install --prefix bench --no-package-lock --loglevel=error || echo "no npm: no load generator" >&2
 	@$(BIN)/python bench/throughput.py $(BENCH)
 
@@ -47,6 +48,7 @@ check: $(READY)
 	$(BIN)/python -m adapter_core.operations.config_file --check
 	$(BIN)/python -m adapter_core.sidecar.openapi --check
 	$(BIN)/python -m adapter_core.province.reasons_page --check
+	$(BIN)/python -m adapter_core.testing.dialect_reference --check
 	$(BIN)/python .ci/third_party.py --check
 	$(BIN)/uv pip check --python $(BIN)/python
 

@@ -35,7 +35,7 @@ from bench.load.subjects import Subject
 HERE = Path(__file__).resolve().parent
 JSON_TYPE = {"content-type": "application/json; charset=utf-8"}
 XML_TYPE = {"content-type": "text/xml; charset=utf-8", "soapaction": '""'}
-console = Console(width=150)
+console = Console(width=150, record=True)
 
 
 @dataclass(frozen=True)
@@ -310,6 +310,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of messages")
     parser.add_argument("--only", default="", help="his-adapter, flask, fastapi, node-red; several with commas")
     parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--text", type=Path, help="write the tables there, with their bars")
     arguments = parser.parse_args()
     modules = npm_modules()
     if modules is None:
@@ -319,7 +320,10 @@ def main() -> None:
     if not arguments.only or "his-adapter" in arguments.only:
         rows.append(slow_centre(arguments.share, modules))
         rows += replicas(arguments.share, modules)
+    console.export_text(clear=True)  # only the tables are kept
     show(rows, facts)
+    if arguments.text:
+        console.save_text(str(arguments.text))
     if arguments.json:
         kept: dict[str, Any] = {"rows": [row.__dict__ for row in rows], "facts": facts}
         arguments.json.write_text(json.dumps(kept, indent=1))

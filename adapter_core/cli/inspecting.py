@@ -382,9 +382,10 @@ def _examine_keys(config: Any, check: Any) -> None:
     sm2 = anchor.startswith("SM2")
     check("锚点签名", sm2, anchor if sm2 else f"{anchor}；安装附加组件 guomi 后新建的密钥为 SM2", warn=True)
     http = config.settings.http
-    open_to_network = not http.listen.startswith(("127.", "[::1]", "localhost:"))
-    if open_to_network and http.tls_certificate_file is None:
-        check("监听加密", False, f"{http.listen} 对外监听而没有 HTTPS：凭据和报文在网内明文传输", warn=True)
+    for address in (http.listen, http.console):
+        open_to_network = not address.startswith(("127.", "[::1]", "localhost:"))
+        if open_to_network and http.tls_certificate_file is None:
+            check("监听加密", False, f"{address} 对外监听而没有 HTTPS：凭据和报文在网内明文传输", warn=True)
     for client in config.settings.clients:
         if client.addresses:
             check(f"客户 {client.name}", False, "凭来源地址放行旧接口，同网段的其他程序也能调用", warn=True)

@@ -23,4 +23,5 @@ def initialise(folder: Path, new: NewSite) -> int:
     print(f"主密钥 {config.master_key_path}：请离线备份；丢失后账本无法解开")
     print(f"HIS 的令牌在 {folder / TOKEN}，以 Authorization: Bearer 发送")
     print(f"接着：his-adapter doctor --config {path}，再 his-adapter serve --config {path}")
+    print(f"然后在浏览器打开 http://{config.settings.http.console}/console，用服务启动时写下的初始化码建立第一名管理员")
     return EXIT["done"]

@@ -252,7 +252,9 @@ def _tree_of(element: etree._Element, above: tuple[etree._Element, ...], attribu
         tail = child.tail
         if tail and tail.strip():
             raise _bad(_path(inside), "elements only, or text only", "text beside elements")
-        name = str(child.tag).rpartition("}")[2]
+        name = str(child.tag)
+        if name[0] == "{":
+            name = name.rpartition("}")[2]
         is_leaf = not (len(child) or (attributes and child.attrib))
         value: Any = child.text or "" if is_leaf else _tree_of(child, inside, attributes)
         if name not in tree:

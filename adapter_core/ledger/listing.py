@@ -18,6 +18,8 @@ from adapter_core.settlement.states import State
 
 _OF_PEOPLE = "purpose IN ('settle', 'void')"
 """What a person knows as a case; the outbox's items are not."""
+FEW = ("visit_key", "invono", "certno")
+"""Blind indexes whose values name few cases."""
 ID_END = "z" * 20
 """Above every id that begins so, in whatever order of letters a database has."""
 
@@ -73,14 +75,18 @@ class CaseLists:
 
     async def found(self, org: str, wanted: Wanted, before: tuple[str, int] | None, limit: int) -> list[Listed]:
         """Newest first.  before: ``(opened_at, ordinal)`` of the last row of the page before."""
+        few, few_parameters = self._few(org, wanted)
         terms, parameters = self._terms(org, wanted)
         if before is not None:
             terms.append("(opened_at, ordinal) < (?, ?)")
             parameters += before
         chosen = " AND ".join([f"org = ? AND {_OF_PEOPLE}", *terms])
-        inner = f"SELECT ordinal FROM cases WHERE {chosen} ORDER BY opened_at DESC, ordinal DESC LIMIT ?"
+        # a cross join is walked as it is written: from the few rows a number names, not along all of an institution's
+        tables = f"({few}) AS named CROSS JOIN cases" if few else "cases"
+        joined = "cases.case_id = named.case_id AND " if few else ""
+        inner = f"SELECT ordinal FROM {tables} WHERE {joined}{chosen} ORDER BY opened_at DESC, ordinal DESC LIMIT ?"
         where = f"WHERE ordinal IN ({inner}) ORDER BY opened_at DESC, ordinal DESC"
-        return await self._listed(where, org, *parameters, limit)
+        return await self._listed(where, *few_parameters, org, *parameters, limit)
 
     async def in_states(self, org: str, states: Iterable[State], after: int, limit: int) -> list[Listed]:
         """Oldest first.  after: the ordinal of the last row of the page before, 0 for the first page."""
@@ -147,6 +153,18 @@ class CaseLists:
         await self._ledger._open_keys(row[-2] for row in rows)
         return [Listed(row[0], CASES.record(row[1:], self._ledger._keys)) for row in rows]
 
+    def _few(self, org: str, wanted: Wanted) -> tuple[str, list[Any]]:
+        """A statement for the ids of the few cases that a number of theirs names, with its parameters; "" where none is given."""
+        for kind in FEW:
+            if kind in wanted.blind:
+                blind = blind_search(self._ledger._keys.master, kind, wanted.blind[kind])
+                return "SELECT DISTINCT case_id FROM search WHERE kind = ? AND blind = ?", [kind, blind]
+        if wanted.setl_id:
+            return "SELECT DISTINCT case_id FROM entries WHERE org = ? AND setl_id = ?", [org, wanted.setl_id]
+        if wanted.msgid:
+            return "SELECT DISTINCT case_id FROM calls WHERE org = ? AND msgid = ?", [org, wanted.msgid]
+        return "", []
+
     def _terms(self, org: str, wanted: Wanted) -> tuple[list[str], list[Any]]:
         terms: list[str] = []
         parameters: list[Any] = []
@@ -157,14 +175,14 @@ class CaseLists:
 
         for kind, value in sorted(wanted.blind.items()):
             blind = blind_search(self._ledger._keys.master, kind, value)
-            term("case_id IN (SELECT case_id FROM search WHERE kind = ? AND blind = ?)", kind, blind)
+            term("cases.case_id IN (SELECT case_id FROM search WHERE kind = ? AND blind = ?)", kind, blind)
+        if wanted.setl_id:
+            term("cases.case_id IN (SELECT case_id FROM entries WHERE org = ? AND setl_id = ?)", org, wanted.setl_id)
+        if wanted.msgid:
+            term("cases.case_id IN (SELECT case_id FROM calls WHERE org = ? AND msgid = ?)", org, wanted.msgid)
         if wanted.key:  # a case's own key, or its work order, which is the beginning of its id
             prefix = wanted.key.lower()
-            term("(key = ? OR (case_id >= ? AND case_id <= ?))", wanted.key, prefix, prefix + ID_END)
-        if wanted.setl_id:
-            term("case_id IN (SELECT case_id FROM entries WHERE org = ? AND setl_id = ?)", org, wanted.setl_id)
-        if wanted.msgid:
-            term("case_id IN (SELECT case_id FROM calls WHERE org = ? AND msgid = ?)", org, wanted.msgid)
+            term("(key = ? OR (cases.case_id >= ? AND cases.case_id <= ?))", wanted.key, prefix, prefix + ID_END)
         if wanted.states:
             term(f"state IN ({_places(wanted.states)})", *map(str, wanted.states))
         if wanted.province:

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 
 from adapter_core.standard.source import schema_file
 from adapter_core.values.errors import Fault, TranslationError
@@ -230,7 +230,8 @@ def _is_day(text: str) -> bool:
         return False
 
 
-def _member(codes: Iterable[str], region: str) -> bool:
+@lru_cache(maxsize=4096)  # the same few regions, asked for each settlement several times
+def _member(codes: tuple[str, ...], region: str) -> bool:
     return any(code == ANY or region.startswith(code.removesuffix("00") if len(code) == 6 else code) for code in codes)
 
 

@@ -274,7 +274,9 @@ class Chain:
             keys = [row[step.key] for row in chunk]
             if step.drop == "line":
                 context = _with_sent(context, dict(zip(keys, content[step.each], strict=True)))
-            context, called = await self._send_in_doubt(context, step, content, rows=keys if step.drop != "bill" else ())
+            context, called = await self._send_in_doubt(
+                context, step, content, rows=keys if step.drop != "bill" else ()
+            )
             if called.verdict.result is not Result.APPLIED:
                 await self._journal(context, step, called)
                 raise StepStopped(step, called.verdict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -117,6 +118,7 @@ async def work(config: Config, report: Report = print) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving(config, report, fitted(config, sys.stderr.buffer)):
+        gc.freeze()  # what was loaded stays for good: no collection walks through it again
         await stop.wait()
 
 

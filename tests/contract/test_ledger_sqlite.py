@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pytest
 
 from adapter_core.ledger import projections as sql
 from adapter_core.ledger import schema
+from adapter_core.ledger.projections import CASES
+from adapter_core.ledger.recent import BYTES_MAX
 from adapter_core.ledger.sealing import MasterKey, create_master_key, read_master_key
 from adapter_core.ledger.sqlite import SKIPPED_AT_START, SqliteLedger
 from adapter_core.settlement.ports import KeyTaken
@@ -25,7 +28,7 @@ from adapter_core.settlement.records import Change
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import ConfigError, LedgerDamaged, LedgerUnavailable
 
-from .ledger_contract import ORG, LedgerContract, call, case, event, one_case
+from .ledger_contract import ORG, LedgerContract, bill, call, case, event, one_case
 
 MASTER = MasterKey(bytes(range(32)))
 
@@ -142,6 +145,32 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         with pytest.raises(KeyTaken):
             await second.commit(Change(ORG, cases=(case("c2", key="key-c1", visit_key="v2"),)))
         assert await second.commit(Change(ORG, events=(event(),))) == 2
+
+
+async def test_what_was_just_written_reads_as_the_disk_gives_it(tmp_path: Path) -> None:
+    told = {"amounts": {"fen": 100, "rows": ("1", Decimal("2.50"))}}
+    with open_ledger(tmp_path) as ledger:
+        await ledger.commit(Change(ORG, events=(event(),), cases=(case(told=told),), bills=(bill(),), calls=(call(),)))
+        told["amounts"]["fen"] = 200  # its maker's own, not the ledger's
+        with open_ledger(tmp_path, read_only=True) as disk:
+            kept, stored = await ledger.case("c1"), await disk.case("c1")
+            assert repr(kept) == repr(stored)
+            assert repr(await ledger.bill("b1")) == repr(await disk.bill("b1"))
+            assert repr(await ledger.calls_of_case("c1")) == repr(await disk.calls_of_case("c1"))
+
+
+async def test_records_kept_in_memory_have_a_limit_and_the_others_come_from_the_disk(tmp_path: Path) -> None:
+    long = "x" * 100_000
+    with open_ledger(tmp_path) as ledger:
+        for number in range(40):
+            await ledger.commit(Change(ORG, cases=(case(f"c{number}", visit_key=f"v{number}", told={"text": long}),)))
+        kept = ledger._recent
+        assert kept._bytes <= BYTES_MAX
+        assert kept.newest(CASES, "c0") is None
+        assert kept.newest(CASES, "c39") is not None
+        first = await ledger.case("c0")
+        assert first is not None
+        assert first.told == {"text": long}
 
 
 async def test_the_sequence_starts_above_every_number_used(tmp_path: Path) -> None:

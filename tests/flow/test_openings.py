@@ -43,7 +43,11 @@ def test_a_list_is_looked_at_and_then_taken_over(site: Path) -> None:
     assert not (site / "openings.csv").exists()
     run("import", "new.xlsx", "--keep")
     assert json.loads(run("import", "new.xlsx", "--json"))["changes"] == []
-    assert json.loads(run("show", "--insured", "330100", "--json")) == {"scheme": "national", "reason": ""}
+    assert json.loads(run("show", "--insured", "330100", "--json")) == {
+        "scheme": "national",
+        "reason": "",
+        "credentials": [],
+    }
     assert json.loads(run("show", "--insured", "340100", "--json"))["reason"] == "institution_not_open"
     assert json.loads(run("show", "--insured", "320100", "--json"))["reason"] == "not_open"
 

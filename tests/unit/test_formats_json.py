@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter_core.formats import json as json_format
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.values.errors import ContractError, TranslationError
 
@@ -24,6 +25,42 @@ def test_numbers_keep_their_exact_value_and_places() -> None:
 def test_a_byte_order_mark_and_decoded_text_are_accepted() -> None:
     assert read_json("\ufeff{}".encode()) == {}
     assert read_json('{"psn_name":"测试甲"}') == {"psn_name": "测试甲"}
+
+
+def test_what_is_broken_behind_a_duplicate_key_is_a_refusal_too() -> None:
+    with pytest.raises(TranslationError):
+        read_json(b'{"a":1,"a":2},')
+
+
+PIECES = st.sampled_from(
+    [
+        *'{}[]":,.-\\eE5 ',
+        "\n",
+        "null",
+        "true",
+        "NaN",
+        '"a":',
+        '"a":1.50,',
+        '"\\ud83d\\ude00"',
+        "\\ud800",
+        "1e5",
+        "9" * 20,
+        "0.10",
+        '"测:{"',
+    ]
+)
+
+
+@given(st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=8)))
+def test_the_quick_reader_and_writer_do_exactly_what_the_thorough_ones_do(text: str) -> None:
+    for body in (text, f'{{"a":[{text}],"b":"{text}"}}', f'["{text}",{text}]'):
+        raw = body.encode("utf-8", "surrogatepass")
+        quick = json_format._read_plain(raw, json_format._outside_strings(raw))
+        if quick is json_format._NOT_PLAIN:
+            continue
+        thorough = json_format._read_exactly(raw, json_format.DEPTH_MAX)
+        assert repr(quick) == repr(thorough)
+        assert write_json(quick) == json_format._text(quick, ()).encode()
 
 
 @pytest.mark.parametrize(

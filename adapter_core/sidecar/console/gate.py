@@ -76,12 +76,12 @@ async def admitted(request: Asked) -> Response[bytes] | None:
     if path.startswith(STATIC):
         return None
     found: Visitor | None = request.scope["state"]["visitor"]
+    if found is None and path not in OPEN:  # before a byte of the body is parsed
+        return _to_sign_in(request)
     if request.method != "GET":
         await _check_form(request, found)
-    if path in OPEN:
+    if path in OPEN or found is None:
         return None
-    if found is None:
-        return _to_sign_in(request)
     if found.user.must_change and path not in WHILE_CHANGING:
         return see(PASSWORD)
     return None
