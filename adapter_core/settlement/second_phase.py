@@ -13,6 +13,10 @@ from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
 
+CONFIRMS_MOST = 5
+"""A repeatable confirm that so many times brought no trusted answer is not sent again: each one starts the quiet period anew, and
+without an end to them nothing could ever be proved."""
+
 
 def money_step(context: Context) -> Step:
     """The step that moves the case's money: the settlement, or what takes it back."""
@@ -59,7 +63,9 @@ class Phases:
         """Whether one more confirm can do no harm: none may have been taken, or the route says that it may be repeated."""
         if not self.prepared or self.refused or self.second.handle == "session":
             return False
-        return self.second.repeatable or not self.perhaps_confirmed
+        if self.second.repeatable:
+            return len(self.perhaps_confirmed) < CONFIRMS_MOST
+        return not self.perhaps_confirmed
 
     @property
     def may_abort(self) -> bool:
