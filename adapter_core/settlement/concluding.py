@@ -73,8 +73,9 @@ class Concluding:
             msgid = await self._first_msgid(context, case)
             await self._stands(context, concluded, content, change, operation, msgid)
             return
-        data = {**case.data, "why": called.verdict.code, "text": called.verdict.text}
-        doubted = move(case, State.RESOLVING, self._teller.stamp(), data=data)
+        refusals = int(case.data.get("confirm_refusals", 0)) + called.verdict.is_refusal
+        verdict = {"why": called.verdict.code, "text": called.verdict.text, "confirm_refusals": refusals}
+        doubted = move(case, State.RESOLVING, self._teller.stamp(), data={**case.data, **verdict})
         await self._teller.commit(replace(change, cases=(doubted,)))
 
     async def _first_msgid(self, context: Context, case: Case) -> str:

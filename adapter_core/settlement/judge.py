@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from adapter_core.province.gateway import Gateway
@@ -24,7 +24,10 @@ PROXY_STATUSES = frozenset({502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """result with the code and text that explain it; content only where the reply may be believed."""
+    """result with the code and text that explain it; content only where the reply may be believed.
+
+    is_refusal: the centre itself said no, also where its words are not definite and the result is UNKNOWN.
+    """
 
     result: Result
     code: str = ""
@@ -33,6 +36,7 @@ class Verdict:
     content: Content = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    is_refusal: bool = False
 
 
 def judge(gateway: Gateway, call: Call, frame: Frame) -> Verdict:
@@ -60,10 +64,10 @@ def _judged(gateway: Gateway, call: Call, reply: Reply, status: int | None) -> V
 
 def _refused(gateway: Gateway, call: Call, reply: Reply) -> Verdict:
     reason = gateway.policy.reason_of(reply.text)
-    verdict = Verdict(Result.REJECTED, reply.code, reply.text, reason)
+    verdict = Verdict(Result.REJECTED, reply.code, reply.text, reason, is_refusal=True)
     if any(text in reply.text for text in gateway.policy.sign_in_texts) and call.kind_class != "session":
         return Verdict(Result.REJECTED, SIGN_IN_INVALID, reply.text, reason)
-    unknown = Verdict(Result.UNKNOWN, reply.code, reply.text, reason)
+    unknown = replace(verdict, result=Result.UNKNOWN)
     if call.kind_class in ("N", "K"):
         stage = "refund" if gateway.route.takes_back_money(call.step) else "settle"
         definite = not gateway.capabilities.may_repeat and gateway.policy.is_definite(stage, reply.code, reply.text)

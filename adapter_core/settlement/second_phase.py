@@ -13,9 +13,9 @@ from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
 
-CONFIRMS_MOST = 5
-"""A repeatable confirm that so many times brought no trusted answer is not sent again: each one starts the quiet period anew, and
-without an end to them nothing could ever be proved."""
+REFUSALS_MOST = 5
+"""A repeatable confirm that a living centre refused so many times is not sent again, though nobody can tell what its words are
+about: each one starts the quiet period anew, so nothing could ever be proved.  Silence and outages are not counted."""
 
 
 def money_step(context: Context) -> Step:
@@ -42,12 +42,14 @@ class Phases:
     """How far a two-phase trade came.
 
     prepared: phase one's reply came and passed its checks.  confirms: every confirm that was intended, oldest first.
+    refusals: how many of them were answered with a refusal that is not definite.
     """
 
     second: Second
     prepared: bool
     handle: bool
     confirms: tuple[CallRecord, ...]
+    refusals: int
 
     @property
     def perhaps_confirmed(self) -> tuple[CallRecord, ...]:
@@ -64,7 +66,7 @@ class Phases:
         if not self.prepared or self.refused or self.second.handle == "session":
             return False
         if self.second.repeatable:
-            return len(self.perhaps_confirmed) < CONFIRMS_MOST
+            return self.refusals < REFUSALS_MOST
         return not self.perhaps_confirmed
 
     @property
@@ -89,4 +91,5 @@ async def phases_of(retracing: Retracing, case: Case, step: Step) -> Phases | No
     if step.second is None:
         return None
     confirms = tuple(await retracing.records(case, step.second.confirm))
-    return Phases(step.second, "prepared" in case.data, bool(case.data.get("handle")), confirms)
+    refusals = int(case.data.get("confirm_refusals", 0))
+    return Phases(step.second, "prepared" in case.data, bool(case.data.get("handle")), confirms, refusals)

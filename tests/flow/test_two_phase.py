@@ -96,6 +96,19 @@ async def test_a_repeatable_confirm_is_sent_again_until_it_is_answered(town: Fou
     assert first.sha256 == second.sha256  # the same trade, named by the same ticket
 
 
+async def test_a_confirm_refused_in_words_that_prove_nothing_is_not_repeated_without_end(town: Founding) -> None:
+    """A gateway that repeats messages makes every refusal doubtful; a centre that is away is no refusal and counts as none."""
+    here = await town('handle = "theirs", repeatable = true, silence = "undone", shows = "confirmed"')
+    here.can(may_repeat=True)
+    here.temper(unconfirmed_s=0.2)
+    away = [{"infno": "commit", "nth": nth, "actions": ["drop"]} for nth in range(1, 4)]
+    here.rules([*away, {"infno": "commit", "actions": ["error(-1,该交易已作废)"]}])
+    assert (await here.say(message(), wait_s=0)).state == "PENDING"
+    assert (await here.decided()).state == "NOT_APPLIED"
+    assert here.wrote() == ["pay", *["commit"] * 8]
+    assert "settled" not in here.settlements
+
+
 async def test_a_confirm_that_never_left_goes_out_later(town: Founding) -> None:
     here = await town()
     here.rule("pay", "delay(0.2)")

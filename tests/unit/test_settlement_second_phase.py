@@ -34,11 +34,13 @@ class = "X"
 """
 
 
-def phases(*confirms: Result | str, prepared: bool = True, handle: bool = False, **second: str | bool) -> Phases:
+def phases(
+    *confirms: Result | str, prepared: bool = True, handle: bool = False, refusals: int = 0, **second: str | bool
+) -> Phases:
     records = tuple(
         CallRecord(str(at), "H", str(at), "commit", "2", "K", result=one) for at, one in enumerate(confirms)
     )
-    return Phases(Second("commit", "rollback", **second), prepared, handle, records)  # type: ignore[arg-type]
+    return Phases(Second("commit", "rollback", **second), prepared, handle, records, refusals)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,9 @@ def phases(*confirms: Result | str, prepared: bool = True, handle: bool = False,
         (phases(Result.UNKNOWN), False, False),
         (phases(""), False, False),
         (replace(phases(Result.UNKNOWN), second=Second("commit", "rollback", repeatable=True)), True, False),
+        (phases(*[Result.UNKNOWN] * 50, repeatable=True), True, False),
+        (phases(*[Result.UNKNOWN] * 50, repeatable=True, refusals=4), True, False),
+        (phases(*[Result.UNKNOWN] * 50, repeatable=True, refusals=5), False, False),
         (replace(phases(), second=Second("commit", "rollback", handle="session")), False, False),
         (replace(phases(), second=Second("commit")), True, False),
     ],

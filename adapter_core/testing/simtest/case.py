@@ -209,7 +209,7 @@ class Day:
         healed = world.now
         while not (all(task.done() for task in tasks) and self._at_rest()):
             await world.pause(TICK_S)
-            self.checker.none_stuck(healed, self._bound())
+            self.checker.none_stuck(healed, self._bound)
             if world.now > healed + HIS_ENDS_S:
                 world.violate("I25", "the HIS never came to an end")
         self.checker.at_rest()
@@ -222,13 +222,13 @@ class Day:
         under_way = any(message.under_way for message in self.checker.messages.values())
         return not under_way and self.checker.nothing_open()
 
-    def _bound(self) -> float:
-        """I25: how long after the last fault a doubt may live."""
+    def _bound(self, case: Case) -> float:
+        """I25: how long after the last fault a doubt may live.  A sale has no visit to ask by: its ladder is the reversal's."""
         can, timers = self.plan.capabilities, self.plan.timers
         lease = self.plan.lease_s + SCAN_S
         quiet = timers.gate + can.late_commit_s + can.query_lag_s + can.second_negative_s + can.reverse_ok_after_s
         deadlines = 2 * (can.money_deadline_s + can.inpatient_deadline_s) + 12 * can.read_deadline_s
-        asks = can.query_after_unknown == "by_visit" and can.reverse_ok != "nothing"
+        asks = can.query_after_unknown == "by_visit" and can.reverse_ok != "nothing" and case.kind != "pharmacy"
         step = timers.query_step_last * 1.2 if asks else 3600.0
         return 2 * lease + quiet + deadlines + 3 * step + self.world.pause_max + SLACK_S
 
@@ -308,7 +308,7 @@ class Day:
                 await self.world.pause(1.0)
         while not self._at_rest():
             await self.world.pause(TICK_S)
-            self.checker.none_stuck(healed, self._bound())
+            self.checker.none_stuck(healed, self._bound)
 
     def _true_decision(self, case: Case) -> OperatorDecision:
         standing = next((one.standing for one in self.checker.by_case.get(case.case_id, []) if one.standing), None)

@@ -371,11 +371,11 @@ class Checker:
         """Every case is decided, or waits for a person."""
         return all(str(case.state) not in OPEN or self._waits_for_a_person(case) for case in self.cases.values())
 
-    def none_stuck(self, healed: float, bound: float) -> None:
-        """I25: since the faults ceased no case is undecided for longer than ``bound`` seconds."""
+    def none_stuck(self, healed: float, bound: Callable[[Case], float]) -> None:
+        """I25: since the faults ceased no case is undecided for longer than its ``bound``, in seconds."""
         for case in self.cases.values():
             since = max(healed, self._open_since.get(case.case_id, 0.0))
-            if str(case.state) in OPEN and self._world.now > since + bound and not self._waits_for_a_person(case):
+            if str(case.state) in OPEN and self._world.now > since + bound(case) and not self._waits_for_a_person(case):
                 self._world.violate(
                     "I25", f"{case.purpose} {case.key} is {case.state} for {self._world.now - since:.0f} s"
                 )
