@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import httpx
 from lxml import html
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import read_master_key
 from adapter_core.ledger.sqlite import SqliteLedger
@@ -48,7 +47,7 @@ PLACES = ("320100", "330100", "340100", "350100", "420100", "430100", "440300", 
 AMOUNTS = {"total_fen": 20000, "fund_fen": 12000, "account_fen": 6000, "cash_fen": 2000}
 ENTERED: dict[str, Any] = {
     **AMOUNTS,
-    **{one.name: 0 for one in fields(Entry) if one.name.endswith("_fen") and one.name not in AMOUNTS},
+    **{name: 0 for name in Entry.__struct_fields__ if name.endswith("_fen") and name not in AMOUNTS},
 }
 NAMES = ("测试甲", "测试乙", "测试丙", "测试丁", "测试戊")
 

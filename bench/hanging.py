@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from adapter_core.bootstrap import PLAIN_DEFAULTS, SystemClock, SystemIds
+from adapter_core.bootstrap.machine import SystemClock, SystemIds
+from adapter_core.bootstrap.site import PLAIN_DEFAULTS
 from adapter_core.centre.client import Centre, Endpoint
 from adapter_core.centre.guarded import GuardedWire
 from adapter_core.ledger.sealing import create_master_key, read_master_key

@@ -24,22 +24,16 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from adapter_core.accounts.differences import TOPIC
-from adapter_core.bootstrap import (
-    SystemClock,
-    assembled,
-    gateway_endpoint,
-    opened_ledger,
-    plugins,
-    reconciling_of,
-    site_place,
-)
+from adapter_core.bootstrap.assembly import assembled, opened_ledger
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import reconciling_of
+from adapter_core.bootstrap.site import gateway_endpoint, plugins, site_place
 from adapter_core.centre.client import Centre
 from adapter_core.centre.guarded import GuardedWire
 from adapter_core.config import load_config
@@ -59,6 +53,7 @@ from adapter_core.simulator.records import Refund, Settlement, Visit
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.settling import outcome_told, refund_told
 from adapter_core.simulator.world import World
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import iso, national_date, parse_national_time
 
 ORG = "H36010000001"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem, Case
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
 from adapter_core.values.money import from_fen
 
 TRIES = 5

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from adapter_core.accounts.differences import FROZEN, OPEN, TOPIC, WAITING, made
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import AccountItem
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from adapter_core.accounts.books import Books
@@ -25,76 +25,115 @@ OF_CASES = (
     "(SELECT case_id, CASE WHEN entry = 'void' THEN -1 ELSE 1 END AS size FROM {ledger}entries "
     "WHERE org = ? AND business_day = ? AND stands) AS booked JOIN {ledger}cases AS cases ON cases.case_id = booked.case_id"
 )
-UNKNOWN = (
-    "SELECT case_id, state, changed_at FROM {ledger}cases WHERE org = ? AND state IN "
-    "('SENDING', 'CONFIRMING', 'RESOLVING', 'REVERSING', 'FROZEN', 'VOIDING') ORDER BY ordinal"
+COLUMNS = (
+    "收费员",
+    "班次",
+    "终端",
+    "结算笔数",
+    "退费笔数",
+    "总额",
+    "基金",
+    "个人账户",
+    "现金",
+    "其中退现",
+    "结果未知笔数",
 )
-COLUMNS = ("收费员", "班次", "终端", "结算笔数", "退费笔数", "总额", "基金", "个人账户", "现金", "其中退现")
+UNNAMED = "未注明"
+AMOUNTS = ("total", "fund", "account", "cash", "cash_back")
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A settlement or refund whose outcome nobody knows at the hand-over.  time: ``HH:MM`` when it was opened, China time; sum:
+    what is at stake, in fen, None before a trial."""
+
+    work_order: str
+    operator: str
+    terminal: str
+    time: str
+    sum: int | None = None
+
+    def shift(self, shifts: Sequence[str]) -> str:
+        begun = [start for start in sorted(shifts) if start <= self.time]
+        return begun[-1] if begun else max(shifts)
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftLine:
-    """One operator's shift at one terminal.  Fen; refunds are subtracted."""
+    """One operator's shift at one terminal.  Fen; refunds are subtracted.  unknown: how many outcomes are unknown."""
 
     operator: str
     shift: str
     terminal: str
-    settled: int
-    voided: int
-    total: int
-    fund: int
-    account: int
-    cash: int
-    cash_back: int
+    settled: int = 0
+    voided: int = 0
+    total: int = 0
+    fund: int = 0
+    account: int = 0
+    cash: int = 0
+    cash_back: int = 0
+    unknown: int = 0
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        return (self.operator, self.shift, self.terminal)
 
     def cells(self) -> list[str]:
-        counts = [self.operator or "未注明", self.shift, self.terminal or "未注明", str(self.settled), str(self.voided)]
-        return counts + [
-            f"{from_fen(fen):.2f}" for fen in (self.total, self.fund, self.account, self.cash, self.cash_back)
-        ]
+        named = [self.operator or UNNAMED, self.shift, self.terminal or UNNAMED, str(self.settled), str(self.voided)]
+        return named + [f"{from_fen(getattr(self, name)):.2f}" for name in AMOUNTS] + [str(self.unknown)]
+
+    def data(self) -> dict[str, Any]:
+        return {name: f"{from_fen(value):.2f}" if name in AMOUNTS else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class DayEnd:
-    """agrees: the lines' sum, the day's entries and the cases they came from are one.  unknown: work orders at the hand-over."""
+    """agrees: the lines' sum, the day's entries and the cases they came from are one; it is said of the whole day, also where
+    only one operator's lines are shown.  unknown: at the hand-over."""
 
     org: str
     day: str
     lines: tuple[ShiftLine, ...]
-    count: int
-    total: int
-    fund: int
-    account: int
-    cash: int
     agrees: bool
-    unknown: tuple[str, ...]
+    unknown: tuple[Undecided, ...]
+    operator: str = ""
+
+    def sum(self) -> ShiftLine:
+        names = [one.name for one in fields(ShiftLine)][3:]
+        return ShiftLine("合计", "", "", **{name: sum(getattr(line, name) for line in self.lines) for name in names})
+
+    def of(self, operator: str) -> DayEnd:
+        """One operator's part."""
+        lines = tuple(line for line in self.lines if line.operator == operator)
+        unknown = tuple(one for one in self.unknown if one.operator == operator)
+        return replace(self, lines=lines, unknown=unknown, operator=operator)
 
     def table(self) -> list[list[str]]:
-        sums = [f"{from_fen(fen):.2f}" for fen in (self.total, self.fund, self.account, self.cash)]
-        back = sum(line.cash_back for line in self.lines)
-        settled, voided = (sum(getattr(line, name) for line in self.lines) for name in ("settled", "voided"))
-        last = ["合计", "", "", str(settled), str(voided), *sums, f"{from_fen(back):.2f}"]
-        return [list(COLUMNS), *(line.cells() for line in self.lines), last]
+        whole = self.sum().cells()
+        return [list(COLUMNS), *(line.cells() for line in self.lines), [*whole[:2], "", *whole[3:]]]
 
     def data(self) -> dict[str, Any]:
         """As JSON, amounts as texts in yuan."""
-        amounts = ("total", "fund", "account", "cash", "cash_back")
-        lines = [
-            {name: f"{from_fen(value):.2f}" if name in amounts else value for name, value in asdict(line).items()}
-            for line in self.lines
-        ]
-        sums = {name: f"{from_fen(getattr(self, name)):.2f}" for name in amounts[:4]}
+        whole = self.sum()
         return {
             "date": self.day,
-            "lines": lines,
-            "count": self.count,
-            **sums,
+            "operator": self.operator,
+            "lines": [line.data() for line in self.lines],
+            "count": whole.settled + whole.voided,
+            "settled": whole.settled,
+            "voided": whole.voided,
+            **{name: f"{from_fen(getattr(whole, name)):.2f}" for name in AMOUNTS},
             "agrees": self.agrees,
-            "unknown": list(self.unknown),
+            "unknown": [one.work_order for one in self.unknown],
+            "unknown_cases": [
+                {**asdict(one), "sum": "" if one.sum is None else f"{from_fen(one.sum):.2f}"} for one in self.unknown
+            ],
         }
 
 
-def day_end(books: Books, org: str, day: str, shifts: Sequence[str] = ("00:00",)) -> DayEnd:
+def day_end(
+    books: Books, org: str, day: str, shifts: Sequence[str] = ("00:00",), unknown: Sequence[Undecided] = ()
+) -> DayEnd:
     """The day end of a business day.  shifts: when each begins, ``HH:MM`` China time; before the first it is still the last one's."""
     with books.working() as working:
         ledger = working.ledger
@@ -102,15 +141,21 @@ def day_end(books: Books, org: str, day: str, shifts: Sequence[str] = ("00:00",)
         rows = list(working.rows(statement, org, day))
         [(count, *sums)] = list(working.rows(WHOLE.format(ledger=ledger), org, day))
         [(of_cases, total, fund)] = list(working.rows(OF_CASES.format(ledger=ledger), org, day))
-        unknown = [row[0][:10].upper() for row in working.rows(UNKNOWN.format(ledger=ledger), org)]
-    lines = tuple(ShiftLine(str(row[0]), str(row[1]), str(row[2]), *map(int, row[3:])) for row in rows)
+    lines = [ShiftLine(str(row[0]), str(row[1]), str(row[2]), *map(int, row[3:])) for row in rows]
     whole = tuple(map(int, sums))
     of_lines = tuple(sum(getattr(line, name) for line in lines) for name in ("total", "fund", "account", "cash"))
     agrees = of_lines == whole and (int(of_cases), int(total), int(fund)) == (int(count), *whole[:2])
-    whole_total, whole_fund, whole_account, whole_cash = whole
-    return DayEnd(
-        org, day, lines, int(count), whole_total, whole_fund, whole_account, whole_cash, agrees, tuple(unknown)
-    )
+    return DayEnd(org, day, tuple(_with_unknown(lines, unknown, shifts)), agrees, tuple(unknown))
+
+
+def _with_unknown(lines: Sequence[ShiftLine], unknown: Sequence[Undecided], shifts: Sequence[str]) -> list[ShiftLine]:
+    """The lines with what is unknown of each; a shift that settled nothing but has an unknown outcome is a line, too."""
+    found = {line.place: line for line in lines}
+    for one in unknown:
+        line = ShiftLine(one.operator, one.shift(shifts), one.terminal)
+        line = found.get(line.place, line)
+        found[line.place] = replace(line, unknown=line.unknown + 1)
+    return [found[place] for place in sorted(found)]
 
 
 def _shift_of(shifts: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ With the centre's side known from the day's run, each 单边账 is named by whic
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.accounts.acting import ItemLedger
@@ -15,6 +15,7 @@ from adapter_core.accounts.differences import OPEN, STANDING, made_id
 from adapter_core.accounts.receivables import columns_of
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.records import AccountItem
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.money import MoneyError, fen, yuan
 

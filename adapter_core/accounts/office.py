@@ -5,10 +5,11 @@ Each order and each answer is JSON; amounts are texts in yuan, days ``yyyy-MM-dd
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
 from adapter_core.accounts import day_end, receivables, reports
@@ -28,8 +29,10 @@ from adapter_core.province.messages import Outcome
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import AccountItem, Case
+from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
-from adapter_core.values.moments import Clock, national_date
+from adapter_core.values.moments import Clock, national_date, national_time
 from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 
 Order = Mapping[str, Any]
@@ -140,22 +143,47 @@ class AccountsOffice:
     # the day's end
 
     async def _day_end(self, order: Order) -> Data:
-        found = day_end.day_end(self.books, self.place.org, _day(order), self.shifts)
-        return {**found.data(), "table": found.table()}
+        """opter: only one operator's part, for that person's own slip."""
+        day, operator = _day(order), str(order.get("opter") or "")
+        unknown = await self._undecided(day)
+        found = await asyncio.to_thread(day_end.day_end, self.books, self.place.org, day, self.shifts, unknown)
+        found = found.of(operator) if operator else found
+        return {**self._named(), **found.data(), "table": found.table()}
+
+    async def _undecided(self, day: str) -> list[day_end.Undecided]:
+        """What was opened until the end of that day and is not decided now, by who opened it."""
+        found = []
+        for case in await self.ledger.cases_in((*UNDECIDED, State.FROZEN)):
+            opened = national_time(datetime.fromisoformat(case.opened_at))
+            encounter = await self.ledger.encounter(case.encounter_id)
+            is_money = case.org == self.place.org and case.purpose in ("settle", "void")
+            if opened[:10] > day or encounter is None or not is_money:
+                continue
+            env, quoted = encounter.content.get("env", {}), case.data.get("quoted", {})
+            fen_at_stake = int(quoted["total_fen"]) if "total_fen" in quoted else case.total_fen
+            named = (str(env.get("opter", "")), str(env.get("dev_no", "")), opened[11:16])
+            found.append(day_end.Undecided(case.case_id[:10].upper(), *named, fen_at_stake))
+        return found
+
+    def _named(self) -> Data:
+        return {"fixmedins_code": self.place.org, "fixmedins_name": self.place.site.fixmedins_name}
 
     # what is owed
 
     async def _dues(self) -> list[receivables.Due]:
         items = await self.ledger.account_items(self.place.org, receivables.BANK)
         items += await self.ledger.account_items(self.place.org, receivables.DEDUCTION)
-        return receivables.receivables(self.books, self.place.org, items)
+        return await asyncio.to_thread(receivables.receivables, self.books, self.place.org, items)
 
     async def _receivables(self, order: Order) -> Data:
         month = str(order.get("month") or "")
         dues = [due for due in await self._dues() if not month or due.month == month]
         today = self._today()
-        level = receivables.prepayment(self.books, self.place.org, today[:4], self.prepaid_fen)
+        asked = (self.books, self.place.org, today[:4], self.prepaid_fen)
+        level = await asyncio.to_thread(receivables.prepayment, *asked)
         return {
+            **self._named(),
+            "date": today,
             "receivables": receivables.data(dues, today),
             "table": receivables.table(dues, today),
             "prepayment": level,
@@ -185,7 +213,7 @@ class AccountsOffice:
         org, now = self.place.org, self.notes.stamp()
         new = [(one.item_id(org), one) for one in lines]
         new = [(number, one) for number, one in dict(new).items() if await self.ledger.account_item(number) is None]
-        fits = receivables.matched(self.books, await self._dues(), new)
+        fits = await asyncio.to_thread(receivables.matched, self.books, await self._dues(), new)
         for number, one in new:
             month, region = fits.get(number, ("", ""))
             facts = {"month": month, "region": region, "payer": one.payer, "reference": one.reference, "note": one.note}
@@ -212,7 +240,8 @@ class AccountsOffice:
         return {"calendar": receivables.calendar(self._today())}
 
     async def _inquiries(self, order: Order) -> Data:
-        return {"inquiries": receivables.inquiries(self.books, self.place.org, _month(order))}
+        found = await asyncio.to_thread(receivables.inquiries, self.books, self.place.org, _month(order))
+        return {"inquiries": found}
 
     # the third side, watching, reports
 
@@ -256,10 +285,14 @@ class AccountsOffice:
 
     async def _report(self, order: Order) -> Data:
         since, until = _day(order, "from"), _day(order, "to")
-        sheets = reports.sums(self.books, self.place.org, since, until)
-        cases = await self.ledger.cases_changed(self.place.org, (), f"{since}T00:00:00Z", 1_000_000)
-        sheets.append(reports.direct_rate(cases))
-        return {"sheets": [{"title": one.title, "rows": one.rows, "plotted": one.plotted} for one in sheets]}
+        if since > until:
+            raise TranslationError([Fault("to", f"{since} 或以后", until)], message_zh="日期有误，未办理")
+        asked = (self.books, self.place.org, since, until)
+        sheets = await asyncio.to_thread(reports.sums, *asked)
+        rates, failures = await asyncio.to_thread(reports.direct_rates, *asked)
+        failed = [await self.ledger.case(case_id) for case_id in failures]
+        sheets += [*rates, reports.why_not(reports.failure_code(case) for case in failed if case is not None)]
+        return {**self._named(), "from": since, "to": until, "sheets": [one.data() for one in sheets]}
 
 
 def run_data(report: Report) -> Data:

@@ -9,8 +9,8 @@ from typing import Any
 
 from adapter_core.accounts.books import Books, Working
 from adapter_core.accounts.differences import made_id
+from adapter_core.accounts.reports import place_named
 from adapter_core.settlement.records import AccountItem
-from adapter_core.standard.regions import region
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 
@@ -119,11 +119,9 @@ def table(dues: Sequence[Due], today: str) -> list[list[str]]:
     rows = [list(COLUMNS)]
     for due in dues:
         amounts = (due.total, due.fund, due.account, due.owed, due.came, due.deducted, due.left)
-        name = region(due.region)
-        place = f"{due.region} {name.name}" if name else due.region or "未注明"
         texts = [f"{from_fen(one):.2f}" for one in amounts]
         age = str(due.age_days(today)) + ("（逾期）" if due.is_late(today) else "")
-        rows.append([due.month, place, due.scheme, due.clr_type, str(due.count), *texts, age])
+        rows.append([due.month, place_named(due.region), due.scheme, due.clr_type, str(due.count), *texts, age])
     return rows
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem, Entry
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported
 from adapter_core.values.money import from_fen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from adapter_core.accounts.differences import made_id
 from adapter_core.accounts.reconciling import FAILED, Report
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError
 from adapter_core.values.moments import Clock, china, iso, national_date
 

@@ -9,7 +9,8 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import IO, NamedTuple
 
 from adapter_core.accounts.statement_form import StatementForm, result_columns, upload_columns
@@ -95,7 +96,7 @@ def _lines(stream: IO[bytes], form: StatementForm) -> Iterator[str]:
 
 
 def _rows(lines: Iterator[str], form: StatementForm) -> Iterator[CentreRow]:
-    width = len(result_columns())
+    plain = _plain_line(form.separator)
     flags = {form.settle_flag: 0, form.refund_flag: 1}
     if form.heading:
         next(lines, None)
@@ -104,34 +105,44 @@ def _rows(lines: Iterator[str], form: StatementForm) -> Iterator[CentreRow]:
             raise BadFile(f"超过 {form.rows_max} 行")
         if number == 1:
             line = line.removeprefix("\ufeff")
-        cells = line.split(form.separator)
-        if len(cells) != width:
-            raise BadFile(
-                f"第 {number} 行应有 {width} 列，实有 {len(cells)} 列" if line.strip() else f"第 {number} 行为空行"
-            )
-        psn_no, mdtrt_id, setl_id, msgid, rslt, flag, memo, total, fund, account = cells
-        refunded = flags.get(flag)
-        if refunded is None:
-            raise BadFile(f"第 {number} 行退费标志不在约定取值内")
-        if (
-            not _is_number(psn_no)
-            or not _is_number(setl_id or msgid)
-            or _CONTROL.search(line.replace(form.separator, ""))
-        ):
-            raise BadFile(f"第 {number} 行编号有误")
-        yield CentreRow(
-            number,
-            psn_no,
-            mdtrt_id,
-            setl_id,
-            msgid,
-            rslt,
-            refunded,
-            memo[:500],
-            _fen(total, number),
-            _fen(fund, number),
-            _fen(account, number),
+        found = plain.fullmatch(line)
+        refunded = flags.get(found[6]) if found else None
+        if found is None or refunded is None or not (found[3] or found[4]):
+            yield _row(number, line, form, flags)
+            continue
+        psn_no, mdtrt_id, setl_id, msgid, rslt, _, memo, *amounts = found.groups()
+        total, fund, account = map(int, (amounts[0] + amounts[1], amounts[2] + amounts[3], amounts[4] + amounts[5]))
+        yield CentreRow(number, psn_no, mdtrt_id, setl_id, msgid, rslt, refunded, memo[:500], total, fund, account)
+
+
+@cache
+def _plain_line(separator: str) -> re.Pattern[str]:
+    """A line as nearly all are: well-formed numbers, amounts with two decimals.  What doesn't fit is looked at cell by cell."""
+    between = re.escape(separator)
+    printed = r"[^\x00-\x08\x0a-\x1f\x7f]"
+    text = rf"([^{between}\x00-\x08\x0a-\x1f\x7f]*)" if len(separator) == 1 else rf"((?:(?!{between}){printed})*)"
+    number, id_or_none, amount = r"([0-9A-Za-z_\-]{1,40})", r"([0-9A-Za-z_\-]{0,40})", r"-?([0-9]{1,14})\.([0-9]{2})"
+    cells = (number, text, id_or_none, id_or_none, text, text, text, amount, amount, amount)
+    assert len(cells) == len(result_columns())
+    return re.compile(between.join(cells))
+
+
+def _row(number: int, line: str, form: StatementForm, flags: Mapping[str, int]) -> CentreRow:
+    """One line, cell by cell.  Raises: BadFile."""
+    width = len(result_columns())
+    cells = line.split(form.separator)
+    if len(cells) != width:
+        raise BadFile(
+            f"第 {number} 行应有 {width} 列，实有 {len(cells)} 列" if line.strip() else f"第 {number} 行为空行"
         )
+    psn_no, mdtrt_id, setl_id, msgid, rslt, flag, memo, *amounts = cells
+    refunded = flags.get(flag)
+    if refunded is None:
+        raise BadFile(f"第 {number} 行退费标志不在约定取值内")
+    if not _is_number(psn_no) or not _is_number(setl_id or msgid) or _CONTROL.search("".join(cells)):
+        raise BadFile(f"第 {number} 行编号有误")
+    total, fund, account = (_fen(amount, number) for amount in amounts)
+    return CentreRow(number, psn_no, mdtrt_id, setl_id, msgid, rslt, refunded, memo[:500], total, fund, account)
 
 
 def _is_number(text: str) -> bool:
@@ -148,18 +159,19 @@ def _fen(text: str, line: int) -> int:
     return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
 
 
-def write_upload(rows: Iterable[Sequence[object]], form: StatementForm) -> bytes:
-    """The file that 9101 uploads.
+def upload_line(
+    line: tuple[str, str, str], fens: tuple[int, int, int], refunded: bool, form: StatementForm
+) -> str:
+    """One line of the file that 9101 uploads.  line: setl_id, mdtrt_id, psn_no; fens: total, fund, account without sign."""
+    sign = "-" if refunded and form.refunds_negative else ""
+    flag = form.refund_flag if refunded else form.settle_flag
+    return form.separator.join((*line, *[_yuan(fen, sign) for fen in fens], flag))
 
-    rows: setl_id, mdtrt_id, psn_no, total, fund, account in fen without sign, and whether it is a refund.
-    """
-    lines = [form.separator.join(upload_columns())] if form.heading else []
-    for setl_id, mdtrt_id, psn_no, total, fund, account, refunded in rows:
-        sign = "-" if refunded and form.refunds_negative else ""
-        amounts = (_yuan(int(str(fen)), sign) for fen in (total, fund, account))
-        flag = form.refund_flag if refunded else form.settle_flag
-        lines.append(form.separator.join([str(setl_id), str(mdtrt_id), str(psn_no), *amounts, flag]))
-    return "\n".join(lines).encode(form.charset)
+
+def write_upload(lines: list[str], form: StatementForm) -> bytes:
+    """The file that 9101 uploads, of its lines."""
+    heading = [form.separator.join(upload_columns())] if form.heading else []
+    return "\n".join([*heading, *lines]).encode(form.charset)
 
 
 def _yuan(fen: int, sign: str) -> str:

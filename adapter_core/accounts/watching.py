@@ -14,7 +14,7 @@ from adapter_core.accounts.acting import ItemLedger
 from adapter_core.accounts.books import Books, Working
 from adapter_core.accounts.differences import OPEN, made_id
 from adapter_core.settlement.from_files import FromFiles
-from adapter_core.settlement.records import AccountItem, Bill, Case, Entry
+from adapter_core.settlement.records import AccountItem, Bill, Case, Encounter, Entry
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.moments import iso, national_date, parse_national_time
@@ -87,7 +87,11 @@ class WatchedLedger(ItemLedger, Protocol):
 
     async def bill(self, bill_id: str) -> Bill | None: ...
 
+    async def encounter(self, encounter_id: str) -> Encounter | None: ...
+
     async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None: ...
+
+    async def cases_in(self, states: Any) -> list[Case]: ...
 
     async def cases_changed(self, org: str, states: Any, since: str, limit: int) -> list[Case]: ...
 

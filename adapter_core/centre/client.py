@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import httpx
 
@@ -120,7 +121,9 @@ class Centre:
             path=frame.path,
             status=response.status_code,
             headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw),
-            body=response.read(),
+            body=b"".join(
+                cast(httpx.ByteStream, response.stream)
+            ),  # nothing to decode: the wire refuses encoded bodies
             side={"framing": response.extensions["framing"]},
         )
 
@@ -143,18 +146,16 @@ class _Lane:
         self._money, self._reads = (
             CentreTransport(money, endpoint.reply_bytes_max, context, endpoint.connect_s) for money in (True, False)
         )
-        self._url = lru_cache(maxsize=256)(self._url_of)  # one parse per path, not per call
+        # read and checked once, not for each call
+        self._url = lru_cache(maxsize=256)(self._url_of)
+        self._headers = lru_cache(maxsize=64)(self._headers_of)
 
     def transport(self, money: bool) -> CentreTransport:
         return self._money if money else self._reads
 
     def request(self, frame: Frame, deadline: float, gate: Callable[[], None]) -> httpx.Request:
         """Raises: ValueError, httpx.InvalidURL."""
-        headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in frame.headers]
-        if any(name.lower() in _OWNED_BY_THE_WIRE for name, _ in frame.headers):
-            raise ValueError("a header that belongs to the wire")
-        if not frame.header("User-Agent"):
-            headers.insert(0, (b"User-Agent", b"his-adapter"))
+        url = self._url(frame.path)
 
         def guarded() -> None:
             try:
@@ -164,8 +165,24 @@ class _Lane:
 
         extensions = {"deadline": deadline, "send_gate": guarded}
         return httpx.Request(
-            frame.method, self._url(frame.path), headers=headers, content=frame.body, extensions=extensions
+            frame.method,
+            url,
+            headers=self._headers(frame.headers, url.netloc),
+            stream=httpx.ByteStream(frame.body),
+            extensions=extensions,
         )
+
+    def _headers_of(self, given: tuple[tuple[str, str], ...], host: bytes) -> httpx.Headers:
+        """Raises: ValueError."""
+        if any(name.lower() in _OWNED_BY_THE_WIRE for name, _ in given):
+            raise ValueError("a header that belongs to the wire")
+        agent = (
+            []
+            if any(name.lower() == "user-agent" and value for name, value in given)
+            else [(b"User-Agent", b"his-adapter")]
+        )
+        headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in given]
+        return httpx.Headers([(b"Host", host), *agent, *headers])
 
     def _url_of(self, path: str) -> httpx.URL:
         if (path and not path.startswith("/")) or "#" in path:  # "@elsewhere/" or ":81/" would change the host

@@ -113,7 +113,7 @@ class GuardedWire:
         Raises: what the wire raises; NotSent too: BREAKER_OPEN, QUEUE_FULL, NO_SLOT, DEADLINE_BEFORE_SEND.
         """
         deadline = asyncio.get_running_loop().time() + deadline_s
-        guard = self._guard(endpoint)
+        guard = self._guards.get(endpoint) or self._guard(endpoint)
         group = group_of(kind_class, money)
         if not resolving and guard.breaker.refuses(group):  # before queueing: nobody waits to be refused
             raise guard.refusal("BREAKER_OPEN", group)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from socket import SOCK_STREAM
 from ssl import SSLContext
@@ -139,7 +140,8 @@ class CentreTransport(httpx.AsyncBaseTransport):
         connect_by = min(deadline, now() + self._connect_s)
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
         context = self._ssl if url.scheme == "https" else None
-        addresses = await _before(connect_by, deadline, _addresses(host, port))
+        literal = _literal(host)
+        addresses = [literal] if literal else await _before(connect_by, deadline, _addresses(host, port))
         failure: httpx.TransportError = httpx.ConnectError("the name has no address")
         for left in range(len(addresses), 0, -1):
             until = connect_by if left == 1 else now() + (connect_by - now()) / left
@@ -150,6 +152,8 @@ class CentreTransport(httpx.AsyncBaseTransport):
         raise failure
 
     def _rested(self, url: httpx.URL) -> Wire | None:
+        if self._money:
+            return None
         wires = self._idle.get(_origin(url))
         while wires:
             wire = wires.pop()
@@ -172,12 +176,18 @@ def _origin(url: httpx.URL) -> tuple[str, str, int]:
     return url.scheme, url.host, url.port or 0
 
 
-async def _addresses(host: str, port: int) -> list[str]:
+@lru_cache(maxsize=64)
+def _literal(host: str) -> str:
+    """The address that a host is written as; "" for a name."""
     try:
-        return [str(ip_address(host))]
+        return str(ip_address(host))
     except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return ""
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def _open(address: str, port: int, context: SSLContext | None, host: str) -> Wire:

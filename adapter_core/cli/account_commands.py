@@ -12,7 +12,9 @@ from adapter_core.cli.app import DEFAULT_CONFIG, ConfigOption, JsonOption, app, 
 accounts_app = typer.Typer(help="对账、清算、应收、监管 / the accounts.", no_args_is_help=True)
 DateOption = Annotated[str, typer.Option("--date", help="业务日 yyyy-MM-dd / business day")]
 MonthOption = Annotated[str, typer.Option("--month", help="月份 yyyy-MM / month")]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="写成 .csv 或 .xlsx / file to write")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="写成 .pdf、.xlsx 或 .csv / file to write")]
+OpterOption = Annotated[str, typer.Option(help="只看一名收费员 / one operator's part")]
+InstitutionOption = Annotated[str, typer.Option(help="机构编码，服务于多个机构时须写明 / fixmedins_code")]
 AllOption = Annotated[bool, typer.Option("--all", help="包括已了结的 / those that ended, too")]
 TypeOption = Annotated[str, typer.Option("--clr-type", help="清算类别 clr_type：11 门诊、21 住院、41 药店")]
 FileArgument = Annotated[Path, typer.Argument(help="CSV 或 Excel，首行为标题 / with a heading")]
@@ -24,6 +26,7 @@ ReasonOption = Annotated[str, typer.Option(help="理由 / why")]
 def reconcile(
     date: DateOption,
     detail: Annotated[bool, typer.Option("--detail", help="总账相符也下载明细 / fetch the file anyway")] = False,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,26 +36,32 @@ def reconcile(
     """
     from adapter_core.cli.accounting import reconcile as work
 
-    run(work(config, date, detail, as_json))
+    run(work(config, institution, date, detail, as_json))
 
 
 @app.command()
 def dayend(
-    date: DateOption, out: OutOption = None, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+    date: DateOption,
+    opter: OpterOption = "",
+    out: OutOption = None,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
-    """日结：按收费员、班次、终端汇总，合计与账本分文不差。
+    """日结：按收费员、班次、终端汇总，合计与账本分文不差；.pdf 供打印签字。
 
-    例 / example: his-adapter dayend --date 2026-11-21 --out dayend.xlsx
+    例 / example: his-adapter dayend --date 2026-11-21 --out dayend.pdf
     """
     from adapter_core.cli.accounting import day_end
 
-    run(day_end(config, date, out, as_json))
+    run(day_end(config, institution, date, opter, out, as_json))
 
 
 @accounts_app.command("differences")
 def differences(
     date: Annotated[str, typer.Option("--date", help="只看这一天 / of one day")] = "",
     everything: AllOption = False,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,7 +71,7 @@ def differences(
     """
     from adapter_core.cli.accounting import listing
 
-    run(listing(config, "differences", {"date": date, "all": everything}, as_json))
+    run(listing(config, institution, "differences", {"date": date, "all": everything}, as_json))
 
 
 @accounts_app.command("close")
@@ -70,6 +79,7 @@ def close(
     item: Annotated[str, typer.Argument(help="事项编号 / item")],
     operator: OperatorOption,
     reason: ReasonOption,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,13 +89,14 @@ def close(
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "close", {"item_id": item, "operator": operator, "reason": reason}, as_json))
+    run(plain(config, institution, "close", {"item_id": item, "operator": operator, "reason": reason}, as_json))
 
 
 @accounts_app.command("receivables")
 def receivables(
     month: Annotated[str, typer.Option("--month", help="只看这个月 / of one month")] = "",
     out: OutOption = None,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -95,18 +106,23 @@ def receivables(
     """
     from adapter_core.cli.accounting import receivable
 
-    run(receivable(config, month, out, as_json))
+    run(receivable(config, institution, month, out, as_json))
 
 
 @accounts_app.command("bank")
-def bank(file: FileArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def bank(
+    file: FileArgument,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """导入银行到账明细（日期、金额、流水号、付款方、摘要）；金额唯一对应的自动核销。
 
     例 / example: his-adapter accounts bank 到账.xlsx
     """
     from adapter_core.cli.accounting import imported
 
-    run(imported(config, "bank", file, {}, as_json))
+    run(imported(config, institution, "bank", file, {}, as_json))
 
 
 @accounts_app.command("deduct")
@@ -116,6 +132,7 @@ def deduct(
     operator: OperatorOption,
     reason: ReasonOption,
     region: Annotated[str, typer.Option(help="参保地区划，缺省为全部 / place of insurance")] = "",
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,7 +143,7 @@ def deduct(
     from adapter_core.cli.accounting import plain
 
     order = {"month": month, "amount": amount, "operator": operator, "reason": reason, "insuplc_admdvs": region}
-    run(plain(config, "deduct", order, as_json))
+    run(plain(config, institution, "deduct", order, as_json))
 
 
 @accounts_app.command("apply")
@@ -134,6 +151,7 @@ def apply(
     month: MonthOption,
     clr_type: TypeOption,
     anyway: Annotated[str, typer.Option(help="仍有差异时申报的理由 / why, while differences stand")] = "",
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -143,12 +161,16 @@ def apply(
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "apply", {"month": month, "clr_type": clr_type, "anyway": anyway}, as_json))
+    run(plain(config, institution, "apply", {"month": month, "clr_type": clr_type, "anyway": anyway}, as_json))
 
 
 @accounts_app.command("withdraw")
 def withdraw(
-    month: MonthOption, clr_type: TypeOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+    month: MonthOption,
+    clr_type: TypeOption,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """撤销清算申请（3204）。
 
@@ -156,13 +178,14 @@ def withdraw(
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "withdraw", {"month": month, "clr_type": clr_type}, as_json))
+    run(plain(config, institution, "withdraw", {"month": month, "clr_type": clr_type}, as_json))
 
 
 @accounts_app.command("clear")
 def clear(
     month: MonthOption,
     confirm: Annotated[bool, typer.Option("--confirm", help="确认相符的、退回不符的（3261）")] = False,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -172,12 +195,16 @@ def clear(
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "clear", {"month": month, "confirm": confirm}, as_json))
+    run(plain(config, institution, "clear", {"month": month, "confirm": confirm}, as_json))
 
 
 @accounts_app.command("his")
 def his(
-    file: FileArgument, date: DateOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+    file: FileArgument,
+    date: DateOption,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """三方对账：导入 HIS 当日入账明细（业务号、结算编号、类型、总额、基金、个人账户、现金）。
 
@@ -185,29 +212,39 @@ def his(
     """
     from adapter_core.cli.accounting import imported
 
-    run(imported(config, "his", file, {"date": date}, as_json))
+    run(imported(config, institution, "his", file, {"date": date}, as_json))
 
 
 @accounts_app.command("watch")
-def watch(date: DateOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def watch(
+    date: DateOption,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """按监管规则查看一天的业务；只提示，不拦截。
 
     例 / example: his-adapter accounts watch --date 2026-11-21
     """
     from adapter_core.cli.accounting import listing
 
-    run(listing(config, "watch", {"date": date}, as_json))
+    run(listing(config, institution, "watch", {"date": date}, as_json))
 
 
 @accounts_app.command("flags")
-def flags(everything: AllOption = False, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def flags(
+    everything: AllOption = False,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """列出未了结的监管提示；用 accounts close 写明理由后了结。
 
     例 / example: his-adapter accounts flags
     """
     from adapter_core.cli.accounting import listing
 
-    run(listing(config, "flags", {"all": everything}, as_json))
+    run(listing(config, institution, "flags", {"all": everything}, as_json))
 
 
 @accounts_app.command("wrong-person")
@@ -215,6 +252,7 @@ def wrong_person(
     key: Annotated[str, typer.Argument(help="settle_key 或 case_id")],
     operator: OperatorOption,
     reason: ReasonOption,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -224,29 +262,36 @@ def wrong_person(
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "wrong_person", {"key": key, "operator": operator, "reason": reason}, as_json))
+    run(plain(config, institution, "wrong_person", {"key": key, "operator": operator, "reason": reason}, as_json))
 
 
 @accounts_app.command("calendar")
-def calendar(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def calendar(
+    institution: InstitutionOption = "", config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
     """对账、申报、清分、到账的期限。
 
     例 / example: his-adapter accounts calendar
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "calendar", {}, as_json))
+    run(plain(config, institution, "calendar", {}, as_json))
 
 
 @accounts_app.command("inquiries")
-def inquiries(month: MonthOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def inquiries(
+    month: MonthOption,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """可能收到费用协查的住院结算（三万元以上）。
 
     例 / example: his-adapter accounts inquiries --month 2026-11
     """
     from adapter_core.cli.accounting import plain
 
-    run(plain(config, "inquiries", {"month": month}, as_json))
+    run(plain(config, institution, "inquiries", {"month": month}, as_json))
 
 
 @accounts_app.command("report")
@@ -254,13 +299,14 @@ def report(
     since: Annotated[str, typer.Option("--from", help="yyyy-MM-dd")],
     until: Annotated[str, typer.Option("--to", help="yyyy-MM-dd")],
     out: OutOption = None,
+    institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """报表：按日、按参保地、直接结算率与失败原因；.xlsx 带图。
+    """报表：按日、按参保地、直接结算率与失败原因；.pdf 和 .xlsx 带图。
 
-    例 / example: his-adapter accounts report --from 2026-11-01 --to 2026-11-30 --out november.xlsx
+    例 / example: his-adapter accounts report --from 2026-11-01 --to 2026-11-30 --out november.pdf
     """
     from adapter_core.cli.accounting import report as work
 
-    run(work(config, since, until, out, as_json))
+    run(work(config, institution, since, until, out, as_json))

@@ -6,32 +6,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapter_core.accounts.reports import Sheet, workbook
-from adapter_core.bootstrap import accounts_of, adapter
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.remote import Service, listens
 from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import load_config
-from adapter_core.formats.sheets import read_rows, write_csv, write_excel
+from adapter_core.formats.sheets import read_rows
+from adapter_core.operations.account_files import account_file
+from adapter_core.values.moments import national_time
 
 LEVEL_ZH = {"none": "未设额度", "ok": "正常", "yellow": "黄色预警（70%）", "red": "红色预警（90%），可申请紧急调增"}
 
 
-async def ordered(config: Path, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
-    """One order's answer; a service that holds the ledger is asked over HTTP."""
+async def ordered(config: Path, institution: str, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
+    """One order's answer; a service that holds the ledger is asked over HTTP.  institution: "" for the only one."""
     loaded = load_config(config)
     if listens(loaded):
+        named = {**order, **({"fixmedins_code": institution} if institution else {})}
         async with Service(loaded) as service:
-            return await service.accounts(name, order)
+            return await service.accounts(name, named)
     async with adapter(loaded) as running:
-        done = await accounts_of(running, running.place).do(name, order)
+        done = await accounts_of(running, running.place_named(institution)).do(name, order)
         await running.pipeline.settled_down()  # what the files proved is acted on before this process ends
         return done
 
 
-async def reconcile(config: Path, day: str, detail: bool, as_json: bool) -> int:
+async def reconcile(config: Path, institution: str, day: str, detail: bool, as_json: bool) -> int:
     """0 balanced; 6 differences stand, or no usable answer came."""
-    told = await ordered(config, "reconcile", {"date": day, "detail": detail})
+    told = await ordered(config, institution, "reconcile", {"date": day, "detail": detail})
     if as_json:
         print_json(told)
     else:
@@ -64,14 +68,15 @@ def show_items(title: str, items: Sequence[Mapping[str, Any]]) -> None:
     print_table(f"{title}：{len(rows)} 项", columns, rows)
 
 
-async def day_end(config: Path, day: str, out: Path | None, as_json: bool) -> int:
-    told = await ordered(config, "dayend", {"date": day})
-    table = told.pop("table")
+async def day_end(config: Path, institution: str, day: str, opter: str, out: Path | None, as_json: bool) -> int:
+    """7 where its sum is not the ledger's."""
+    told = await ordered(config, institution, "dayend", {"date": day, "opter": opter})
     if out is not None:
-        write_tables(out, [("日结", table)])
+        write_file(config, out, "dayend", told)
+    table = told.pop("table")
     if as_json:
         print_json(told)
-        return EXIT["done"]
+        return EXIT["done"] if told["agrees"] else EXIT["damaged"]
     print_table(f"{day} 日结", table[0], table[1:])
     if told["unknown"]:
         print(f"交班时结果未知 {len(told['unknown'])} 笔：{'、'.join(told['unknown'][:10])}")
@@ -79,11 +84,11 @@ async def day_end(config: Path, day: str, out: Path | None, as_json: bool) -> in
     return EXIT["done"] if told["agrees"] else EXIT["damaged"]
 
 
-async def receivable(config: Path, month: str, out: Path | None, as_json: bool) -> int:
-    told = await ordered(config, "receivables", {"month": month})
-    table = told.pop("table")
+async def receivable(config: Path, institution: str, month: str, out: Path | None, as_json: bool) -> int:
+    told = await ordered(config, institution, "receivables", {"month": month})
     if out is not None:
-        write_tables(out, [("应收", table)])
+        write_file(config, out, "receivables", told)
+    table = told.pop("table")
     if as_json:
         print_json(told)
         return EXIT["done"]
@@ -96,9 +101,9 @@ async def receivable(config: Path, month: str, out: Path | None, as_json: bool) 
     return EXIT["done"]
 
 
-async def listing(config: Path, name: str, order: Mapping[str, Any], as_json: bool) -> int:
+async def listing(config: Path, institution: str, name: str, order: Mapping[str, Any], as_json: bool) -> int:
     """Orders that are answered by items: differences, flags, watch, his."""
-    told = await ordered(config, name, order)
+    told = await ordered(config, institution, name, order)
     if as_json:
         print_json(told)
     else:
@@ -107,9 +112,9 @@ async def listing(config: Path, name: str, order: Mapping[str, Any], as_json: bo
     return EXIT["done"]
 
 
-async def plain(config: Path, name: str, order: Mapping[str, Any], as_json: bool) -> int:
+async def plain(config: Path, institution: str, name: str, order: Mapping[str, Any], as_json: bool) -> int:
     """Any other order: one line for each fact."""
-    told = await ordered(config, name, order)
+    told = await ordered(config, institution, name, order)
     if as_json:
         print_json(told)
         return EXIT["done"]
@@ -121,21 +126,19 @@ async def plain(config: Path, name: str, order: Mapping[str, Any], as_json: bool
     return EXIT["done"]
 
 
-async def imported(config: Path, name: str, file: Path, order: Mapping[str, Any], as_json: bool) -> int:
+async def imported(
+    config: Path, institution: str, name: str, file: Path, order: Mapping[str, Any], as_json: bool
+) -> int:
     """Orders with a table: bank lines, the HIS's bookings."""
     rows = read_rows(file.read_bytes(), file.name)
     run = listing if name == "his" else plain
-    return await run(config, name, {**order, "rows": rows}, as_json)
+    return await run(config, institution, name, {**order, "rows": rows}, as_json)
 
 
-async def report(config: Path, since: str, until: str, out: Path | None, as_json: bool) -> int:
-    told = await ordered(config, "report", {"from": since, "to": until})
+async def report(config: Path, institution: str, since: str, until: str, out: Path | None, as_json: bool) -> int:
+    told = await ordered(config, institution, "report", {"from": since, "to": until})
     if out is not None:
-        if out.suffix.lower() == ".xlsx":
-            sheets = [Sheet(one["title"], one["rows"], int(one["plotted"])) for one in told["sheets"]]
-            out.write_bytes(workbook(sheets))
-        else:
-            write_tables(out, [(one["title"], one["rows"]) for one in told["sheets"]])
+        write_file(config, out, "report", told)
     if as_json:
         print_json(told)
         return EXIT["done"]
@@ -144,10 +147,7 @@ async def report(config: Path, since: str, until: str, out: Path | None, as_json
     return EXIT["done"]
 
 
-def write_tables(out: Path, tables: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> None:
-    """One table as Excel by the file's ending; else all of them as CSV, one below the other."""
-    if out.suffix.lower() == ".xlsx" and len(tables) == 1:
-        out.write_bytes(write_excel(tables[0][1], tables[0][0]))
-        return
-    rows = [row for title, table in tables for row in ([title], *table, [])]
-    out.write_bytes(write_csv(rows if len(tables) > 1 else tables[0][1]))
+def write_file(config: Path, out: Path, name: str, told: Mapping[str, Any]) -> None:
+    """An answer as a file of the form its name ends in.  Raises: TranslationError, ConfigError."""
+    at = national_time(SystemClock().wall())
+    out.write_bytes(account_file(load_config(config), name, told, out.suffix.lower().removeprefix("."), at))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
 from adapter_core.catalogues.asking import Ask
 from adapter_core.cli.remote import Service, listens
 from adapter_core.config import Config

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock, catalogue_store
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues import local_names, looking
 from adapter_core.catalogues.asking import Ask
 from adapter_core.catalogues.downloads import Done, Downloads, Progress, Rules, can_download

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from adapter_core.bootstrap import SystemClock, adapter, opened_ledger
+from adapter_core.bootstrap.assembly import adapter, opened_ledger
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.cli.app import STATE_EXIT
 from adapter_core.cli.playing import find_case
 from adapter_core.cli.remote import Service, listens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.remote import Service, listens
 from adapter_core.cli.showing import print_json

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock, current_notices, gateway_endpoint, plugins
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.site import current_notices, gateway_endpoint, plugins
 from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.formats.json import read_json

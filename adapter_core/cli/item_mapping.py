@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock, catalogue_store
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues.coverage import Coverage, Part, coverage
 from adapter_core.catalogues.items import COLUMNS, Item, Items, compared, read_items, sheet
 from adapter_core.catalogues.uploading import Plan, Result, Uploading

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from adapter_core.bootstrap import Adapter, adapter, site_dialect
-from adapter_core.bootstrap import plugins as loaded_plugins
+from adapter_core.bootstrap.assembly import Adapter, adapter
+from adapter_core.bootstrap.site import plugins as loaded_plugins
+from adapter_core.bootstrap.site import site_dialect
 from adapter_core.cli.playing import find_case
 from adapter_core.cli.remote import Service, listens
 from adapter_core.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.paper_counter import Asked, Printed, PrintedFile, counter
 from adapter_core.cli.showing import STATE_ZH, print_json

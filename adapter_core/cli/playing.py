@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, adapter, plugins, site_dialect
+from adapter_core.bootstrap.assembly import Adapter, adapter
+from adapter_core.bootstrap.site import plugins, site_dialect
 from adapter_core.cli.app import EXIT, STATE_EXIT, exit_code
 from adapter_core.cli.remote import PlayRefused, Service, listens
 from adapter_core.cli.showing import STATE_ZH, error_data, error_lines, print_json, print_table

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import catalogue_store
+from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues import local_names
 from adapter_core.catalogues.asking import answered, is_paged, output_of, paged_node, pages
 from adapter_core.cli.app import EXIT

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_core import supervisor
-from adapter_core.bootstrap import Adapter, adapter
+from adapter_core.bootstrap.assembly import Adapter, adapter
 from adapter_core.cli.app import EXIT
 from adapter_core.cli.showing import STATE_ZH
 from adapter_core.config import load_config

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.sidecar.console import passwords

@@ -36,6 +36,26 @@ def decode(text: bytes) -> dict[str, Any]:
     return document
 
 
+class _Person(msgspec.Struct):
+    psn_no: str = ""
+
+
+class _Content(msgspec.Struct):
+    person: _Person = msgspec.field(default_factory=_Person)
+
+
+class _Encounter(msgspec.Struct):
+    content: _Content
+
+
+_PERSON = msgspec.json.Decoder(_Encounter)
+
+
+def psn_no(encounter: bytes) -> str:
+    """Of an encounter's document nothing but the person's number, "" for none: a day has fifty thousand.  Raises: ValueError."""
+    return _PERSON.decode(encounter).content.person.psn_no
+
+
 def _refuse_floats(values: Iterable[Any]) -> None:
     """msgspec would write floats without a word, so they are looked for first."""
     for value in values:

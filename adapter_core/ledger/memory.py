@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -25,6 +24,7 @@ from adapter_core.settlement.records import (
     Record,
 )
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
 
 
 class MemoryLedger:

@@ -6,7 +6,6 @@ statement.  Columns come from the records; a contract test compares them with `s
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -40,7 +39,7 @@ class Projection(Generic[Record]):
     ) -> None:
         self.table = table
         self.sealed = sealed
-        self.plain = tuple(f.name for f in dataclasses.fields(record) if f.name not in sealed)
+        self.plain = tuple(name for name in record.__struct_fields__ if name not in sealed)
         self.id_name = self.plain[0]
         self._version_at = self.plain.index("version")
         self._record: Callable[..., Any] = record

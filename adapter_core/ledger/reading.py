@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adapter_core.ledger import documents
 from adapter_core.ledger import projections as sql
 from adapter_core.ledger.chain import Head
 from adapter_core.ledger.projections import BILLS, CALLS, CASES, ENCOUNTERS, ENTRIES, ITEMS, Projection, Record
@@ -118,6 +119,36 @@ class StoredLedger(ABC):
         for row in rows:
             person = ENCOUNTERS.record(row[split + 1 :], self._keys).content.get("person", {})
             found.append((row[0], ENTRIES.record(row[1 : split + 1], self._keys), str(person.get("psn_no", ""))))
+        return found
+
+    async def entries_to_file(
+        self, org: str, day: str, offices: Sequence[str], after: int, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """A business day's standing entries of some clearing offices as a statement lists them, a page at a time.
+
+        Rows: ordinal, entry_id, way, refunded, setl_id, mdtrt_id, total, fund, acct_pay, cash in fen, ``psn_no``.  after: the ordinal
+        of the last one seen, 0 at first.
+        """
+        rows = await self._rows(
+            "SELECT entries.ordinal, entries.entry_id, entries.way, entries.entry = 'void', entries.setl_id, entries.mdtrt_id, "
+            "entries.total_fen, entries.fund_fen, entries.acct_pay_fen, entries.cash_fen, "
+            "encounters.encounter_id, encounters.version, encounters.key_id, encounters.sealed FROM entries "
+            "JOIN cases ON cases.case_id = entries.case_id "
+            "JOIN encounters ON encounters.encounter_id = cases.encounter_id "
+            "WHERE entries.org = ? AND entries.business_day = ? AND entries.stands AND entries.ordinal > ? "
+            f"AND entries.clr_optins IN ({', '.join('?' * len(offices))}) ORDER BY entries.ordinal LIMIT ?",
+            org,
+            day,
+            after,
+            *offices,
+            limit,
+        )
+        await self._open_keys({row[-2] for row in rows})
+        found = []
+        for *line, encounter_id, version, key_id, sealed in rows:
+            place = bound_to(org, ENCOUNTERS.table, encounter_id, version)
+            named = documents.psn_no(self._keys.of(key_id).unseal(sealed, place))
+            found.append((*line, named))
         return found
 
     async def account_item(self, item_id: str) -> AccountItem | None:

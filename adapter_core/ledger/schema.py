@@ -240,6 +240,7 @@ entries = Table(
     _text("operator"),
     _text("terminal"),
     _count("version"),
+    Column("way", Text, nullable=False, server_default=text("''")),
     Index("entries_of_day", "org", "business_day"),
     Index("entries_of_msgid", "org", "msgid"),
     Index("entries_of_setl_id", "org", "setl_id"),

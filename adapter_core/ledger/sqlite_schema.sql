@@ -68,6 +68,7 @@ CREATE TABLE entries (
 	operator TEXT NOT NULL,
 	terminal TEXT NOT NULL,
 	version BIGINT NOT NULL,
+	way TEXT DEFAULT '' NOT NULL,
 	PRIMARY KEY (ordinal),
 	UNIQUE (entry_id)
 );

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapter_core.bootstrap import Adapter, adapter
+from adapter_core.bootstrap.assembly import Adapter, adapter
 from adapter_core.config import Config
 from adapter_core.operations.masking import printable
 from adapter_core.province.dialect import Dialect

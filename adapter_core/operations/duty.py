@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 from croniter import croniter
 
-from adapter_core.bootstrap import Adapter, SystemClock
+from adapter_core.bootstrap.assembly import Adapter
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import Config
 from adapter_core.ledger.sealing import read_master_key
 from adapter_core.operations.alarms import NAMES, AlarmBook, Call, standing_alarms

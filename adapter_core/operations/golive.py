@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from adapter_core.bootstrap import SystemClock, opened_ledger
+from adapter_core.bootstrap.assembly import opened_ledger
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import ClientSettings, Config, GatewaySettings, read_secret
 from adapter_core.operations.backup import last_drill, newest_backup, read_manifest
 from adapter_core.settlement.states import UNDECIDED, State

@@ -55,7 +55,7 @@ _last_exchange: ContextVar[Exchanged | None] = ContextVar("last_exchange", defau
 
 
 class Instruments:
-    """Satisfies `bootstrap.Instruments`: one for each adapter.
+    """Satisfies `bootstrap.assembly.Instruments`: one for each adapter.
 
     province: name of the gateway's province, for labels.  pseudonym: psn_no → a keyed hash, the same for the same person.
     """
@@ -133,7 +133,7 @@ class ObservedWire:
         finally:
             exchanged.elapsed_s = time.perf_counter() - exchanged.began
             if reached:  # what a breaker refuses in no time says nothing of the centre's speed
-                seconds = self._instruments.metrics.call_seconds.labels(self._instruments.province, kind_class)
+                seconds = self._instruments.metrics.call_seconds_of(self._instruments.province, kind_class)
                 seconds.observe(exchanged.elapsed_s)
         exchanged.status = reply.status
         exchanged.bytes_in = len(reply.body)
@@ -148,7 +148,7 @@ class ObservedWire:
         warned, closed = check.warns, check.closes_money
         check.heard(reply.body, sent, self._clock.wall())
         if check.skew is not None:
-            self._instruments.metrics.skew.labels(self._instruments.province).set(check.skew)
+            self._instruments.metrics.skew_of(self._instruments.province).set(check.skew)
         if (check.warns, check.closes_money) != (warned, closed):
             level = "error" if check.closes_money else "warning" if check.warns else "info"
             self._instruments.log("clock", level, province=self._instruments.province, skew_s=check.skew)
@@ -235,7 +235,7 @@ class _Reporter:
             if was is case.state:
                 continue
             moved.append((case, was))
-            self._metrics.cases.labels(self._instruments.province, case.purpose, str(case.state)).inc()
+            self._metrics.cases_of(self._instruments.province, case.purpose, str(case.state)).inc()
             _keep(self._states, case.case_id, case.state)
             if case.state in TERMINAL:
                 self._attempts.pop(case.case_id, None)
@@ -246,7 +246,7 @@ class _Reporter:
         record = next((one for one in change.calls if one.msgid == data.get("msgid")), None)
         kind_class = record.kind_class if record else ""
         result = str(data.get("result", ""))
-        self._metrics.calls.labels(self._instruments.province, kind_class, result).inc()
+        self._metrics.calls_of(self._instruments.province, kind_class, result).inc()
         exchanged = _last_exchange.get()
         _last_exchange.set(None)
         facts = {

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 import structlog
 
-from adapter_core.operations.masking import foreign, masked, printable
+from adapter_core.operations.masking import DIGITS, foreign, masked, printable
 from adapter_core.values.moments import Clock, iso
 
 IDS = frozenset({"org", "case_id", "encounter_id", "msgid", "patient", "trace_id", "instance", "logger"})
@@ -59,9 +59,14 @@ def no_log(event: str, level: str = "info", **fields: Any) -> None:
 def allowed(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The allow-list as a structlog processor: only known fields, only plain values, texts masked."""
     kept: dict[str, Any] = {"time": "", "level": entry.pop("level", "info"), "event": entry.pop("event", "")}
-    withheld = [name for name in entry if name not in FIELDS]
+    withheld = []
     for name, value in entry.items():
-        if name in FIELDS and value not in (None, ""):
+        if name not in FIELDS:
+            withheld.append(name)
+        elif type(value) is str and len(value) <= DIGITS and value.isprintable():
+            if value:  # a short word has nothing to mask
+                kept[name] = value
+        elif value not in (None, ""):
             kept[name] = _shown(name, value)
     if withheld:
         kept["withheld"] = sorted(withheld)

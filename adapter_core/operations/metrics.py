@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -41,6 +42,13 @@ class Metrics:
             "his_adapter_info", "Version and environment; always 1", ["version", "environment"], registry=self.registry
         )
         info.labels(version, environment).set(1)
+        # series that are counted with every message, looked up in the library once each
+        self.calls_of = cache(self.calls.labels)
+        self.call_seconds_of = cache(self.call_seconds.labels)
+        self.cases_of = cache(self.cases.labels)
+        self.skew_of = cache(self.skew.labels)
+        self.requests_of = cache(self.requests.labels)
+        self.request_seconds_of = cache(self.request_seconds.labels)
 
     def _make_flow(self) -> None:
         registry = self.registry

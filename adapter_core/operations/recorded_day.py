@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from adapter_core.bootstrap import Adapter
+from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.province.messages import Operation
 from adapter_core.province.relay import NAME as RELAYED
 from adapter_core.settlement.answers import work_order

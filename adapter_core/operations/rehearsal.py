@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapter_core.bootstrap import Adapter, adapter, plugins
+from adapter_core.bootstrap.assembly import Adapter, adapter
+from adapter_core.bootstrap.site import plugins
 from adapter_core.config import Config, GatewaySettings, Institution, LedgerSettings, PapersSettings
 from adapter_core.operations.recorded_day import Day, Recorded, Told, recorded_day
 from adapter_core.province.messages import Outcome

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import DEFAULT_NAME, Config, load_config
 from adapter_core.ledger.sealing import create_master_key, read_master_key
 from adapter_core.operations.config_file import Value, config_text

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import Config
 from adapter_core.ledger import binding, migrations, sqlite_file
 from adapter_core.ledger.sealing import read_master_key

@@ -30,6 +30,8 @@ VERBS = frozenset(
         "query",
         "file",
         "unfile",
+        "fold",
+        "unfold",
         "reconcile",
         "relay",
     ]

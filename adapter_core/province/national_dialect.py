@@ -34,6 +34,8 @@ INTENTS = {
     "unregister": "挂号撤销",
     "file": "备案",
     "unfile": "备案撤销",
+    "fold": "门诊费用并入住院",
+    "unfold": "并入费用退回门诊",
     "query": "查询",
 }
 KEYS = {
@@ -44,7 +46,7 @@ KEYS = {
     "supersedes": "supersedes",
 }
 ON_UNKNOWN = ("adopt", "reverse")
-RECORDS = ("person", "visit", "settle", "filing")
+RECORDS = ("person", "visit", "settle", "filing", "newborn")
 LISTS = {"diagnoses": "diagnoses", "fees": "fees"}
 AMOUNTS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt", "balc")
 NUMBERS = {"medfee_sumamt": (16, 2), "det_item_fee_sumamt": (16, 2), "cnt": (16, 4), "pric": (16, 6), "prd_days": (4, 2),
@@ -54,11 +56,22 @@ REQUIRED = {
     "quote": ("settle_key",),
     "void": ("void_key",),
     **dict.fromkeys(
-        ("register", "admit", "upload_fees", "discharge", "drop_fees", "undischarge", "unadmit", "unregister"),
+        (
+            "register",
+            "admit",
+            "upload_fees",
+            "discharge",
+            "drop_fees",
+            "undischarge",
+            "unadmit",
+            "unregister",
+            "fold",
+            "unfold",
+        ),
         ("encounter_key",),
     ),
 }
-ADDING = frozenset({"upload_fees", "drop_fees"})
+ADDING = frozenset({"upload_fees", "drop_fees", "fold", "unfold"})
 """Intents whose fee lines are an addition, not the bill's whole list."""
 
 
@@ -119,6 +132,8 @@ class NationalDialect:
         content["env"] = _record(tree.get("operator"), "operator", faults)
         if tree.get("intent") == "confirm":
             content["ack"] = {name: str(tree[name]) for name in ("invono", "ebill_no") if tree.get(name)}
+        if tree.get("visits") is not None:
+            content["preadmission"] = {"visits": _visits(tree["visits"], faults)}
         if tree.get("insuplc_admdvs"):
             content["person"]["insuplc_admdvs"] = str(tree["insuplc_admdvs"])
         if tree.get("on_unknown"):
@@ -186,6 +201,24 @@ class NationalDialect:
 
     def write_frame_file(self, frame: Frame) -> bytes:
         return frame.body
+
+
+def _visits(value: object, faults: list[Fault]) -> list[Content]:
+    """The outpatient visits to fold into a stay: each a key of both, or ``encounter_key`` and ``visit_key``."""
+    found: list[Content] = []
+    rows = value if isinstance(value, list) else [None]
+    for at, row in enumerate(rows):
+        said = {"encounter_key": row, "visit_key": row} if isinstance(row, str) else row
+        keys = {name: said.get(name) for name in ("encounter_key", "visit_key")} if isinstance(said, dict) else {}
+        named = {name: key for name, key in keys.items() if key is not None}
+        if not named or not all(isinstance(key, str) and 0 < len(key) <= 64 for key in named.values()):
+            faults.append(
+                Fault(f"visits[{at}]", "a key, or an object of encounter_key and visit_key", type(row).__name__)
+            )
+            continue
+        visit = {"visit": named["visit_key"]} if "visit_key" in named else {}
+        found.append({"encounter": named.get("encounter_key") or named["visit_key"], **visit})
+    return found
 
 
 def _record(value: object, path: str, faults: list[Fault]) -> Content:

@@ -50,6 +50,8 @@ class Step:
     needs: content paths that must be present, else the step is postponed (refused when it is the goal).
     over: content paths; the step stands until their hash changes.  into: the section ``result`` is filed under.
     undo / ask / reverse: steps of this route that take it back, find it, reverse it.
+    among: for a call that makes a visit of its own, known only from its reply: the step that lists the person's visits, so that
+    ``ask`` can be put for each of them.  What it finds is found; what it doesn't show may be there all the same.
     each, key, chunk, chars: a keyed upload: the list section, the row's key, rows and characters per call (0 = no limit);
     row: a section a single row is put in, for calls that take one record (chunk 1).
     drop: how a row is taken back: ``bill`` (all rows of the bill at once) | ``row`` (one by one, in section ``drop``) | ``line``
@@ -71,6 +73,7 @@ class Step:
     into: str = ""
     undo: str = ""
     ask: str = ""
+    among: str = ""
     reverse: str = ""
     each: str = ""
     key: str = ""
@@ -188,7 +191,7 @@ def _route_faults(route: Route) -> list[str]:
     for step in route.steps.values():
         if step.kind_class not in CLASSES:
             faults.append(f"step {step.name}: class {step.kind_class!r}")
-        for link in (step.undo, step.ask, step.reverse, step.change, *step.frees):
+        for link in (step.undo, step.ask, step.among, step.reverse, step.change, *step.frees):
             if link and link not in route.steps:
                 faults.append(f"step {step.name}: no step {link!r}")
         if step.drop not in ("bill", "row", "line"):

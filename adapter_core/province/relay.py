@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from adapter_core.formats.json import read_json
@@ -131,8 +132,7 @@ def operation_of(asked: Asked) -> Operation:
     missing = [name for name in keys.parts if not asked.said(name)]
     if missing:
         raise TranslationError([Fault(f"input.{name}", "一个值", "缺少或为空") for name in missing])
-    named = {name: _key(asked, getattr(keys, name)) for name in ("parts", "visit") if getattr(keys, name)}
-    whole = f"{asked.infno[:4]}-{named['parts']}"
+    whole = f"{asked.infno[:4]}-{_key(asked, keys.parts)}"
     mdtrt_id = asked.said("mdtrt_id")
     refs = {"mdtrt_id": mdtrt_id} if mdtrt_id else {}
     if keys.verb in ("register", "admit"):
@@ -175,18 +175,17 @@ def _plain(amount: str) -> str:
 
 def _content(asked: Asked) -> Content:
     """The sections that the pipeline and its resolver work on, and beside them the request as it came."""
-    homes = planned_homes()
     content: Content = {name: {} for name in SECTIONS}
-    records = {node.name for node in transaction(asked.infno).input if not node.repeat}
-    nodes = codec(asked.infno).read_input({name: asked.input[name] for name in asked.input if name in records}).nodes
-    for node in transaction(asked.infno).input:
-        record = nodes.get(node.name)
-        if node.repeat or not isinstance(record, dict):
+    homes = _homes_of(asked.infno)
+    nodes = codec(asked.infno).read_input({name: asked.input[name] for name in asked.input if name in homes}).nodes
+    for name, homes_of_node in homes.items():
+        record = nodes.get(name)
+        if not isinstance(record, dict):
             continue
-        for one in node.fields:
-            home = next((section for section in homes.get(one.code, ()) if section in SECTIONS), None)
-            if home and one.code in record and one.code not in NOT_COMPARED:
-                content[home][one.code] = record[one.code]
+        for code, value in record.items():
+            home = homes_of_node.get(code)
+            if home:
+                content[home][code] = value
     fields = asked.fields
     if fields.get("insuplc_admdvs"):
         content["person"]["insuplc_admdvs"] = str(fields["insuplc_admdvs"])
@@ -196,6 +195,20 @@ def _content(asked: Asked) -> Content:
     more = {name: value for name, value in fields.items() if name not in OUR_ENVELOPE and value is not None}
     content["relay"] = {"envelope": more, asked.infno: asked.input}
     return {name: value for name, value in content.items() if value}
+
+
+@cache
+def _homes_of(infno: str) -> Mapping[str, Mapping[str, str]]:
+    """By node that is one record: the section where each of its fields lives."""
+    homes = planned_homes()
+    found: dict[str, dict[str, str]] = {}
+    for node in transaction(infno).input:
+        if node.repeat:
+            continue
+        codes = [one.code for one in node.fields if one.code not in NOT_COMPARED]
+        sections = {code: next((one for one in homes.get(code, ()) if one in SECTIONS), "") for code in codes}
+        found[node.name] = {code: section for code, section in sections.items() if section}
+    return found
 
 
 class RelayGateway(NationalGateway):
@@ -232,11 +245,11 @@ class RelayGateway(NationalGateway):
         return self.framed(call, envelope, moment)
 
     def understood(self, call: Call, frame: Frame, tree: object) -> Reply:
-        """For a relayed call also the whole reply, under ``reply``."""
+        """For a relayed call also the whole reply, under ``reply``, and its bytes, under ``body``."""
         reply = super().understood(call, frame, tree)
         if _verbatim(call) is None or reply.mark is not Mark.OK or call.kind_class == "N":
             return reply
-        return replace(reply, content={**reply.content, "reply": tree})
+        return replace(reply, content={**reply.content, "reply": tree, "body": frame.body})
 
 
 def _verbatim(call: Call) -> Content | None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from adapter_core.province.messages import Operation
+from adapter_core.settlement.amounts import total_of
+from adapter_core.settlement.preadmission import locked, with_folded
 from adapter_core.settlement.records import Bill, Encounter
 from adapter_core.values.content import Content, canonical
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
-from adapter_core.values.money import CENT
 
 CREDENTIALS = frozenset({"card_sn", "hcard_basinfo", "hcard_chkinfo", "ectoken", "cainfo"})
 """Never compared, never hashed: a repeat may come with a fresh one.  ``mdtrt_cert_no`` is one only for an electronic
@@ -69,7 +70,7 @@ def absorb(
     visit, settle = filled["visit"], filled["settle"]
     _complete_visit(visit, fees, encounter, now)
     if fees:
-        settle["medfee_sumamt"] = _total(fees)
+        settle["medfee_sumamt"] = total_of(fees)
     content = {**encounter.content, "person": person, "visit": visit, "env": filled["env"]}
     bill_content = {
         **bill.content,
@@ -99,7 +100,7 @@ def _merged_fees(bill: Bill, said: Sequence[Mapping[str, Any]], whole: bool) -> 
     if not said:
         return known
     rows = [dict(row) for row in said]
-    kept = _numbered(bill.chrg_bchno, rows, known)
+    kept = with_folded(bill, _numbered(bill, rows, known))
     if whole:
         return kept
     by_number = {row["feedetl_sn"]: row for row in known}
@@ -107,10 +108,12 @@ def _merged_fees(bill: Bill, said: Sequence[Mapping[str, Any]], whole: bool) -> 
     return list(by_number.values())
 
 
-def _numbered(chrg_bchno: str, rows: list[Content], known: list[Content]) -> list[Content]:
+def _numbered(bill: Bill, rows: list[Content], known: list[Content]) -> list[Content]:
     free: dict[str, list[str]] = {}
+    chrg_bchno, theirs = bill.chrg_bchno, locked(bill)
     for row in known:
-        free.setdefault(_line_hash(row), []).append(row["feedetl_sn"])
+        if row["feedetl_sn"] not in theirs:  # a line that came from an outpatient visit is never one without a number
+            free.setdefault(_line_hash(row), []).append(row["feedetl_sn"])
     used = {row["feedetl_sn"] for row in known} | {row["feedetl_sn"] for row in rows if "feedetl_sn" in row}
     number = 0
     for row in rows:
@@ -165,10 +168,6 @@ def _complete_visit(visit: Content, fees: Sequence[Mapping[str, Any]], encounter
     ):
         if line_field in first:
             visit.setdefault(field, first[line_field])
-
-
-def _total(fees: Sequence[Mapping[str, Any]]) -> Decimal:
-    return sum((Decimal(row.get("det_item_fee_sumamt", 0)) for row in fees), Decimal(0)).quantize(CENT)
 
 
 def refuse_faults(operation: Operation, bill: Bill, others: Sequence[Fault]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from adapter_core.values.money import MoneyError, fen
+from adapter_core.values.money import CENT, MoneyError, fen
 
 ZERO = Decimal("0.00")
 
@@ -30,6 +30,11 @@ class Amounts:
             "account_fen": fen(self.account + self.shared_account),
             "cash_fen": fen(self.cash),
         }
+
+
+def total_of(fees: Sequence[Mapping[str, Any]]) -> Decimal:
+    """What a bill's lines come to."""
+    return sum((Decimal(row.get("det_item_fee_sumamt", 0)) for row in fees), Decimal(0)).quantize(CENT)
 
 
 def amounts(result: Mapping[str, Any]) -> Amounts:

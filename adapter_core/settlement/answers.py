@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.dialect import Dialect
@@ -14,6 +13,7 @@ from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.texts import shown

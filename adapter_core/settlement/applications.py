@@ -6,7 +6,6 @@ They create something at the centre and move no money: an application without an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.plan import Step
@@ -22,6 +21,7 @@ from adapter_core.settlement.standing import doubt, view
 from adapter_core.settlement.states import Result
 from adapter_core.settlement.ways import way_section
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, NotSupported, TranslationError
 from adapter_core.values.moments import national_time
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement import answers
 from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.settlement.states import OWNED, State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 
 BOOKABLE = frozenset({State.SETTLED, State.VOIDING, State.VOIDED})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from msgspec import Struct, field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 
 from adapter_core.province.messages import Call
@@ -20,6 +21,7 @@ from adapter_core.settlement.ports import Clock, InHand, Ledger, MsgidTaken, Ran
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Event
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSent, OutcomeUnknown
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import iso, national_time
@@ -31,8 +33,7 @@ _CONTINUING = bytes(range(0x80, 0xC0))
 """Bytes that continue a character of UTF-8."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a call is made for; ``case`` is None for a verb without one."""
 
     place: Place

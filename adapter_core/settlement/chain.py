@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.messages import Call
@@ -16,10 +15,11 @@ from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import unmoved
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Bill, Change
-from adapter_core.settlement.standing import applies, doubt, footing, missing, stands, view
+from adapter_core.settlement.standing import applies, at, doubt, footing, missing, stands, view
 from adapter_core.settlement.states import Result
 from adapter_core.settlement.stopping import refuse_ineligible, with_fresh_insurance
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 
 TO_COME = {
@@ -119,6 +119,11 @@ class Chain:
         undo = context.place.gateway.route.steps[step.undo]
         standings = (context.bill if step.per == "bill" else context.encounter).standing
         was_open = doubt(step) in standings
+        if was_open and step.given and at(view(context.encounter, context.bill), step.given) is None:
+            found = await self._already_there(context, step)  # created, perhaps: only its number can take it back
+            if found is None:
+                return await self._forgotten(context, step)
+            context = found
         context, called = await self._send_in_doubt(context, step, view(context.encounter, context.bill), undo)
         gone = called.verdict.result is Result.APPLIED or (was_open and called.verdict.result is Result.REJECTED)
         if not gone:
@@ -133,6 +138,13 @@ class Chain:
         else:
             encounter = replace(encounter, version=encounter.version + 1)
             await self._ledger.commit(replace(change, encounter=encounter))
+        return replace(context, encounter=encounter, bill=bill)
+
+    async def _forgotten(self, context: Context, step: Step) -> Context:
+        """What was never created needs no taking back."""
+        encounter, bill = undo_step(step, context.encounter, context.bill)
+        encounter = replace(encounter, version=encounter.version + 1)
+        await self._ledger.commit(Change(context.place.org, encounter=encounter))
         return replace(context, encounter=encounter, bill=bill)
 
     async def _single(self, context: Context, step: Step) -> Context:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from adapter_core.province.messages import Operation
 from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
@@ -19,6 +17,7 @@ from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.states import Result, State
 from adapter_core.settlement.telling import MONEY, Teller
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 
 
 class Concluding:

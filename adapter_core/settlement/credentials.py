@@ -6,13 +6,13 @@ They are sealed with the encounter, never hashed or compared as content, and one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from adapter_core.settlement.absorb import CREDENTIALS, ELECTRONIC
 from adapter_core.settlement.records import Encounter
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 
 SECTION = "credential"
 """The section of an encounter's content that says since when its credential is known: ``at``, RFC 3339."""

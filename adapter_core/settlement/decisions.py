@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.province.policy import Policy
@@ -12,6 +12,7 @@ from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import MOVES, OWNED, Result, State
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 
 
 class ImpossibleMove(AssertionError):

@@ -6,7 +6,7 @@ What a route can't ask, or what got no trusted answer, is not known: never an er
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from adapter_core.settlement.standing import missing, view
 from adapter_core.settlement.states import Result, State
 from adapter_core.settlement.stopping import question_of
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_time
 

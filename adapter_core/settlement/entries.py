@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.records import Case, Entry
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import national_time, parse_national_time
 from adapter_core.values.money import fen
 
@@ -62,6 +62,7 @@ def booked(context: Context, case: Case, result: Mapping[str, Any], msgid: str, 
         operator=str(context.encounter.content.get("env", {}).get("opter", "")),
         terminal=str(context.encounter.content.get("env", {}).get("dev_no", "")),
         version=version,
+        way=context.place.way,
     )
     return replace(case, data={**case.data, VERSION: version}), entry
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.plan import Step
 from adapter_core.settlement.records import Bill, Encounter
 from adapter_core.settlement.standing import footing, view
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 
 INSURED = "1"

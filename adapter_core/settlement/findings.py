@@ -5,7 +5,6 @@ benefits.  Each looks at facts and says what it found; none sends anything.  Pur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +34,7 @@ from adapter_core.settlement.filing_state import (
 )
 from adapter_core.settlement.judge import CENTRE_AWAY
 from adapter_core.standard.regions import region
+from adapter_core.values.copies import replace
 
 SOCIAL_CARD = "03"
 RESIDENTS = ("390", "391")

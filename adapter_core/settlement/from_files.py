@@ -6,8 +6,8 @@ whoever drives the case acts on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,20 +17,24 @@ from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.decisions import Finding, finding
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.ports import Ledger
+from adapter_core.settlement.ports import Conflict, Ledger
 from adapter_core.settlement.records import AccountItem, Case, Change, Event
 from adapter_core.settlement.retracing import Retracing
 from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, PAPER, State
 from adapter_core.settlement.telling import Teller
-from adapter_core.settlement.ways import ONLY, way_of
+from adapter_core.settlement.unfiled import Doubted, doubted, unfiled
+from adapter_core.settlement.ways import ONLY, GatewayGone, way_of
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
+from adapter_core.values.errors import NotSupported
 from adapter_core.values.money import fen, from_fen
 
 FILED = "filed"
 """In a case's data: the row of the centre's file that names its money call."""
 IN_DOUBT = frozenset({State.SENDING, State.CONFIRMING, State.RESOLVING, State.REVERSING})
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,40 @@ class FromFiles:
             return Finding("silent", {}, [], "this gateway can't be asked")
         call = last[0]
         return await ask_by_setl_id(self._caller, context, call, view(context.encounter, context.bill), setl_id)
+
+    async def doubts(self, place: Place, case_ids: Iterable[str]) -> list[Doubted]:
+        """The newest money call of each of these cases that is in doubt; where none was intended, none is doubted."""
+        found = []
+        for case_id in case_ids:
+            case = await self._ledger.case(case_id)
+            if case is None or case.state not in IN_DOUBT | {State.FROZEN}:
+                continue
+            context = await self._context(place, case)
+            way = way_of(context.encounter) or ONLY
+            try:
+                context = replace(context, place=place.of(context.encounter))
+            except (GatewayGone, NotSupported):
+                continue  # nobody can be asked about it
+            step = money_step(context).name
+            calls = [one for one in await self._ledger.calls_of_case(case_id) if one.step == step]
+            if calls:
+                found.append(doubted(context, calls[-1], way))
+        return found
+
+    async def absent(self, doubt: Doubted, day: str) -> None:
+        """E4: the file of that day, which holds everything of the case's group, does not name its money call."""
+        for _ in range(TRIES):
+            case = await self._ledger.case(doubt.case_id)
+            if case is None or case.state not in IN_DOUBT | {State.FROZEN} or filed_row(case, doubt.msgid) is not None:
+                return
+            change = unfiled(case, doubt, day, self._teller.stamp())
+            if change is None:
+                return
+            try:
+                await self._teller.commit(change)
+            except Conflict:
+                continue  # whoever drives it wrote first
+            return
 
     async def way_of(self, case_id: str) -> str:
         """The name of the gateway a case went by."""

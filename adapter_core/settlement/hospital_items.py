@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.ports import ItemCodes
 from adapter_core.settlement.records import Bill
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 
 ITEM, NATIONAL, NAME = "medins_list_codg", "med_list_codg", "medins_list_name"

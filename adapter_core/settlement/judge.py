@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from adapter_core.province.gateway import Gateway
@@ -11,6 +11,7 @@ from adapter_core.province.policy import Reason
 from adapter_core.settlement.amounts import broken_identities
 from adapter_core.settlement.states import Result
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.frames import Frame
 
 SIGN_IN_INVALID = "SIGN_IN_INVALID"

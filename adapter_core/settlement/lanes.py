@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class Lanes:
     def __init__(self) -> None:
-        self._lanes: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns: dict[str, Turn] = {}
 
-    @asynccontextmanager
-    async def lane(self, key: str) -> AsyncIterator[None]:
-        lock, users = self._lanes.get(key, (asyncio.Lock(), 0))
-        self._lanes[key] = (lock, users + 1)
+    def lane(self, key: str) -> Turn:
+        """Entered with ``async with``."""
+        turn = self._turns.get(key)
+        if turn is None:
+            turn = self._turns[key] = Turn(self._turns, key)
+        turn.users += 1
+        return turn
+
+
+class Turn:
+    """The turn of one key.  users: who has it or waits for it."""
+
+    __slots__ = ("_key", "_lock", "_turns", "users")
+
+    def __init__(self, turns: dict[str, Turn], key: str) -> None:
+        self._turns = turns
+        self._key = key
+        self._lock = asyncio.Lock()
+        self.users = 0
+
+    async def __aenter__(self) -> None:
         try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._lanes.pop(key)
-            if users > 1:
-                self._lanes[key] = (lock, users - 1)
+            await self._lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        self._lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.users -= 1
+        if not self.users:
+            del self._turns[self._key]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.national import NationalGateway
@@ -21,6 +20,7 @@ from adapter_core.settlement.settlement_list import build_list
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
 from adapter_core.settlement.telling import Teller
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 
 STEP = "settlement_list"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.settlement.calls import Context
@@ -22,6 +21,7 @@ from adapter_core.settlement.resolution import pause_after
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.states import Result, State
 from adapter_core.settlement.telling import Teller
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import TranslationError
 
 PURPOSE = "after"

@@ -6,10 +6,9 @@ another version and stops it: the version is the fence.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, VersionMoved
 from adapter_core.settlement.records import Case, Change, Event
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import iso
 
 

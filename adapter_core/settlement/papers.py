@@ -7,7 +7,7 @@ First the hold is durable, only then is a set made from what it froze and journa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +18,11 @@ from adapter_core.settlement.absorb import content_hash, refuse_faults
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
+from adapter_core.settlement.preadmission import refuse_folded
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.states import MOVES, PAPER, UNDECIDED, State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import china, iso
 
@@ -54,6 +56,7 @@ class Visit:
 
 def refuse_unopenable(visit: Visit) -> None:
     """Raises: Refused USE_VOID (settled), USE_CANCEL (quoted), VISIT_HELD (money may have moved, or still may)."""
+    refuse_folded(visit.bill)
     holder = visit.holder
     if holder is None or holder.state in PAPER:
         return
@@ -244,6 +247,9 @@ class Papers:
         serial = case.data["paper"]["serial"]
         facts = {"serial": serial, "after": case.data["paper"]["after"], "wish": dict(wish)}
         change = base or Change(case.org)
+        if all(bill.bill_id != visit.bill.bill_id for bill in change.bills):
+            # one version on: who folds its lines into a stay at the same time is too late, or we are
+            change = replace(change, bills=(*change.bills, replace(visit.bill, version=visit.bill.version + 1)))
         position = await self._commit(
             replace(
                 change,

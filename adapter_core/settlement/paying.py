@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Call, Operation, Outcome
@@ -37,6 +36,7 @@ from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision, check_decision, decided, rechecked
 from adapter_core.settlement.ways import GatewayGone
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import china

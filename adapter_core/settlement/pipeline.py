@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
-from adapter_core.settlement import answers
+from adapter_core.settlement import answers, newborns
 from adapter_core.settlement.absorb import absorb, refuse_faults
 from adapter_core.settlement.applications import Applications
 from adapter_core.settlement.booking import acknowledged
@@ -21,8 +22,10 @@ from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.enquiring import Enquiring
 from adapter_core.settlement.filing import choose_insurance
+from adapter_core.settlement.folding import Folding
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.hospital_items import refuse_unmapped
+from adapter_core.settlement.identifying import Identifying
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.outbox import FOLLOWING, item_key
 from adapter_core.settlement.outbox import PURPOSE as OUTBOX
@@ -33,7 +36,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison
 from adapter_core.settlement.ports import Clock, Conflict, InHand, ItemCodes, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
-from adapter_core.settlement.records import Bill, Case, Encounter
+from adapter_core.settlement.records import Bill, Case, Change, Encounter
 from adapter_core.settlement.relaying import Relaying
 from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
@@ -49,8 +52,9 @@ CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
 WATCH_S = 0.2
 UNHURRIED = frozenset({"quote", "settle", "void"})
-BOUND_VERBS = frozenset({"void", "abort", "drop_fees", "unregister", "unadmit", "undischarge", "relay"})
+BOUND_VERBS = frozenset({"void", "abort", "drop_fees", "unregister", "unadmit", "undischarge", "fold", "unfold", "relay"})
 """About something that stands: it goes where that stands, whatever is configured now."""
+UNADMITS = frozenset({"unadmit", "unregister"})
 LOCAL_VERBS = frozenset({"query", "confirm", "cancel"})
 """Answered from the ledger: also for an encounter whose gateway is gone."""
 POLLING = "national"
@@ -92,10 +96,12 @@ class Pipeline:
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit, items)
         self.from_files = FromFiles(ledger, self._caller, self._teller)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
-        self._relaying = Relaying(ledger, self._caller, self._reception, self._teller.commit)
         self._applications = Applications(ledger, self._caller, self._chain, clock, random)
         self._undoing = Undoing(ledger, self._chain, self._reception)
+        self._folding = Folding(ledger, self._chain, self._reception, clock)
+        self._identifying = Identifying(ledger, self._reception, self._undoing, clock)
         self._sessions = Sessions(ledger, self._caller, clock, self._ownership.instance)
+        self._relaying = Relaying(ledger, self._caller, self._reception, self._sessions, self._teller.commit)
         self.enquiring = Enquiring(ledger, self._caller, self._sessions, clock)
         self._routing = Routing(ledger, self._reception, self._chain, self._sessions, clock)
         self._scanned = asyncio.Event()
@@ -152,6 +158,8 @@ class Pipeline:
                 return await self._application(place, operation)
             case "drop_fees" | "unregister" | "unadmit" | "undischarge":
                 return await self._apart(place, operation, self._undo(place, dialect, operation), wait)
+            case "fold" | "unfold":
+                return await self._apart(place, operation, self._folded(place, dialect, operation), wait)
             case "quote" | "settle":
                 return await self._settle(place, dialect, operation, wait)
             case "void" | "cancel" | "abort":
@@ -222,7 +230,8 @@ class Pipeline:
     # -- steps without a case
 
     async def _step(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
-        async with self._door(place, operation):
+        newborns.refuse_misfit(operation)
+        async with self._door(place, operation), self._cradle(place, operation):
             found = await self._reception.locate(place, dialect, operation)
             goal = place.gateway.route.goal(operation.kind, operation.verb)
             if goal is None:
@@ -231,21 +240,70 @@ class Pipeline:
                 )
             self._reception.refuse_cut_over(place, begins=found.encounter is None)
             await self._reception.refuse_held(place, found)
-            context, change = self._reception.admitted(place, dialect, operation, found)
-            refuse_unmapped(context.bill, self._reception.items)
-            refuse_faults(operation, context.bill, plan_faults(context, place.gateway.route.path(operation.kind, goal)))
-            await self._teller.commit(change)
             try:
-                context = await self._routing.routed(context, operation.kind, operation.verb, operation)
-                route = context.place.gateway.route
-                goal = route.goal(operation.kind, operation.verb)
-                assert goal is not None
-                steps = route.path(operation.kind, goal)
-                context = await self._chain.run(await self._sessions.signed_in(context), steps, goal)
+                if newborns.identifies(found.encounter, operation):
+                    signed_in = self._sessions.signed_in
+                    found = await self._identifying.identified(place, dialect, operation, found, signed_in)
+                elif newborns.alias_of(operation):
+                    await self._identifying.refuse_known(place, operation, found)
+                context, change = self._reception.admitted(place, dialect, operation, found)
+                refuse_unmapped(context.bill, self._reception.items)
+                steps = place.gateway.route.path(operation.kind, goal)
+                refuse_faults(operation, context.bill, plan_faults(newborns.as_if_known(context), steps))
+                await self._teller.commit(change)
+                if newborns.waits(context.encounter):
+                    told = view(context.encounter, context.bill)
+                    return answers.plain("DONE", "NEWBORN_WAITS", newborns.WAITS_ZH, told)
+                context = await self._stepped(context, operation)
             except StepStopped as stopped:
                 return self._stopped(stopped)
             refs = await self._teller.minted(place, dialect, operation.verb, context)
         return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
+
+    async def _stepped(self, context: Context, operation: Operation) -> Context:
+        """The way to the verb's own step; a stay's lines that were gathered before it was admitted go up with it."""
+        context = await self._routing.routed(context, operation.kind, operation.verb, operation)
+        route = context.place.gateway.route
+        gathered = newborns.child_of(context.encounter) and context.bill.content.get("fees")
+        goal = route.goal(operation.kind, "upload_fees" if gathered else operation.verb) or route.goal(
+            operation.kind, operation.verb
+        )
+        assert goal is not None
+        steps = route.path(operation.kind, goal)
+        return await self._chain.run(await self._sessions.signed_in(context), steps, goal)
+
+    def _cradle(self, place: Place, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """One admission at a time of a newborn without a number of its own, whatever encounter it is said for."""
+        child = newborns.alias_of(operation)
+        return self._doors.lane(f"{place.org}/{newborns.ALIAS}/{child}") if child else nullcontext()
+
+    async def _folded(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
+        """Outpatient lines into a stay, and up with it; or out of it again."""
+        async with self._door(place, operation):
+            found = await self._reception.locate(place, dialect, operation)
+            if found.encounter is None or found.encounter.kind != "inpatient":
+                text = "没有找到该住院就诊，未办理，请先办理入院登记"
+                raise Refused("no such stay", code="NO_SUCH_ENCOUNTER", message_zh=text)
+            await self._reception.refuse_held(place, found)
+            context, change = self._reception.admitted(place, dialect, operation, found)
+            await self._teller.commit(change)
+            signed_in = self._sessions.signed_in
+            try:
+                if operation.verb == "unfold":
+                    context = await self._folding.unfold(await signed_in(context), operation)
+                else:
+                    lane = partial(self._visit_lane, place, dialect)
+                    context = await self._folding.fold(context, operation, signed_in, lane)
+                    goal = place.gateway.route.goal("inpatient", "upload_fees")
+                    if goal is not None and not newborns.waits(context.encounter):
+                        steps = place.gateway.route.path("inpatient", goal)
+                        context = await self._chain.run(await signed_in(context), steps, goal)
+            except StepStopped as stopped:
+                return self._stopped(stopped)
+        return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill))
+
+    def _visit_lane(self, place: Place, dialect: Dialect, encounter_key: str) -> AbstractAsyncContextManager[None]:
+        return self._doors.lane(f"{place.org}/{dialect.name}/{encounter_key}")
 
     async def _application(self, place: Place, operation: Operation) -> Outcome:
         async with self._door(place, operation):
@@ -261,6 +319,10 @@ class Pipeline:
                 context = await self._undoing.undo(place, operation, found, self._sessions.signed_in)
             except StepStopped as stopped:
                 return self._stopped(stopped)
+            if operation.verb in UNADMITS and operation.kind == "inpatient":
+                await self._folding.not_admitted(context.encounter)
+            if operation.verb in UNADMITS and newborns.child_of(context.encounter):
+                await self._teller.commit(Change(place.org, encounter=newborns.gone(context.encounter)))
         return Outcome("DONE", "OK", "已撤销", view(context.encounter, context.bill))
 
     async def _apart(

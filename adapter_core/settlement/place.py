@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapter_core.province.gateway import Gateway, Site
+from adapter_core.province.national import NationalGateway
 from adapter_core.settlement.circumstances import NOTHING_KNOWN, Circumstances
 from adapter_core.settlement.records import Encounter
 from adapter_core.settlement.ways import ONLY, Ways, trip_of, way_of
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Place:
     on_unknown: ``adopt`` what is found after an unknown outcome, or ``reverse`` it.  four_eyes_fen: above this sum a second
     operator signs a decision about a frozen case.  circumstances: what the site knows beside the centre, now.
     way: the gateway's configured name; ways: all gateways of the institution, this one among them, and the choice.
+    reconciles: its days are reconciled by themselves.
     """
 
     site: Site
@@ -49,6 +52,7 @@ class Place:
     circumstances: Callable[[], Circumstances] = lambda: NOTHING_KNOWN
     way: str = ONLY
     ways: Ways = field(default_factory=Ways)
+    reconciles: bool = False
 
     @property
     def org(self) -> str:
@@ -58,6 +62,11 @@ class Place:
     def sessions(self) -> str:
         """Whose sign-ins these are: two gateways of one kind have sessions of their own."""
         return self.gateway.name if self.way == ONLY else self.way
+
+    @property
+    def awaits_files(self) -> bool:
+        """Whether reconciliation files of this gateway's centre are to be expected."""
+        return self.reconciles and isinstance(self.gateway, NationalGateway)
 
     def via(self, way: str) -> Place:
         """The place with another of its gateways.  Raises: GatewayGone, NotSupported."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from adapter_core.settlement.ports import Clock, Conflict, InHand, Ledger
 from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.settlement.states import OWNED
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import iso
 
 DEATHS_MAX = 3

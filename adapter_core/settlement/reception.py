@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from adapter_core.province.dialect import Dialect, RefKind
@@ -14,14 +14,18 @@ from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
 from adapter_core.settlement.credentials import credential_of, noted_credential
 from adapter_core.settlement.decisions import move
+from adapter_core.settlement.diseases import options_of
 from adapter_core.settlement.filing import undo_step
 from adapter_core.settlement.hospital_items import refuse_unmapped, with_codes
+from adapter_core.settlement.newborns import ALIAS, alias_of, noted, refuse_unready
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, ItemCodes, Ledger, Random
+from adapter_core.settlement.preadmission import carried, folded_in, refuse_folded
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import stands
 from adapter_core.settlement.states import PAPER, UNDECIDED, State
 from adapter_core.settlement.ways import way_section
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import china, iso, national_time
 
@@ -132,9 +136,17 @@ class Reception:
         self, place: Place, dialect: Dialect, operation: Operation, found: Found, case_id: str = ""
     ) -> tuple[Context, Change]:
         """The context with the message absorbed, and the change that stores it (new aliases included)."""
+        refuse_unready(found.encounter, operation)
+        refuse_folded(found.bill)
         encounter = found.encounter or self._new_encounter(place, operation)
-        bill = found.bill if found.bill and found.bill.is_open else self._new_bill(place, encounter, operation)
+        bill, others = found.bill, list[Bill]()
+        if bill is None or not bill.is_open:
+            bill = self._new_bill(place, encounter, operation)
+            if found.bill is not None and folded_in(found.bill):
+                bill, closed = carried(found.bill, bill)
+                others.append(closed)
         encounter, bill = self._absorbed(place, encounter, bill, operation)
+        encounter = noted(encounter, operation, options_of(place))
         encounter = replace(encounter, version=encounter.version + 1)
         bill = replace(bill, version=bill.version + 1)
         aliases = tuple(
@@ -145,7 +157,9 @@ class Reception:
             )
             if spec.theirs and not spec.names
         )
-        change = Change(place.org, encounter=encounter, bills=(bill,), aliases=aliases)
+        if child := alias_of(operation):
+            aliases += (Alias(place.org, ALIAS, ALIAS, child, encounter.encounter_id),)
+        change = Change(place.org, encounter=encounter, bills=(bill, *others), aliases=aliases)
         return Context(place, encounter, bill), change
 
     def _bound(self, spec: RefKind, bill: Bill, case_id: str) -> tuple[str, str]:

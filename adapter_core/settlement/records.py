@@ -7,15 +7,15 @@ encrypted; the others carry no personal data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from adapter_core.settlement.states import RELEASED, Result, State
 from adapter_core.values.content import Content
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One line of the journal.
 
     kind: ACCEPTED PREPARED INTENT REPLY OUTCOME TOLD … (`reliability.md` §4); at: RFC 3339 UTC; data: *sealed*, JSON-able with
@@ -30,8 +30,7 @@ class Event:
     raw: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Encounter:
+class Encounter(Struct, frozen=True):
     """One 就诊.  ``content`` (*sealed*): person, visit, insurances, env.  ``standing`` (*sealed* with it): step → what it
     stands on."""
 
@@ -46,8 +45,7 @@ class Encounter:
     standing: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(Struct, frozen=True):
     """One bill of an encounter.  ``content`` (*sealed*): fees, diagnoses, settle, trial, settled, lines, funds."""
 
     bill_id: str
@@ -61,8 +59,7 @@ class Bill:
     standing: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One attempt to settle a bill (purpose ``settle``) or to take a settlement back (purpose ``void``).
 
     key: settle_key or void_key.  request_hash: of the business content, never of credentials.  wanted: the HIS still wants it.
@@ -110,8 +107,7 @@ class Case:
         return "acked" in self.data
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True):
     """One remote call.  ``msgid`` is unique per institution for ever.  result: "" while nothing is known.
 
     body_hash: SHA-256 hex of the bytes sent.  not_after: RFC 3339, no byte leaves later.  burnt: a reversal names it.
@@ -134,8 +130,7 @@ class CallRecord:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Struct, frozen=True):
     """Any reference value ever seen or minted: ``(org, dialect, kind, value)`` → encounter, bill, case.
 
     ``value`` may be a person's number, so it is stored as a keyed hash (blind index); it is never read back.
@@ -151,15 +146,14 @@ class Alias:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What one settlement, or one refund, put into the books: a line of the accounts, without any person's number.
 
     entry: ``settle`` | ``void``; stands: False once a decision took it out of the books again.
     setl_id: the row's own at the centre; original_setl_id: of a refund, what it gives back.  msgid: of the money call.
     business_day: yyyy-MM-dd, and setl_time: ``yyyy-MM-dd HH:mm:ss``, China time, the centre's where it told it, else ours.
     Amounts in fen; a refund's are negative; acct_pay_fen: ``acct_pay`` alone, which statements compare, account_fen with 共济.
-    scheme: the arrangement that served it, or ``local``.
+    scheme: the arrangement that served it, or ``local``.  way: the gateway's configured name; "" in lines from before it was kept.
     """
 
     entry_id: str
@@ -190,10 +184,10 @@ class Entry:
     operator: str = ""
     terminal: str = ""
     version: int = 1
+    way: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountItem:
+class AccountItem(Struct, frozen=True):
     """One thing of the accounts with a life of its own: a day's run, a difference, a flag, an application, a bank line.
 
     item_id: made of what it is about, so that a second finding of the same thing meets it.  topic: which of those; subject: its
@@ -216,8 +210,7 @@ class AccountItem:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One ledger transaction: everything in it becomes durable together or not at all.
 
     A record with version 1 is inserted, one with a higher version replaces exactly the version before it.

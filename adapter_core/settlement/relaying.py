@@ -6,21 +6,24 @@ Reads, trials and uploads are repeated under a new msgid when no trusted reply c
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
 from adapter_core.settlement.calls import Called, Caller, Context
+from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.filing import file_reply
-from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Change, Encounter
+from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
+from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported
 from adapter_core.values.texts import shown
 
@@ -29,14 +32,21 @@ PASSED_ON = frozenset({"R", "P", "U", "session"})
 
 
 class Relaying:
-    """commit: writes a change and tells the observers."""
+    """commit: writes a change and tells the observers.  Each call is signed in as a settlement's own are, unless it says its
+    own ``sign_no``."""
 
     def __init__(
-        self, ledger: Ledger, caller: Caller, reception: Reception, commit: Callable[[Change], Awaitable[int]]
+        self,
+        ledger: Ledger,
+        caller: Caller,
+        reception: Reception,
+        sessions: Sessions,
+        commit: Callable[[Change], Awaitable[int]],
     ) -> None:
         self._ledger = ledger
         self._caller = caller
         self._reception = reception
+        self._sessions = sessions
         self._commit = commit
 
     async def relay(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
@@ -55,15 +65,32 @@ class Relaying:
             Encounter("", place.org, "", operation.kind, operation.dialect, content=dict(operation.content)),
             Bill("", place.org, "", "", ""),
         )
-        content = dict(operation.content)
-        if step.kind_class in PASSED_ON:
-            return _told(await self._caller.read(step, context, content))
-        if step.kind_class != "C":
+        if step.kind_class not in (*PASSED_ON, "C"):
             raise NotSupported(f"{step.call} is not relayed", message_zh=f"本版本不转发交易 {step.call}，未发送")
+        try:
+            return _told(await self._signed(step, context, lambda signed: dict(signed.encounter.content)))
+        except StepStopped as stopped:
+            return _unsigned(stopped.verdict)
+
+    async def _signed(self, step: Step, context: Context, content: Callable[[Context], Content]) -> Called:
+        """The call within a session; one that the centre no longer knows is renewed once.  Raises: StepStopped."""
+        if step.kind_class == "session" or context.encounter.content.get("env", {}).get("sign_no"):
+            return await self._called(step, context, content(context))
+        signed = await self._sessions.signed_in(context)
+        called = await self._called(step, signed, content(signed))
+        if called.verdict.code != SIGN_IN_INVALID or signed is context:
+            return called
+        await self._sessions.forget(context)
+        signed = await self._sessions.signed_in(context)
+        return await self._called(step, signed, content(signed))
+
+    async def _called(self, step: Step, context: Context, content: Content) -> Called:
+        if step.kind_class in PASSED_ON:
+            return await self._caller.read(step, context, content)
         called = await self._caller.send(step, context, content)
         record, event = self._caller.outcome(context, called)
-        await self._commit(Change(place.org, events=(event,), calls=(record,)))
-        return _told(called)
+        await self._commit(Change(context.place.org, events=(event,), calls=(record,)))
+        return called
 
     async def _trial(self, place: Place, dialect: Dialect, operation: Operation, step: Step) -> Outcome:
         """A trial of the HIS's own: its amounts are the bill's, as long as the HIS settles what it tried."""
@@ -71,12 +98,20 @@ class Relaying:
         await self._reception.refuse_held(place, found)
         context, change = self._reception.admitted(place, dialect, operation, found)
         await self._commit(change)
-        called = await self._caller.read(step, context, view(context.encounter, context.bill))
+        try:
+            called = await self._signed(step, context, lambda signed: view(signed.encounter, signed.bill))
+        except StepStopped as stopped:
+            return _unsigned(stopped.verdict)
         if called.verdict.result is Result.APPLIED:
             encounter, bill = file_reply(step, context.encounter, context.bill, called.verdict.content, {})
             encounter = replace(encounter, version=encounter.version + 1)
             await self._commit(Change(place.org, encounter=encounter, bills=(replace(bill, version=bill.version + 1),)))
         return _told(called)
+
+
+def _unsigned(verdict: Verdict) -> Outcome:
+    """Without a session nothing of the call itself left."""
+    return answers.rejected(verdict) if verdict.result is Result.REJECTED else answers.not_sent(verdict.code)
 
 
 def _told(called: Called) -> Outcome:

@@ -6,11 +6,12 @@ it, a reversal *sent* after it and answered OK.  Time alone closes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapter_core.province.capabilities import Capabilities
 from adapter_core.settlement.place import Timers
 from adapter_core.settlement.states import Result, State
+from adapter_core.values.copies import replace
 
 REVERSALS_EARLY = 5
 REVERSAL_LATER_S = 3600.0
@@ -34,7 +35,8 @@ class Doubt:
     first_read: when it first knew of the intent.  keep: the HIS still wants it and the site adopts what it finds.
     burnt: a reversal of it is in the journal: it is never adopted.  can_ask / can_reverse: a usable query, a reversal that this
     route and policy allow.  blind: after the quiet period a query still shows another settlement's row of the visit, so it will
-    never say that ours is absent.  in_window: the centre still takes reversals of it.  overdue: the end of day T+1 has passed.
+    never say that ours is absent.  finds_only: the query may find the call's settlement and can't show that there is none.  awaits_files: the day's
+    reconciliation files will say whether it is there.  in_window: the centre still takes reversals of it.  overdue: the end of day T+1 has passed.
     """
 
     first_read: float
@@ -47,9 +49,11 @@ class Doubt:
     next_ask: float
     next_reversal: float
     blind: bool = False
+    finds_only: bool = False
     asked: int = 0
     negatives: tuple[float, ...] = ()
     reversals: tuple[Reversal, ...] = ()
+    awaits_files: bool = False
     prepared: bool = False
     can_confirm: bool = False
     refused: bool = False
@@ -94,18 +98,24 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
         and not confirms
         and (doubt.burnt or doubt.blind or doubt.refused or not doubt.keep or not doubt.can_ask)
     )
-    if not doubt.can_ask and not may_reverse and not confirms:
+    asks = doubt.can_ask and not (doubt.finds_only and (doubt.burnt or (doubt.blind and not may_reverse)))
+    files = Move("wait", until=now + timers.query_step_last)
+    if not asks and not may_reverse and not confirms:
+        if doubt.awaits_files:
+            return files
         return Move("freeze", why="nothing can be asked, nothing may be reversed")
     due = []
     if confirms:
         due.append(Move("confirm", until=doubt.next_confirm))
-    if doubt.can_ask:
+    if asks:
         due.append(Move("ask", until=doubt.next_ask))
     if may_reverse and capabilities.reverse_ok != "nothing":
         due.append(Move("reverse", until=_reversal_due(doubt, timers, capabilities)))
-    elif may_reverse and (doubt.can_ask or not doubt.reversals):
+    elif may_reverse and (asks or not doubt.reversals):
         due.append(Move("reverse", until=doubt.next_reversal))  # until a query finds nothing more
     if not due:
+        if doubt.awaits_files:
+            return files
         return Move("freeze", why="a reversal's OK proves nothing here, and nothing can be asked")
     first = min(due, key=lambda move: move.until)
     return first if first.until <= now else Move("wait", until=first.until)

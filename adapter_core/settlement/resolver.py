@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapter_core.province.capabilities import Capabilities
 from adapter_core.province.messages import Call
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import StepStopped
@@ -15,6 +16,7 @@ from adapter_core.settlement.decisions import Finding, finding, move
 from adapter_core.settlement.from_files import ask_by_setl_id, filed_at, filed_row, from_file
 from adapter_core.settlement.judge import SIGN_IN_INVALID
 from adapter_core.settlement.ownership import Ownership
+from adapter_core.settlement.place import Timers
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.records import CallRecord, Case, Change, Event
 from adapter_core.settlement.resolution import (
@@ -27,11 +29,14 @@ from adapter_core.settlement.resolution import (
     reversed_once,
 )
 from adapter_core.settlement.retracing import Retracing
+from adapter_core.settlement.searching import searched
 from adapter_core.settlement.second_phase import Phases, phases_of, second_content
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.unfiled import is_proved_absent, outlived_quiet
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import china, iso
 
 IN_DOUBT = (State.RESOLVING, State.REVERSING)
@@ -86,18 +91,7 @@ class Resolver:
         refresh: gives the context with the case, and the call's record, as the ledger has them now.
         """
         phases = await self._phases(context, call)
-        doubt = Doubt(
-            first_read=self._known_since(call, phases),
-            keep=True,
-            burnt=record.burnt,
-            can_ask=self._can_ask(context, call),
-            can_reverse=False,
-            in_window=True,
-            overdue=False,
-            next_ask=self._clock.mono() + self._jittered(pause_after(0, context.place.timers)),
-            next_reversal=self._clock.mono(),
-            next_confirm=self._next_confirm(context, phases),
-        )
+        doubt = self._first_doubt(context, call, record, phases)
         filed = ""
         while True:
             replied = _replies(record, phases)
@@ -115,6 +109,11 @@ class Resolver:
             if proved is not None:
                 return proved
             timers, capabilities = context.place.timers, context.place.gateway.capabilities
+            if doubt.absence_proves and is_proved_absent(case, record, timers, capabilities):
+                ended = State.REVERSED if doubt.burnt and case.purpose == "settle" else State.NOT_APPLIED
+                return Evidence(ended, "E4")
+            if phases is None and await self._noted_quiet(case, call, doubt, timers, capabilities):
+                continue
             todo = next_move(doubt, self._clock.mono(), timers, capabilities)
             match todo.kind:
                 case "close":
@@ -133,19 +132,39 @@ class Resolver:
                     evidence = self._found(context, doubt, found, phases)
                     if evidence is not None:
                         return evidence
-                    pause = self._jittered(pause_after(doubt.asked + 1, timers))
-                    doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
-                    late = sent_at >= quiet_for_query(doubt, timers, capabilities)
-                    doubt = replace(
-                        doubt,
-                        blind=doubt.blind or (late and found.kind == "other"),
-                        refused=doubt.refused or found.kind == "contradiction",
-                    )
+                    doubt = self._not_found(context, doubt, sent_at, found)
                 case "reverse":
                     reversal = await self._reverse(context, call, record)
                     if reversal is None:
                         return None
                     doubt = reversed_once(doubt, reversal, timers, capabilities)
+
+    def _first_doubt(self, context: Context, call: Call, record: CallRecord, phases: Phases | None) -> Doubt:
+        return Doubt(
+            first_read=self._known_since(call, phases),
+            keep=True,
+            burnt=record.burnt,
+            can_ask=self._can_ask(context, call),
+            finds_only=bool(context.place.gateway.route.steps[call.step].among),
+            can_reverse=False,
+            in_window=True,
+            overdue=False,
+            next_ask=self._clock.mono() + self._jittered(pause_after(0, context.place.timers)),
+            next_reversal=self._clock.mono(),
+            next_confirm=self._next_confirm(context, phases),
+        )
+
+    def _not_found(self, context: Context, doubt: Doubt, sent_at: float, found: Finding) -> Doubt:
+        """The doubt after a question that ended nothing."""
+        timers, capabilities = context.place.timers, context.place.gateway.capabilities
+        pause = self._jittered(pause_after(doubt.asked + 1, timers))
+        doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
+        late = sent_at >= quiet_for_query(doubt, timers, capabilities)
+        return replace(
+            doubt,
+            blind=doubt.blind or (late and (doubt.finds_only or found.kind == "other")),
+            refused=doubt.refused or found.kind == "contradiction",
+        )
 
     async def _phases(self, context: Context, call: Call) -> Phases | None:
         return await phases_of(self._retracing, _case(context), context.place.gateway.route.steps[call.step])
@@ -182,6 +201,7 @@ class Resolver:
             "burnt": record.burnt,
             "in_window": in_window,
             "overdue": today > sent + timedelta(days=1),
+            "awaits_files": context.place.awaits_files,
             "can_reverse": aborts or self._can_reverse(context, call),
         }
         if phases is None:
@@ -240,6 +260,20 @@ class Resolver:
             return Evidence(_standing(case), "E4", result)
         return Evidence(State.FROZEN, why="the centre's file has it with other amounts, and no query shows its split")
 
+    async def _noted_quiet(
+        self, case: Case, call: Call, doubt: Doubt, timers: Timers, capabilities: Capabilities
+    ) -> bool:
+        """A doubt that nothing ended when its quiet period did waits for the files: those asked for from now on prove something."""
+        over = quiet_for_query(doubt, timers, capabilities) + 2 * timers.query_step_last
+        change = outlived_quiet(case, call.msgid, iso(self._clock.wall())) if self._clock.mono() >= over else None
+        if change is None:
+            return False
+        try:
+            await self._ledger.commit(change)
+        except Conflict:
+            pass  # a cancel, or a file, wrote first: read again
+        return True
+
     def _can_ask(self, context: Context, call: Call) -> bool:
         if not context.place.gateway.route.steps[call.step].ask:
             return False
@@ -273,9 +307,12 @@ class Resolver:
 
     async def _ask(self, context: Context, call: Call) -> Finding:
         gateway = context.place.gateway
-        ask = gateway.route.steps[gateway.route.steps[call.step].ask]
+        step = gateway.route.steps[call.step]
         today = await self._of_today(context, call)
         content = {**today, "original": {"omsgid": call.msgid, "oinfno": call.message}}
+        if step.among:
+            return await searched(self._caller, context, call, content)
+        ask = gateway.route.steps[step.ask]
         called = await self._caller.read(ask, context, content, resolving=True)
         if called.verdict.code == SIGN_IN_INVALID:
             await self._sessions.forget(context)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.absorb import refuse_faults
@@ -17,6 +15,7 @@ from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import missing, view
 from adapter_core.settlement.ways import GatewayGone, way_of, way_section
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.settlement.calls import Caller, Context
@@ -12,6 +11,7 @@ from adapter_core.settlement.ports import Clock, Ledger
 from adapter_core.settlement.records import Alias, Change
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import national_date
 
 

@@ -6,7 +6,6 @@ Every fault at once.  Amounts and identities are the ledger's: a HIS that says t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.standard.codec import codec
 from adapter_core.standard.transactions import transaction
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.money import CENT, MoneyError, yuan
 

@@ -5,8 +5,6 @@ Only what the site itself knows and what 1101 told counts: nothing is asked for 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from adapter_core.province.plan import Step
 from adapter_core.province.policy import reasons
 from adapter_core.settlement.calls import Context
@@ -16,6 +14,7 @@ from adapter_core.settlement.eligibility import Facts, Question
 from adapter_core.settlement.findings import explained, standing_fault, stop
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.standing import view
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 
 USUAL_TYPE = {"outpatient": "11", "inpatient": "21", "pharmacy": "41"}

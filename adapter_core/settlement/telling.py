@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from adapter_core.settlement.records import Alias, Case, Change, Event
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import RELEASED, State
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import china, iso
 
 MONEY = "settled"

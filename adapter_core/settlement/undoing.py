@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.province.messages import Operation
 from adapter_core.province.plan import Step
+from adapter_core.settlement import preadmission
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.filing import undo_step
@@ -17,6 +17,7 @@ from adapter_core.settlement.reception import Found, Reception
 from adapter_core.settlement.records import Bill, Change
 from adapter_core.settlement.standing import at, doubt, view
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 
 MID_STAY = "1"
@@ -45,6 +46,8 @@ class Undoing:
             raise NotSupported(f"no {operation.verb} here", message_zh="该线路不支持此业务，未发送")
         bills = await self._ledger.bills_of(found.encounter.encounter_id)
         await self._refuse_settled(place, operation.verb, target, bills)
+        if target.each:
+            preadmission.refuse_folded(found.bill)
         bill = found.bill or (bills[-1] if bills else Bill("", place.org, found.encounter.encounter_id, "", ""))
         context = await signed_in(Context(place, found.encounter, bill))
         if target.each:
@@ -91,7 +94,11 @@ class Undoing:
             return context
         named = {str(row[step.key]): True for row in operation.content.get(step.each, []) if row.get(step.key)}
         rows = context.bill.content.get(step.each, [])
-        left = [row for row in rows if row[step.key] not in named] if named else []
+        locked = preadmission.locked(context.bill)
+        if any(number in locked for number in named):
+            text = "该明细来自预住院的门诊账单，不能单独删除，请改用退回门诊"
+            raise Refused("a folded line", code="LINE_FOLDED", message_zh=text)
+        left = [row for row in rows if row[step.key] in locked or (named and row[step.key] not in named)]
         bill = replace(
             context.bill, content={**context.bill.content, step.each: left}, version=context.bill.version + 1
         )

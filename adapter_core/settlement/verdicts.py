@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapter_core.settlement.decisions import move
@@ -11,6 +11,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import pardoned
 from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
 OUTCOMES = {

@@ -6,7 +6,7 @@ An encounter has one way for ever: its registration, its lines, its settlements 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from adapter_core.province.gateway import Gateway
@@ -14,6 +14,7 @@ from adapter_core.province.schemes import Opening, Trip, scheme_name
 from adapter_core.settlement.records import Encounter
 from adapter_core.standard.regions import in_force
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import national_date, national_time
 

@@ -54,13 +54,25 @@ class Reconciliation(Struct):
 
 
 class AccountsOrder(Struct):
-    """As the order needs: ``date`` or ``month``, ``rows`` of a table with its heading, ``item_id``, ``operator``, ``reason`` …"""
+    """As the order needs: ``date`` or ``month``, ``rows`` of a table with its heading, ``item_id``, ``operator``, ``reason`` …
+
+    opter: of dayend, one operator's part; key: of wrong_person, settle_key or case; anyway: of apply, why while differences stand.
+    """
 
     date: str | None = None
     month: str | None = None
+    since: str | None = field(default=None, name="from")
+    to: str | None = None
     rows: list[list[str]] = field(default_factory=list)
     item_id: str | None = None
+    key: str | None = None
     operator: str | None = None
     reason: str | None = None
+    opter: str | None = None
+    amount: str | None = None
+    insuplc_admdvs: str | None = None
     clr_type: str | None = None
+    anyway: str | None = None
+    confirm: bool = False
+    all: bool = False
     fixmedins_code: str | None = None

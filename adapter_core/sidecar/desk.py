@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from litestar import Request, Response
 
-from adapter_core.bootstrap import Adapter
+from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.config import ClientSettings
 from adapter_core.formats.json import read_json
 from adapter_core.operations.duty import Duty
@@ -19,6 +19,7 @@ from adapter_core.settlement.records import Case
 from adapter_core.sidecar.access import Client, Forbidden, Right
 from adapter_core.sidecar.changes import Changes
 from adapter_core.sidecar.problems import BadBody
+from adapter_core.sidecar.relays import Relays
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
 WAIT_MAX_S = 25.0
@@ -29,14 +30,19 @@ Caller = Request[Any, Any, Any]
 
 @dataclass(slots=True)
 class Desk:
-    """The service's own parts.  draining: no new work is taken, what runs may end.  duty: who watches it."""
+    """The service's own parts.  draining: no new work is taken, what runs may end.  duty: who watches it.  relays: the ways of
+    calls that are passed on."""
 
     running: Adapter
     changes: Changes
     dialect: NationalDialect = field(default_factory=NationalDialect)
     draining: bool = False
     duty: Duty | None = None
+    relays: Relays = field(init=False)
     _dialects: dict[tuple[str, str], Dialect] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.relays = Relays(self.running)
 
     def site_dialect(self, name: str, org: str = "") -> Dialect:
         """A dialect with the options of the site and the institution, built once: compiling its table takes a while."""

@@ -22,7 +22,6 @@ from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, js
 from adapter_core.sidecar.frames import REFUSALS, refusal_text
 from adapter_core.sidecar.local import hold_s
 from adapter_core.sidecar.problems import BadBody
-from adapter_core.sidecar.relays import FILE_TYPE, prepared
 from adapter_core.values.errors import LedgerUnavailable, Refused, TranslationError
 
 IN_DOUBT = frozenset({*UNDECIDED, State.PREPARING, State.READY, State.FROZEN, State.VOIDING})
@@ -57,8 +56,8 @@ async def _answered(request: Caller) -> Response[bytes]:
         raise BadBody(error.faults) from None
     place = desk.place(client, str(asked.fields.get("fixmedins_code") or "") or None)
     reply, is_unknown = await _Exchange(desk, client, place, asked).answer()
-    if isinstance(reply.get("file"), bytes):
-        return Response(reply["file"], media_type=FILE_TYPE)
+    if isinstance(reply, replies.Verbatim):
+        return Response(reply.body, media_type=reply.media_type)
     settings = desk.client_settings(client.name)
     as_504 = is_unknown and settings is not None and settings.unknown_as_504
     return json_response(replies.encode(reply), 504 if as_504 else 200)
@@ -70,12 +69,12 @@ class _Exchange:
     def __init__(self, desk: Desk, client: Client, place: Place, asked: relay.Asked) -> None:
         self._desk = desk
         self._ledger = desk.running.ledger
-        self._place = prepared(desk.running, place, asked.infno, asked.input)
+        self._place = desk.relays.of(place, asked.infno, asked.input)
         self._asked = asked
         self._hold_s = hold_s(desk, client)
         self._visit = ""
 
-    async def answer(self) -> tuple[replies.Reply, bool]:
+    async def answer(self) -> tuple[replies.Reply | replies.Verbatim, bool]:
         """The reply, and whether it says that the result isn't known."""
         try:
             match self._asked.infno:
@@ -92,7 +91,7 @@ class _Exchange:
 
     # -- the HIS's own calls
 
-    async def _asked_for(self) -> tuple[replies.Reply, bool]:
+    async def _asked_for(self) -> tuple[replies.Reply | replies.Verbatim, bool]:
         operation = relay.operation_of(self._asked)
         self._visit = operation.keys.get("visit", "")
         if self._asked.infno in TOUCHING:
@@ -189,7 +188,7 @@ class _Exchange:
         text = "该笔已结算成功，不能冲正，请走退费" if case.purpose == "settle" else "该笔退费已成功，不能冲正"
         return replies.refused(f"{text}（工单号 {work_order(case)}）"), False
 
-    async def _queried(self) -> tuple[replies.Reply, bool]:
+    async def _queried(self) -> tuple[replies.Reply | replies.Verbatim, bool]:
         """5203: from the case where there is one; of what we never settled, the centre is asked."""
         case = await self._case_of_visit(self._asked.said("mdtrt_id"), self._asked.said("setl_id"))
         if case is not None and case.state in IN_DOUBT - {State.VOIDING}:

@@ -12,7 +12,7 @@ from litestar.params import FromPath, QueryParameter
 from adapter_core.accounts.differences import STANDING
 from adapter_core.accounts.differences import TOPIC as DIFFERENCE
 from adapter_core.accounts.office import item_data
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.answers import told_state, work_order
 from adapter_core.settlement.records import Case, Event

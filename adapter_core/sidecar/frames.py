@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from adapter_core.bootstrap import Adapter
+from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement.answers import UNKNOWN_MARK, in_their_form

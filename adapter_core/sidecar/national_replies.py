@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from adapter_core.formats.json import write_json
+from adapter_core.formats.text import UTF_8_MARK
 from adapter_core.province.messages import Outcome
 from adapter_core.province.relay import Asked
 from adapter_core.settlement.answers import UNKNOWN_MARK, outcome_from, work_order
 from adapter_core.settlement.records import Case, Encounter
 from adapter_core.settlement.states import State
+from adapter_core.sidecar.relays import FILE_TYPE
 from adapter_core.standard.codec import codec
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import china
 
 Reply = dict[str, Any]
+JSON_TYPE = "application/json"
 ERR_MSG_MAX = 200
 DONE_STATES = frozenset({"SETTLED", "VOIDED"})
 NOT_KNOWN = frozenset({"PENDING", "VOIDING", "FROZEN"})
 NAMES_IN_5203 = {"psn_pay": "psn_part_amt", "cash_payamt": "psn_cash_pay"}
 """What a settlement's fields are called when it is asked for."""
 encode = write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """What the centre sent, as it came."""
+
+    body: bytes
+    media_type: str
 
 
 def reply(infcode: int, err_msg: str | None, output: Content | None, stamp: str = "", refmsgid: str = "") -> Reply:
@@ -54,16 +66,18 @@ def unknown(text: str, case: Case) -> Reply:
     return reply(-1, words[:ERR_MSG_MAX], None, _stamp(case), _refmsgid(case))
 
 
-def passed_on(asked: Asked, outcome: Outcome) -> Reply:
-    """The centre's own reply, where it put our msgid the caller's own stands again; or, under ``file``, a file's bytes."""
+def passed_on(asked: Asked, outcome: Outcome) -> Reply | Verbatim:
+    """The centre's own reply, byte for byte but for our msgid, in whose place the caller's own stands again; or a file."""
     if outcome.state != "DONE":
         said = outcome.content.get("reply")
         text = said["err_msg"] if said and said.get("err_msg") else outcome.message_zh
         infcode = said["infcode"] if said else "-1"
         return reply(int(infcode) if infcode.lstrip("-").isdigit() else -1, text, None)
-    ours = outcome.content.get("call", {}).get("msgid", "")
     if "file" in outcome.content:
-        return {"file": outcome.content["file"]}
+        return Verbatim(outcome.content["file"], FILE_TYPE)
+    ours, body = outcome.content.get("call", {}).get("msgid", ""), outcome.content["body"]
+    if ours.encode() not in body:
+        return Verbatim(body.removeprefix(UTF_8_MARK), JSON_TYPE)
     answered: Reply = outcome.content["reply"]
     return {**answered, "output": _with_their_msgid(answered.get("output"), ours, asked.msgid)}
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
 from adapter_core.accounts.office import AccountsOffice
-from adapter_core.bootstrap import accounts_of
+from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.formats.json import write_json
+from adapter_core.operations.account_files import MEDIA, NAMES, account_file
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, tree_of
+from adapter_core.values.errors import Refused
+from adapter_core.values.moments import national_time
 
 READING = frozenset({"run", "differences", "dayend", "receivables", "flags", "calendar", "inquiries", "report"})
 """Orders that change nothing."""
+Text = Annotated[str | None, QueryParameter(max_length=10)]
 Institution = Annotated[str | None, QueryParameter(name="fixmedins_code", max_length=30)]
 
 
@@ -42,10 +47,36 @@ async def accounts(request: Caller, order: FromPath[str]) -> Response[bytes]:
     return json_response(write_json(await office.do(order, tree)))
 
 
+@get("/v1/accounts/{name:str}", operation_id="print_accounts")
+async def print_accounts(
+    request: Caller,
+    name: FromPath[str],
+    date: Text = None,
+    month: Text = None,
+    since: Annotated[str | None, QueryParameter(name="from", max_length=10)] = None,
+    to: Text = None,
+    opter: Annotated[str | None, QueryParameter(name="opter", max_length=30)] = None,
+    fixmedins_code: Institution = None,
+) -> Response[bytes]:
+    """dayend, receivables or report as a file: ``dayend.pdf?date=…``, ``receivables.xlsx?month=…``, ``report.pdf?from=…&to=…``."""
+    order, _, form = name.partition(".")
+    if order not in NAMES or form not in MEDIA:
+        raise Refused(
+            f"nothing is printed as {name[:40]}", code="NOT_FOUND", message_zh="没有这个报表，请核对名称和格式"
+        )
+    office = _office(request, Right.READ, fixmedins_code)
+    asked = {"date": date, "month": month, "from": since, "to": to, "opter": opter}
+    told = await office.do(order, asked)
+    config, at = desk_of(request).running.config, national_time(office.clock.wall())
+    body = await asyncio.to_thread(account_file, config, order, told, form, at)
+    headers = {"Content-Disposition": f'inline; filename="{order}-{date or month or since or at[:10]}.{form}"'}
+    return Response(body, media_type=MEDIA[form], headers=headers)
+
+
 def _office(request: Caller, right: Right, fixmedins_code: str | None) -> AccountsOffice:
     desk = desk_of(request)
     place = desk.place(caller(request, right), fixmedins_code)
     return accounts_of(desk.running, place)
 
 
-ROUTES: list[Any] = [reconcile, show, accounts]
+ROUTES: list[Any] = [reconcile, show, accounts, print_accounts]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from adapter_core.bootstrap import Adapter
+from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.catalogues.asking import Ask
 from adapter_core.catalogues.downloads import FILE_CALL, FILE_MARK, FILE_NODE
 from adapter_core.province.gateway import Gateway
@@ -38,6 +38,22 @@ def relay_place(place: Place, infno: str, bulk: bool = False) -> Place:
         raise NotSupported("the gateway speaks no national JSON", message_zh=text)
     other = next(iter(ways.named.values()))
     return replace(place, gateway=other.gateway, endpoint=other.endpoint, way=other.name, ways=ways)
+
+
+class Relays:
+    """The places of relayed calls, each made once: a route for one transaction takes longer than what is sent on it."""
+
+    def __init__(self, running: Adapter) -> None:
+        self._running = running
+        self._made: dict[tuple[str, str, bool, bool], tuple[Place, Place]] = {}
+
+    def of(self, place: Place, infno: str, given: Mapping[str, Any]) -> Place:
+        """As `prepared`."""
+        what = (place.org, infno, _is_public(infno, given), _is_file(infno, given))
+        made = self._made.get(what)
+        if made is None or made[0] is not place:
+            made = self._made[what] = (place, prepared(self._running, place, infno, given))
+        return made[1]
 
 
 def prepared(running: Adapter, place: Place, infno: str, given: Mapping[str, Any]) -> Place:

@@ -89,8 +89,8 @@ class Offering:
 
 def _counted(metrics: Counts) -> Observe:
     def observe(route: str, status: int, seconds: float) -> None:
-        metrics.requests.labels(route, str(status)).inc()
-        metrics.request_seconds.labels(route).observe(seconds)
+        metrics.requests_of(route, status).inc()
+        metrics.request_seconds_of(route).observe(seconds)
 
     return observe
 

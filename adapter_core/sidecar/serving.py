@@ -17,7 +17,9 @@ from typing import Any
 
 import uvicorn
 
-from adapter_core.bootstrap import SystemClock, adapter, rounds_of
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import rounds_of
 from adapter_core.config import ClientSettings, Config
 from adapter_core.ledger.key_files import forbid_core_dumps
 from adapter_core.operations.duty import fitted, on_duty

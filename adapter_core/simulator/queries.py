@@ -7,8 +7,10 @@ from typing import Any
 
 from adapter_core.simulator.fees import line_fields
 from adapter_core.simulator.identity import base_fields
+from adapter_core.simulator.people import Insurance
 from adapter_core.simulator.records import Ask, Asked, FeeLine, Refund, Refusal, Settlement, Visit
 from adapter_core.simulator.settling import CLR_TYPE, CLR_WAY, fund_rows, negative
+from adapter_core.simulator.visits import WITH_MOTHER
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
 from adapter_core.values.moments import national_date, national_time
@@ -28,11 +30,17 @@ def find_visits(world: World, asked: Asked) -> Content:
         for visit in world.visits.values()
         if visit.psn_no == person.psn_no
         and not visit.cancelled
+        and (visit.kind != "pharmacy" or world.temperament.lists_sales)
         and since[:10] <= visit.begntime[:10] <= until[:10]
         and data.get("med_type") in ("", visit.med_type)
         and data.get("mdtrt_id") in ("", visit.mdtrt_id)
     ]
     return {"mdtrtinfo": rows}
+
+
+def _newborn(med_type: str, insurance: Insurance | None) -> str:
+    """nwb_flag: admitted with its mother, or insured as a newborn (psn_type 1401)."""
+    return "1" if med_type == WITH_MOTHER or (insurance is not None and insurance.psn_type == "1401") else "0"
 
 
 def _visit_row(world: World, visit: Visit) -> dict[str, Any]:
@@ -48,7 +56,7 @@ def _visit_row(world: World, visit: Visit) -> dict[str, Any]:
         "maf_psn_flag": "1" if "aid" in person.flags else "0",
         "cvlserv_flag": insurance.cvlserv_flag if insurance else "0",
         "flxempe_flag": "0",
-        "nwb_flag": "0",
+        "nwb_flag": _newborn(visit.med_type, insurance),
         "begntime": visit.begntime,
         "endtime": visit.endtime or visit.begntime,
         "med_type": visit.med_type,
@@ -147,7 +155,7 @@ def _settlement_told(world: World, one: Settlement, made: Refund | None) -> Cont
         "psn_type": insurance.psn_type if insurance else "",
         "cvlserv_flag": insurance.cvlserv_flag if insurance else "0",
         "flxempe_flag": "0",
-        "nwb_flag": "0",
+        "nwb_flag": _newborn(one.visit.med_type, insurance),
         "pay_loc": "2",
         "fixmedins_code": one.place.fixmedins_code,
         "fixmedins_name": one.place.fixmedins_name,

@@ -6,6 +6,9 @@ from adapter_core.simulator.records import Ask, Asked, Refusal, Visit
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
 
+WITH_MOTHER = "92"
+"""med_type of a newborn's stay under its mother's number (新生儿随母住院).  No public dictionary has its code; here it is 其他住院."""
+
 
 def register(world: World, asked: Asked) -> Content:
     """2201.  The visit's med_type comes later, with 2203A or the trial."""
@@ -17,9 +20,11 @@ def register(world: World, asked: Asked) -> Content:
 
 
 def admit(world: World, asked: Asked) -> Content:
-    """2401.  One open stay a person and institution."""
+    """2401.  One open stay a person and institution, beside those of newborns under the mother's number."""
     data = asked.record("mdtrtinfo")
     for other in world.visits.values():
+        if WITH_MOTHER in (data.get("med_type"), other.med_type):
+            continue
         same = other.psn_no == data.get("psn_no") and other.fixmedins_code == asked.fixmedins_code
         if same and other.kind == "inpatient" and not other.cancelled and not other.discharged:
             raise Refusal("already_admitted")

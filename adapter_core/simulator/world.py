@@ -38,6 +38,7 @@ class Temperament:
     strict_input: a field that breaks the standard's tables refuses the message (5203 may leave out setl_id).
     wording: refusals in its ``own`` words, or in those ``seen`` of real centres.  wrapped: how many platforms pass a refusal on, each
     with the whole reply of the one behind it in its text.
+    lists_sales: 5201 shows the visits that pharmacy sales made, too.
     Of two-phase families: unconfirmed_s: a settlement nobody confirmed for so long is undone (0 = never).
     shows_prepared: queries show it meanwhile.  confirm_again: ``ok`` | ``error``, what a second confirm meets.
     """
@@ -56,6 +57,7 @@ class Temperament:
     unconfirmed_s: float = 0.0
     shows_prepared: bool = False
     confirm_again: str = "ok"
+    lists_sales: bool = True
     wording: str = "own"
     wrapped: int = 0
 

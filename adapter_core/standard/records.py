@@ -8,12 +8,24 @@ from decimal import Decimal
 from typing import Any
 
 from adapter_core.standard.fields import Field, Node
-from adapter_core.standard.scalars import Departure, Reader, Writer, is_blank, plain_text_max, reader, shape, writer
+from adapter_core.standard.scalars import (
+    Departure,
+    Reader,
+    Writer,
+    is_blank,
+    known_codes,
+    plain_text_max,
+    reader,
+    shape,
+    writer,
+)
 from adapter_core.standard.spellings import spellings_of
 from adapter_core.values.errors import Fault
 
 Record = dict[str, Any]
 Spelling = str | Mapping[str, str]
+KNOWN_MAX = 1024
+"""Amounts that are remembered for one field."""
 
 
 @dataclass(slots=True)
@@ -43,6 +55,8 @@ class _Rule:
     write: Writer
     limit: int
     """A text of no more characters is right as it is; 0 where its reader must look."""
+    known: dict[object, object]
+    """What is read of a dictionary's codes, and of amounts met before."""
 
 
 class RecordCodec:
@@ -56,7 +70,9 @@ class RecordCodec:
         self._rules: dict[str, _Rule] = {}
         self._printed: dict[str, tuple[str, ...]] = {}
         for printed in node.fields:
-            rule = _Rule(printed.canonical, printed, reader(printed), writer(printed), plain_text_max(printed))
+            known: dict[object, object] = {code: code for code in known_codes(printed)}
+            limit = plain_text_max(printed)
+            rule = _Rule(printed.canonical, printed, reader(printed), writer(printed), limit, known)
             self._rules.update(dict.fromkeys(spellings_of(printed.code), rule))
             self._printed[rule.code] = (*self._printed.get(rule.code, ()), printed.code)
         self._groups = tuple(group for code in self._printed if len(group := spellings_of(code)) > 1)
@@ -107,14 +123,21 @@ class RecordCodec:
             if rule is None:
                 self._keep_unknown(code, value, path, kept, found)
                 continue
-            if type(value) is str and value and len(value) <= rule.limit and not value.isspace():
-                kept[rule.code] = value
+            kind = type(value)
+            if kind is str:
+                if value in rule.known or (len(value) <= rule.limit and value and not value.isspace()):
+                    kept[rule.code] = value
+                    continue
+            elif kind is Decimal and value in rule.known:
+                kept[rule.code] = rule.known[value]
                 continue
             read = rule.read(value)
             if type(read) is Departure:
                 found.add(f"{path}.{code}", rule.field.name, read.expected, read.got, soft=read.soft)
                 unusable.add(rule.code)
                 read = read.kept
+            elif kind is Decimal and rule.field.places is not None and len(rule.known) < KNOWN_MAX:
+                rule.known[value] = read  # the same number with other zeros behind it reads as the same
             if read is not None:
                 kept[rule.code] = read
         if not self._required <= kept.keys():

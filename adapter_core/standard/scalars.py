@@ -70,6 +70,12 @@ def plain_text_max(field: Field) -> int:
     return sys.maxsize if field.length is None else field.length
 
 
+def known_codes(field: Field) -> frozenset[str]:
+    """The texts of a dictionary's field that are right; none of another field, nor where the dictionary's codes aren't known."""
+    known = dictionary(field.code) if field.type == "string" and field.dictionary else None
+    return frozenset() if known is None else frozenset(known.values) | frozenset(known.local_values)
+
+
 def writer(field: Field) -> Writer:
     """The writer of one field: a Decimal with the field's places or a text, None when absent, or a Departure."""
     is_text = field.type != "number"
@@ -103,9 +109,8 @@ def shape(value: object) -> str:
 
 def _text_reader(field: Field) -> Reader:
     limit = sys.maxsize if field.length is None else field.length
-    known = dictionary(field.code) if field.dictionary else None
-    accepted = None if known is None else frozenset(known.values) | frozenset(known.local_values)
-    slow = _slow_text(field, limit, known)
+    slow = _slow_text(field, limit, dictionary(field.code) if field.dictionary else None)
+    accepted = known_codes(field)
 
     def read_text(value: object) -> object:
         if type(value) is str and len(value) <= limit and value and not value.isspace():
@@ -113,9 +118,9 @@ def _text_reader(field: Field) -> Reader:
         return slow(value)
 
     def read_code(value: object) -> object:
-        return value if type(value) is str and value in accepted else slow(value)  # type: ignore[operator]
+        return value if type(value) is str and value in accepted else slow(value)
 
-    return read_text if accepted is None else read_code
+    return read_code if accepted else read_text
 
 
 def _slow_text(field: Field, limit: int, known: Dictionary | None) -> Reader:
@@ -211,7 +216,7 @@ def _number_reader(field: Field) -> Reader:
         else:
             return None if value is None else Departure(expected, shape(value))
         if kind is Decimal and quantum is not None and exact.same_quantum(quantum) and exact.adjusted() < whole:
-            return exact
+            return exact or exact.copy_abs()
         try:
             number = exact.quantize(_step(exact) if quantum is None else quantum, context=EXACT)
         except (InvalidOperation, Inexact):
@@ -220,7 +225,7 @@ def _number_reader(field: Field) -> Reader:
             return Departure(expected, _told(exact))
         if number and number.adjusted() >= whole:
             return Departure(expected, _told(exact), kept=number, soft=disputed)
-        return number
+        return number or number.copy_abs()
 
     return read
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from adapter_core.bootstrap import plugins
+from adapter_core.bootstrap.site import plugins
 from adapter_core.formats.tables.spec import FrameSpec, Message, MessageSide, Record, Row, Success, TableSpec, Target
 from adapter_core.province.table_dialect import TableDialect
 from adapter_core.standard.reference import is_fresh

@@ -34,7 +34,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import plugins
+from adapter_core.bootstrap.site import plugins
 from adapter_core.formats.tables import FieldTable, build_spec
 from adapter_core.province import gateway as gateway_contract
 from adapter_core.province.dialect import Dialect

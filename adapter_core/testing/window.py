@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, adapter, plugins
+from adapter_core.bootstrap.assembly import Adapter, adapter
+from adapter_core.bootstrap.site import plugins
 from adapter_core.config import load_config
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome

@@ -30,16 +30,18 @@ def china(moment: datetime) -> datetime:
 
 def national_time(moment: datetime) -> str:
     """``yyyy-MM-dd HH:mm:ss`` China time, the standard's datetime form."""
-    return china(moment).strftime(NATIONAL_TIME)
+    return china(moment).isoformat(sep=" ", timespec="seconds")[:19]
 
 
 def national_date(moment: datetime) -> str:
     """``yyyy-MM-dd`` China time: the business day of a moment."""
-    return china(moment).strftime(NATIONAL_DATE)
+    return china(moment).isoformat()[:10]
 
 
 def parse_national_time(text: str) -> datetime:
     """An aware UTC moment from ``yyyy-MM-dd HH:mm:ss`` China time.  Raises: ValueError."""
+    if len(text) == 19 and (text[4], text[7], text[10], text[13], text[16]) == ("-", "-", " ", ":", ":"):
+        return datetime.fromisoformat(text).replace(tzinfo=CHINA).astimezone(UTC)  # many times as fast
     return datetime.strptime(text, NATIONAL_TIME).replace(tzinfo=CHINA).astimezone(UTC)
 
 
@@ -50,4 +52,5 @@ def parse_national_date(text: str) -> date:
 
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC, for the journal and our own messages."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return at.isoformat()[: -len("+00:00")] + "Z"

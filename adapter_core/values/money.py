@@ -49,6 +49,8 @@ def number(value: str | Decimal | int, digits: int, places: int) -> Decimal:
 
 def fen(amount: Decimal) -> int:
     """Whole fen of an amount in yuan.  Raises: MoneyError when it has more than two places."""
+    if type(amount) is Decimal and amount.same_quantum(CENT) and amount.adjusted() < YUAN_DIGITS_MAX - 2:
+        return int(amount * 100)  # nearly all: exactly two places, and no more digits than there may be
     return int(yuan(amount) * 100)
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ import httpx
 
 HERE = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
+COMPILED = Path(tempfile.gettempdir()) / "his-adapter-bench-bytecode"
+"""Where a run keeps compiled modules; ``pip install`` compiles them, a checkout may forbid it."""
 TOKEN = "bench-" + "0" * 58
 CONFIG = """\
 [institution]
@@ -121,9 +124,10 @@ def running(
 ) -> Iterator[Subject]:
     began = time.perf_counter()
     log = (folder / f"{name}.log").open("wb")
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(COMPILED)}  # as an installation leaves it
     process = subprocess.Popen(
-        command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
-    )
+        command, cwd=folder, env={**os.environ, **environment, **compiled}, stdout=log, stderr=log, start_new_session=True
+    )  # fmt: skip
     try:
         try:
             _wait_until_up(url + health, process)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from lxml import html
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.operations.instruments import Instruments

@@ -428,6 +428,9 @@ async def test_above_the_sum_another_operator_must_approve(console: Hall, arrive
     token = first.page.xpath("//main//input[@name='csrf']/@value")[0]
     answer = await first.http.post(f"{path}/approve", data={"csrf": token})
     assert answer.status_code == 409, "nobody approves their own"
+    assert "FOUR_EYES" in answer.text
+    assert (await console.hospital.case()).state is State.FROZEN
+    assert await journalled(console, case, "DECIDED") == []
     await second.open("/console/worklists/decisions")
     assert case.case_id[:10].upper() in second.text()
     await second.open(path)

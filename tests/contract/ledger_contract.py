@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import pytest
 from adapter_core.settlement.ports import KeyTaken, Ledger, MsgidTaken, VersionMoved, VisitHeld
 from adapter_core.settlement.records import Alias, Bill, CallRecord, Case, Change, Encounter, Event
 from adapter_core.settlement.states import Result, State
+from adapter_core.values.copies import replace
 
 ORG = "H36010000001"
 AT = "2026-11-21T01:02:03Z"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,25 +12,15 @@ import pytest
 from adapter_core.ledger.nonces import FORGET_EVERY, REMEMBERED_S, NonceFile, SharedNonces
 from adapter_core.ledger.sealing import MasterKey
 from adapter_core.values.errors import ConfigError
+from tests.clocks import HandClock
 
 from .postgres_server import TestServer, postgres_server
 
 MASTER = MasterKey(bytes(range(32)))
 
 
-@dataclass
-class HeldClock:
-    now: datetime = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
-
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return self.now
-
-
 async def test_a_nonce_is_remembered_across_a_restart_and_forgotten_in_time(tmp_path: Path) -> None:
-    clock, path = HeldClock(), tmp_path / "nonces"
+    clock, path = HandClock(), tmp_path / "nonces"
     first = NonceFile(path, clock)
     assert path.stat().st_mode & 0o777 == 0o600
     assert await first.is_new("key", "n1")
@@ -51,7 +40,7 @@ async def test_a_nonce_is_remembered_across_a_restart_and_forgotten_in_time(tmp_
 def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "nonces").write_text("something else" * 100)
     with pytest.raises(ConfigError, match="can't be used"):
-        NonceFile(tmp_path / "nonces", HeldClock())
+        NonceFile(tmp_path / "nonces", HandClock())
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +54,7 @@ async def test_replicas_share_their_nonces(server: TestServer) -> None:
     pytest.importorskip("psycopg_pool", reason="psycopg-pool is not installed")
     from adapter_core.ledger.postgres import PostgresLedger
 
-    clock, url = HeldClock(), server.new_database()
+    clock, url = HandClock(), server.new_database()
     async with (
         await PostgresLedger.open(url, MASTER, environment="test", clock=clock) as one,
         await PostgresLedger.open(url, MASTER, environment="test", clock=clock) as two,

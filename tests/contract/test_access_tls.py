@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import Config, load_config
 from adapter_core.sidecar.access import Access
 from adapter_core.sidecar.access.certificates import server_tls

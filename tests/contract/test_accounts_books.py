@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,11 @@ import pytest
 
 from adapter_core.accounts.books import Books, PostgresBooks, SqliteBooks
 from adapter_core.accounts.clearing import CLASSED, CLEARED, NOT_LISTED
-from adapter_core.accounts.day_end import day_end
+from adapter_core.accounts.day_end import Undecided, day_end
 from adapter_core.accounts.his_books import COMPARED, MISSING, TABLE
 from adapter_core.accounts.matching import Matching
 from adapter_core.accounts.receivables import BankLine, inquiries, matched, prepayment, receivables
-from adapter_core.accounts.reports import sums
+from adapter_core.accounts.reports import direct_rates, sums
 from adapter_core.accounts.statement_file import BadFile, CentreRow
 from adapter_core.accounts.statement_form import StatementForm
 from adapter_core.accounts.watching import OF_DAY, PERSON_MANY_PLACES, REFUNDS, SPLIT_BILLS, TERMINAL_MANY_CARDS
@@ -25,6 +23,8 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Entry
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
+from tests.clocks import HandClock
 
 from .postgres_server import postgres_server
 
@@ -32,18 +32,11 @@ ORG, DAY, HOME = "H36010000001", "2026-11-21", "360100"
 MASTER = MasterKey(bytes(range(32)))
 
 
-class StandingClock:
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 11, 21, tzinfo=UTC)
-
-
 def settled(number: int, **more: Any) -> Change:
     case = Case(
         f"c{number}", ORG, "settle", f"K{number}", f"v{number}", "e1", "b1", "outpatient", "d",
         State.SETTLED, "", 1, total_fen=10_000, fund_fen=6_000, account_fen=1_000, cash_fen=3_000,
+        insuplc_admdvs="330100", opened_at="2026-11-20T17:00:00Z",
     )  # fmt: skip
     entry = Entry(
         f"c{number}", ORG, f"c{number}", "settle", DAY, f"{DAY} 09:{number:02}:00", "2026-11-21T01:00:00Z", f"J{number}",
@@ -72,7 +65,7 @@ def changes() -> list[Change]:
 def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
     if request.param == "sqlite":
         with SqliteLedger.open(
-            tmp_path / "ledger.db", MASTER, environment="test", clock=StandingClock(), ballast_bytes=0, free_bytes_min=0
+            tmp_path / "ledger.db", MASTER, environment="test", clock=HandClock(), ballast_bytes=0, free_bytes_min=0
         ) as ledger:
             for change in changes():
                 ledger.commit_now(change)
@@ -85,7 +78,7 @@ def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
     url = server.new_database()
 
     async def fill() -> None:
-        async with await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock()) as ledger:
+        async with await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock()) as ledger:
             for change in changes():
                 await ledger.commit(change)
 
@@ -142,12 +135,15 @@ def test_a_file_of_another_day_is_no_statement_of_this_one(books: Books) -> None
 
 
 def test_sums_dues_and_day_end(books: Books) -> None:
-    told = day_end(books, ORG, DAY, ("00:00", "09:03"))
+    unknown = [Undecided("W6", "002", "T9", "09:04", 10_000)]
+    told = day_end(books, ORG, DAY, ("00:00", "09:03"), unknown)
     assert [(line.shift, line.settled, line.total) for line in told.lines] == [
         ("00:00", 2, 20_000),
         ("09:03", 3, 30_000),
+        ("09:03", 0, 0),
     ]
-    assert (told.agrees, told.cash, len(told.unknown)) == (True, 15_000, 1)
+    assert (told.agrees, told.sum().cash, told.sum().unknown) == (True, 15_000, 1)
+    assert [line.terminal for line in told.of("002").lines] == ["T9"]
     [due] = receivables(books, ORG)
     assert (due.month, due.region, due.count, due.owed) == ("2026-11", "330100", 6, 42_000)
     assert prepayment(books, ORG, "2026", 50_000)["level"] == "yellow"
@@ -157,6 +153,11 @@ def test_sums_dues_and_day_end(books: Books) -> None:
     [by_day, by_region] = sums(books, ORG, DAY, "2026-11-22")
     assert [cells[:4] for cells in by_day.rows[1:]] == [[DAY, "5", "0", "500.00"], ["2026-11-22", "1", "0", "100.00"]]
     assert len(by_region.rows) == 2
+    [rate_by_day, rate_by_region], failures = direct_rates(books, ORG, DAY, DAY)
+    assert rate_by_day.rows[1] == [DAY, "7", "6", "1", "85.7"]
+    assert rate_by_region.rows[1] == ["330100 浙江省杭州市", "7", "6", "1", "85.7"]
+    assert failures == ["c7"]  # c6 is not known yet, so it is neither
+    assert direct_rates(books, ORG, "2026-11-22", "2026-11-30")[0][0].rows[1:] == [["合计", "0", "0", "0", ""]]
 
 
 def test_every_other_statement_runs(books: Books) -> None:

@@ -7,7 +7,6 @@ import math
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from adapter_core.centre.client import Centre, Endpoint
 from adapter_core.centre.guarded import GuardedWire, GuardSettings
 from adapter_core.values.errors import ConfigError, NotSent, OutcomeUnknown
 from adapter_core.values.frames import Frame
+from tests.clocks import HandClock
 
 from .hostile import Hostile, Visitor, always, reply, silent, turns_until
 
@@ -25,17 +25,6 @@ LOST = OutcomeUnknown("no reply", code="NO_REPLY")
 NO_CENTRE = NotSent("nobody there", code="CONNECT_FAILED")
 WHOLE = Frame(status=200, body=b'{"infcode":"0"}')
 REFUSED = Frame(status=200, body=b'{"infcode":"-1"}')
-
-
-class HeldClock:
-    def __init__(self) -> None:
-        self.passed_s = 0.0
-
-    def mono(self) -> float:
-        return self.passed_s
-
-    def wall(self) -> datetime:
-        return datetime(2026, 11, 21, 2, 32, tzinfo=UTC) + timedelta(seconds=self.passed_s)
 
 
 class AnsweredWire:
@@ -61,7 +50,7 @@ class AnsweredWire:
 
 class Guarded:
     def __init__(self, **settings: Any) -> None:
-        self.clock = HeldClock()
+        self.clock = HandClock()
         self.far = AnsweredWire()
         self.told: list[Outage] = []
         self.wire = GuardedWire(self.far, self.clock, GuardSettings(**settings), self.told.append)
@@ -156,7 +145,7 @@ async def test_a_read_brings_money_back_and_each_change_is_told_once() -> None:
     guarded = Guarded()
     await guarded.trip("N")
     await guarded.code("N")
-    guarded.clock.passed_s = 10
+    guarded.clock.later(10)
     assert await guarded.code("N") == "BREAKER_OPEN"
     guarded.far.outcome = WHOLE
     assert await guarded.code("R") == "answered"
@@ -230,7 +219,7 @@ async def test_resolving_has_its_own_slots_and_is_not_stopped_but_counts() -> No
     tasks = [guarded.start("R", resolving=True) for _ in range(3)]
     await a_turn()
     assert (guarded.state().resolving, guarded.state().resolving_waiting, guarded.state().busy) == (2, 1, 0)
-    guarded.clock.passed_s = 10
+    guarded.clock.later(10)
     guarded.far.open[0].set_result(WHOLE)
     await a_turn()
     assert guarded.state().circuits["read"] == "closed"
@@ -311,7 +300,7 @@ async def test_giving_up_in_the_turn_a_slot_is_handed_over_passes_it_on() -> Non
 async def test_a_cancelled_probe_gives_way_to_the_next() -> None:
     guarded = Guarded()
     await guarded.trip("R")
-    guarded.clock.passed_s = 10
+    guarded.clock.later(10)
     guarded.far.outcome = None
     probe = asyncio.create_task(guarded.ask())
     await a_turn()
@@ -331,7 +320,7 @@ async def test_an_observer_that_fails_costs_no_reply(caplog: pytest.LogCaptureFi
     guarded = Guarded()
     guarded.wire = GuardedWire(guarded.far, guarded.clock, observe=broken)
     await guarded.trip("R")
-    guarded.clock.passed_s = 10
+    guarded.clock.later(10)
     guarded.far.outcome = WHOLE
     assert await guarded.ask() is WHOLE
     assert len(caplog.records) == 2
@@ -378,7 +367,7 @@ def centre(**urls: str) -> Centre:
 async def test_a_hanging_endpoint_takes_nothing_from_another() -> None:
     """Real sockets.  The other endpoint's calls never queue, and all end before any of the hanging ones."""
     async with Hostile(silent) as hanging, Hostile(always(*[reply()] * 50)) as well:
-        wire = GuardedWire(centre(hanging=hanging.url, well=well.url), HeldClock())
+        wire = GuardedWire(centre(hanging=hanging.url, well=well.url), HandClock())
 
         async def ask(endpoint: str, money: bool) -> int | None:
             kind = "N" if money else "R"
@@ -404,7 +393,7 @@ async def test_a_hanging_endpoint_takes_nothing_from_another() -> None:
 async def test_a_thousand_refused_callers_leave_nothing_behind() -> None:
     async with Hostile(silent) as hanging:
         real = centre(national=hanging.url)
-        wire = GuardedWire(real, HeldClock())
+        wire = GuardedWire(real, HandClock())
 
         async def code() -> str:
             try:
@@ -435,7 +424,7 @@ async def test_a_thousand_refused_callers_leave_nothing_behind() -> None:
 
 
 async def test_a_centre_that_went_away_opens_and_its_return_closes() -> None:
-    clock = HeldClock()
+    clock = HandClock()
     is_away = False
 
     async def moody(visitor: Visitor) -> None:
@@ -461,9 +450,9 @@ async def test_a_centre_that_went_away_opens_and_its_return_closes() -> None:
         is_away = True
         assert [await code("N") for _ in range(6)] == ["NO_REPLY"] * 5 + ["BREAKER_OPEN"]
         assert [await code("R") for _ in range(6)] == ["NO_REPLY"] * 5 + ["BREAKER_OPEN"]
-        clock.passed_s = 10
+        clock.later(10)
         assert [await code("R"), await code("R"), await code("N")] == ["NO_REPLY", "BREAKER_OPEN", "BREAKER_OPEN"]
         is_away = False
-        clock.passed_s = 30
+        clock.later(20)
         assert [await code("N"), await code("R"), await code("N")] == ["BREAKER_OPEN", "answered", "answered"]
         assert sum(visitor.asked for visitor in hostile.visitors) == 6 + 5 + 5 + 1 + 2

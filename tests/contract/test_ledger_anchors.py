@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Change
 from adapter_core.values.errors import ConfigError, LedgerDamaged
+from tests.clocks import HandClock
 
 from .ledger_contract import ORG, event
 from .postgres_server import TestServer, postgres_server
@@ -27,22 +28,11 @@ MASTER = MasterKey(bytes(range(32)))
 
 
 @dataclass
-class HeldClock:
-    now: datetime = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
-
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return self.now
-
-
-@dataclass
 class Office:
     """A ledger with its anchors, their key, and a folder of copies."""
 
     folder: Path
-    clock: HeldClock
+    clock: HandClock
 
     def __post_init__(self) -> None:
         create_anchor_key(self.folder / "anchor.key")
@@ -77,7 +67,7 @@ def office(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         pytest.importorskip("gmssl_pyx", reason="the extra guomi is not installed")
     else:
         monkeypatch.setattr(sm2, "is_available", lambda: False)
-    made = Office(tmp_path, HeldClock())
+    made = Office(tmp_path, HandClock())
     assert made.key.algorithm == request.param
     return made
 
@@ -214,7 +204,7 @@ async def test_one_process_writes_the_anchors(office: Office) -> None:
 
 async def test_an_anchor_of_a_former_key_still_verifies_by_its_public_half(tmp_path: Path) -> None:
     pytest.importorskip("gmssl_pyx", reason="the extra guomi is not installed")
-    office = Office(tmp_path, HeldClock())
+    office = Office(tmp_path, HandClock())
     with office.ledger() as ledger:
         await ledger.commit(events(1))
         await office.written(ledger)

@@ -7,7 +7,6 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Change
 from adapter_core.values.errors import ConfigError
+from tests.clocks import HandClock
 
 from .ledger_contract import ORG, event, one_case
 from .postgres_server import TestServer, postgres_server
@@ -39,17 +39,9 @@ def upgrade():
 """
 
 
-class StandingClock:
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 11, 21, tzinfo=UTC)
-
-
 def open_sqlite(path: Path, read_only: bool = False) -> SqliteLedger:
     return SqliteLedger.open(
-        path, MASTER, environment="test", clock=StandingClock(), read_only=read_only, ballast_bytes=0, free_bytes_min=0
+        path, MASTER, environment="test", clock=HandClock(), read_only=read_only, ballast_bytes=0, free_bytes_min=0
     )
 
 
@@ -196,7 +188,7 @@ async def test_replicas_that_start_at_once_make_and_move_up_one_ledger(
     from adapter_core.ledger.postgres import PostgresLedger
 
     async def open_three() -> list[PostgresLedger]:
-        opened = (PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock()) for _ in range(3))
+        opened = (PostgresLedger.open(url, MASTER, environment="test", clock=HandClock()) for _ in range(3))
         return await asyncio.gather(*opened)
 
     async def commit_and_close(ledgers: list[PostgresLedger], start: int) -> None:
@@ -209,13 +201,13 @@ async def test_replicas_that_start_at_once_make_and_move_up_one_ledger(
     await commit_and_close(await open_three(), 1)
     version = a_next_version(tmp_path / "next", monkeypatch)
     with pytest.raises(ConfigError, match="older his-adapter"):
-        await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock(), read_only=True)
+        await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock(), read_only=True)
     await commit_and_close(await open_three(), 4)
     columns = {place for kind, place, _ in postgres_shape(url) if kind == "column"}
     assert "calls.note" in columns
     monkeypatch.undo()
     with pytest.raises(ConfigError, match=rf"newer his-adapter \(schema {version}"):
-        await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock())
+        await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock())
 
 
 async def test_a_migration_that_fails_leaves_the_postgresql_ledger_as_it_was(
@@ -224,15 +216,15 @@ async def test_a_migration_that_fails_leaves_the_postgresql_ledger_as_it_was(
     pytest.importorskip("psycopg_pool", reason="psycopg-pool is not installed")
     from adapter_core.ledger.postgres import PostgresLedger
 
-    async with await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock()) as ledger:
+    async with await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock()) as ledger:
         await ledger.commit(Change(ORG, events=(event(),)))
     before = postgres_shape(url)
     with monkeypatch.context() as patch:
         a_next_version(tmp_path / "next", patch, more="raise ArithmeticError")
         with pytest.raises(ArithmeticError):
-            await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock())
+            await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock())
     assert postgres_shape(url) == before
-    async with await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock()) as ledger:
+    async with await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock()) as ledger:
         assert await ledger.commit(Change(ORG, events=(event(),))) == 2
 
 
@@ -244,7 +236,7 @@ async def test_versions_n_and_n_plus_1_work_side_by_side_where_the_revision_says
     from adapter_core.ledger.postgres import PostgresLedger
 
     async def opened() -> PostgresLedger:
-        return await PostgresLedger.open(url, MASTER, environment="test", clock=StandingClock())
+        return await PostgresLedger.open(url, MASTER, environment="test", clock=HandClock())
 
     now = migrations.SCHEMA_VERSION
     async with await opened() as older:

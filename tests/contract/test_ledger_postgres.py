@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.settlement.ports import Conflict, KeyTaken, MsgidTaken, VersionMoved, VisitHeld
 from adapter_core.settlement.records import Alias, Change
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ConfigError, LedgerDamaged, LedgerUnavailable
 
 from .ledger_contract import ORG, LedgerContract, bill, call, case, encounter, event, one_case
@@ -31,24 +30,12 @@ from adapter_core.ledger.inspection import Reading
 from adapter_core.ledger.postgres import BLOCK, PostgresLedger
 from adapter_core.ledger.witness import Witness
 from adapter_core.ledger.witnessed import Witnessed
+from tests.clocks import HandClock
 
 from .postgres_proxy import Proxy, proxy_to
 
 MASTER = MasterKey(bytes(range(32)))
 CANARIES = ("测试甲", "36010119000101001X", "13000000000")
-
-
-class HandClock:
-    """Stands until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
-
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return self.now
 
 
 async def open_ledger(

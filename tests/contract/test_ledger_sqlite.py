@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -27,23 +26,11 @@ from adapter_core.settlement.ports import KeyTaken
 from adapter_core.settlement.records import Change
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import ConfigError, LedgerDamaged, LedgerUnavailable
+from tests.clocks import HandClock
 
 from .ledger_contract import ORG, LedgerContract, bill, call, case, event, one_case
 
 MASTER = MasterKey(bytes(range(32)))
-
-
-class HandClock:
-    """Stands until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
-
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return self.now
 
 
 def open_ledger(

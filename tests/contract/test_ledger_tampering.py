@@ -7,7 +7,6 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Alias, Change
 from adapter_core.values.errors import ConfigError, LedgerDamaged
+from tests.clocks import HandClock
 
 from .ledger_contract import AT, ORG, bill, case, encounter, event
 
@@ -28,17 +28,9 @@ EVENTS = 6
 CANARIES = ("测试甲", "36010119000101001X", "13000000000", "急性上呼吸道感染", "PSN0000001")
 
 
-class StandingClock:
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 11, 21, tzinfo=UTC)
-
-
 def open_ledger(path: Path, read_only: bool = False) -> SqliteLedger:
     return SqliteLedger.open(
-        path, MASTER, environment="test", clock=StandingClock(), read_only=read_only, ballast_bytes=0, free_bytes_min=0
+        path, MASTER, environment="test", clock=HandClock(), read_only=read_only, ballast_bytes=0, free_bytes_min=0
     )
 
 
@@ -250,7 +242,7 @@ def test_export_gives_the_sealed_journal_without_a_key(path: Path) -> None:
 
 
 def test_an_unsealed_export_is_journalled_first(path: Path) -> None:
-    rows = list(export(path, Reading(MASTER, "auditor 测试乙", StandingClock())))
+    rows = list(export(path, Reading(MASTER, "auditor 测试乙", HandClock())))
     mine = [row for row in rows if row["org"] == ORG]
     assert (mine[0]["data"], base64.b64decode(mine[0]["raw"])) == ({"amount": "1.00", "n": "0"}, b"raw")
     assert [row["kind"] for row in mine] == [f"KIND{n}" for n in range(EVENTS)] + ["READ"]
@@ -263,7 +255,7 @@ def test_looking_in_works_beside_a_running_writer(path: Path, caplog: pytest.Log
     with open_ledger(path) as ledger:
         ledger.commit_now(Change(ORG, events=(event("LAST"),)))
         assert inspect(path, MASTER).is_whole
-        rows = list(export(path, Reading(MASTER, "auditor", StandingClock())))
+        rows = list(export(path, Reading(MASTER, "auditor", HandClock())))
         assert [row["kind"] for row in rows if row["org"] == ORG][-1] == "LAST"
         assert [record.levelno for record in caplog.records if "can't be journalled" in record.message] == [
             logging.WARNING
@@ -275,7 +267,7 @@ def test_looking_in_works_beside_a_running_writer(path: Path, caplog: pytest.Log
     "look",
     [
         lambda path, keys: inspect(path, keys),
-        lambda path, keys: list(export(path, Reading(keys, "x", StandingClock()))),
+        lambda path, keys: list(export(path, Reading(keys, "x", HandClock()))),
     ],
 )
 def test_another_master_key_is_refused(path: Path, look: Callable[[Path, MasterKey], Inspection]) -> None:

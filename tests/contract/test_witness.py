@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,11 @@ from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.ledger.witness import Entry, Witness, behind
 from adapter_core.settlement.records import Change
 from adapter_core.values.errors import ConfigError, LedgerDamaged, LedgerUnavailable
+from tests.clocks import HandClock
 
 from .ledger_contract import ORG, case, event
 
 LINK = "ab" * 32
-
-
-class StandingClock:
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -180,7 +172,7 @@ def test_a_field_that_would_break_the_line_is_refused(path: Path, broken: str) -
 
 def open_ledger(path: Path) -> SqliteLedger:
     return SqliteLedger.open(
-        path, MasterKey(bytes(32)), environment="test", clock=StandingClock(), ballast_bytes=0, free_bytes_min=0
+        path, MasterKey(bytes(32)), environment="test", clock=HandClock(), ballast_bytes=0, free_bytes_min=0
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.ledger.inspection import Reading, export, verify
 from adapter_core.ledger.sealing import read_master_key
 from adapter_core.ledger.sqlite import SqliteLedger

@@ -22,7 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, SystemClock, assembled, gateway_endpoint, plugins, site_place
+from adapter_core.bootstrap.assembly import Adapter, assembled
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.site import gateway_endpoint, plugins, site_place
 from adapter_core.centre.client import Centre
 from adapter_core.centre.guarded import GuardedWire
 from adapter_core.cli.playing import play_message
@@ -131,7 +133,7 @@ class MortalWire:
 
 @asynccontextmanager
 async def mortal_adapter(config: Config, diary: Diary) -> AsyncIterator[Adapter]:
-    """As `bootstrap.adapter`, without the ballast file."""
+    """As `assembly.adapter`, without the ballast file."""
     loaded = plugins(config.settings.plugins)
     place = site_place(config, loaded)
     clock = SystemClock()

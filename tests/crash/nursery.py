@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from adapter_core.bootstrap import plugins
+from adapter_core.bootstrap.site import plugins
 from adapter_core.province.gateway import Site
 from adapter_core.province.national import national
 from adapter_core.standard.codec import codec

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import CallRecord, Change
 from adapter_core.settlement.states import State
+from tests.clocks import HandClock
 
 ORG = "H36010000001"
 MASTER = MasterKey(bytes(range(32)))
@@ -57,17 +57,9 @@ asyncio.run(main())
 """
 
 
-class StandingClock:
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 11, 21, tzinfo=UTC)
-
-
 def open_ledger(path: Path) -> SqliteLedger:
     """Checks the file and the whole chain."""
-    return SqliteLedger.open(path, MASTER, environment="test", clock=StandingClock(), ballast_bytes=0, free_bytes_min=0)
+    return SqliteLedger.open(path, MASTER, environment="test", clock=HandClock(), ballast_bytes=0, free_bytes_min=0)
 
 
 def killed_after(path: Path, run: int, acknowledgements: int) -> list[tuple[int, str, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
 from adapter_core.centre.client import Centre
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key

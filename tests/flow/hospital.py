@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import Adapter, SystemClock
+from adapter_core.bootstrap.assembly import Adapter
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.ledger.inspection import Reading, export, verify
 from adapter_core.ledger.sealing import read_master_key
 from adapter_core.province.dialect import Dialect

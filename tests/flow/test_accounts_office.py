@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import accounts_of
+from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_date
@@ -55,6 +55,9 @@ async def test_the_day_end_is_the_ledger_to_the_fen(hospital: Hospital) -> None:
         assert Decimal(told[name]) == expected == sum(Decimal(one[name]) for one in told["lines"])
     assert told["agrees"] is True
     assert told["unknown"] == [(await hospital.case("K4")).case_id[:10].upper()]
+    assert (by_operator["001"]["unknown"], by_operator["002"]["unknown"]) == (1, 0)
+    [slip] = (await do(hospital, "dayend", date=TODAY, opter="002"))["lines"]
+    assert slip == by_operator["002"]
     hospital.temper(query="by_visit")
     assert (await hospital.decided("K4")).state == "NOT_APPLIED"
 
@@ -171,7 +174,10 @@ async def test_the_report_counts_every_day_region_and_reason(hospital: Hospital)
         one["title"]: one["rows"] for one in (await do(hospital, "report", **{"from": TODAY, "to": TODAY}))["sheets"]
     }
     assert sheets["按日"][1][:4] == [TODAY, "3", "0", "559.50"]
-    assert sheets["直接结算与失败原因"][-1] == ["直接结算率（%）：75.0", "4"]
+    assert sheets["直接结算率（按日）"][1:] == [[TODAY, "4", "3", "1", "75.0"], ["合计", "4", "3", "1", "75.0"]]
+    [_, why] = sheets["未能直接结算的原因"]
+    assert why[:3] == ["NOT_FILED", "1", "100.0"]
+    assert "备案" in why[3]
 
 
 async def test_a_wrong_persons_settlement_is_refunded_and_noted(hospital: Hospital) -> None:

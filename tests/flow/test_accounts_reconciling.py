@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapter_core.accounts.reconciling import Reconciling, Report
-from adapter_core.bootstrap import SystemClock, reconciling_of
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import reconciling_of
 from adapter_core.settlement.states import State
 from adapter_core.simulator import statements
 from adapter_core.values.moments import national_date

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_core.bootstrap import SystemClock, catalogue_store
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues import looking
 from adapter_core.catalogues.downloads import Downloads, Rules
 from adapter_core.catalogues.items import Items, read_items

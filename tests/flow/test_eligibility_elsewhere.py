@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_core import bootstrap
+from adapter_core.bootstrap import site
 from adapter_core.province.national_dialect import NationalDialect
 from adapter_core.settlement.eligibility import Verdict
 from adapter_core.sidecar.eligibility import read_enquiry
@@ -42,7 +42,7 @@ async def test_what_a_legacy_route_cannot_ask_is_unknown_and_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = province('handle = "ours", shows = "confirmed", silence = "undone"')
-    monkeypatch.setattr(bootstrap, "builtin_province", lambda: made)
+    monkeypatch.setattr(site, "builtin_province", lambda: made)
     async with Simulator(dialects={"two-phase": DIALECT}) as centre, life(centre, tmp_path) as town:
         place = town.running.place
         enquiry = read_enquiry(question(), NationalDialect())

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import plugins
+from adapter_core.bootstrap.site import plugins
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.truth import truth_of

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from adapter_core.bootstrap import SystemClock, adapter
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import load_config
 from adapter_core.operations.duty import Duty, on_duty
 from adapter_core.operations.instruments import Instruments

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
 from adapter_core.config import load_config
 from adapter_core.ledger.inspection import export
 from adapter_core.paperwork.dossier import Wish

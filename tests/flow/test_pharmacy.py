@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,13 +82,55 @@ async def test_a_sale_without_its_goods_data_settles_and_is_left_to_a_person(hos
     assert hospital.sent("3505") == []
 
 
+@pytest.mark.parametrize("others", [0, 3])
+async def test_a_sale_whose_reply_is_lost_is_found_among_the_persons_visits(hospital: Hospital, others: int) -> None:
+    """Its visit is known only from the lost reply: every visit of the day is asked for our msgid."""
+    for number in range(others):
+        told = await hospital.say(sale(settle_key=f"O{number}", visit_key=f"OV{number}"))
+        assert told.state == "SETTLED", told.text
+    hospital.rule("2102", "commit", "drop")
+    assert (await hospital.say(sale(), wait_s=0)).state == "PENDING"
+    told = await hospital.decided()
+    assert told.state == "SETTLED", told.text
+    assert await evidence(hospital) == "E2"
+    assert told.answer["setl_id"] == hospital.truth["settlements"][-1]["setl_id"]
+    assert "2601" not in hospital.calls
+    assert sold(hospital) == ["X0001", "X0002"]
+    assert (await hospital.say(void())).state == "VOIDED"
+    assert hospital.settlements == ["settled"] * others + ["refunded"]
+
+
+async def test_a_found_sale_that_is_no_longer_wanted_is_reversed(hospital: Hospital) -> None:
+    hospital.rules([{"infno": "2102", "actions": ["commit", "drop"]}, {"infno": "5201", "actions": ["drop"]}])
+    assert (await hospital.say(sale(), wait_s=0)).state == "PENDING"
+    await hospital.arrival("5201")
+    assert (await hospital.say({"intent": "cancel", "settle_key": "K1"})).state == "PENDING"
+    hospital.rules([])
+    assert (await hospital.decided()).state == "REVERSED"
+    assert hospital.settlements == ["reversed"]
+
+
+async def test_a_found_sale_of_another_total_is_left_to_a_person(hospital: Hospital) -> None:
+    hospital.rules([{"infno": "2102", "actions": ["commit", "drop"]}, {"infno": "5203", "actions": ["drop"]}])
+    assert (await hospital.say(sale(), wait_s=0)).state == "PENDING"
+    await hospital.arrival("5203")
+    [one] = hospital.centre.world.settlements.values()
+    one.split = replace(one.split, bill=replace(one.split.bill, medfee_sumamt=one.split.bill.medfee_sumamt + 1))
+    hospital.rules([])
+    assert (await hospital.decided()).state == "FROZEN"
+
+
+@pytest.mark.parametrize("query", ["by_visit", "none"])
 @pytest.mark.parametrize("actions", [["drop"], ["commit", "drop"]], ids=["absent", "applied"])
-async def test_a_sale_whose_reply_is_lost_is_reversed(hospital: Hospital, actions: list[str]) -> None:
-    """It has no visit number before it is settled, so nothing can be asked."""
+async def test_a_sale_that_no_query_shows_is_reversed(hospital: Hospital, actions: list[str], query: str) -> None:
+    """That 5201 doesn't list it proves nothing: it is never told as absent, it is reversed."""
+    hospital.temper(lists_sales=False)
+    hospital.can(query_after_unknown=query)
     hospital.rule("2102", *actions, nth=1)
     assert (await hospital.say(sale(), wait_s=0)).state == "PENDING"
     assert (await hospital.decided()).state == "REVERSED"
     assert await evidence(hospital) == "E6"
+    assert ("5201" in hospital.calls) is (query == "by_visit")
     assert "settled" not in hospital.settlements
     assert (await hospital.say(sale(settle_key="K2"))).state == "SETTLED"
     await hospital.running.pipeline.settled_down()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import SystemClock, adapter, plugins, reconciling_of
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import reconciling_of
+from adapter_core.bootstrap.site import plugins
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.settlement.records import Change
 from adapter_core.settlement.ways import way_of
 from adapter_core.simulator.people import Filing
 from adapter_core.simulator.server import Simulator
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported
 from adapter_core.values.moments import national_date
 from tests.flow.hospital import ORG, Hospital, config_text, message, same_truth, void

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.centre.client import Centre
 from adapter_core.cli.rehearsing import rehearse
 from adapter_core.config import load_config

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from adapter_core.bootstrap.offices import accounts_of
+from adapter_core.values.moments import national_date
 from tests.flow.conftest import Opening
 from tests.flow.hospital import Hospital, message
 
@@ -60,3 +64,22 @@ async def test_an_answer_names_its_case_and_the_evidence_that_closed_it(hospital
     told = await hospital.say(message())
     assert (told.answer["state"], told.answer["closed_by"]) == ("SETTLED", "E2")
     assert told.answer["case_id"] == (await hospital.case()).case_id
+
+
+async def test_the_accounts_own_calls_are_signed_in_and_renewed_like_a_settlements(hospital: Hospital) -> None:
+    """The centre refuses every call without a ``sign_no`` that it knows."""
+    hospital.can(sign_in="operator_day")
+    hospital.temper(sign_in=True)
+    await hospital.say(message())
+    world = hospital.centre.world
+    world.reverse(next(iter(world.settlements.values())))
+    office = accounts_of(hospital.running, hospital.running.place)
+    today = national_date(datetime.now(UTC))
+    assert (await office.do("reconcile", {"date": today}))["found"] == {"ours_only": "1"}
+    assert [len(hospital.sent(infno)) for infno in ("3201", "9101", "3202", "9102")] == [1, 1, 1, 1]
+    world.sign_ins.clear()
+    asked = {"month": today[:7], "clr_type": "11", "anyway": "测试"}
+    assert (await office.do("apply", asked))["state"] == "applied"
+    assert len(hospital.sent("3203")) == 2, "refused once, signed in anew, sent again"
+    assert (await office.do("withdraw", asked))["state"] == "withdrawn"
+    assert len(hospital.sent("9001")) == 3, "the till's, the accounts', and the one that was renewed"

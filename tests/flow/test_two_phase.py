@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core import bootstrap
+from adapter_core.bootstrap import site
 from adapter_core.centre.client import Centre
 from adapter_core.simulator.server import Simulator
 from tests.flow.hospital import message, void
@@ -34,15 +34,15 @@ async def town(centre: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """``await town(second)``: a site whose route declares its second phase so; called again, the adapter starts anew."""
     missing: list[str] = []
     monkeypatch.setattr(Centre, "exchange", watching(tmp_path, missing))
-    built = bootstrap.builtin_province
+    built = site.builtin_province
     last: list[Town] = []
     async with AsyncExitStack() as stack:
 
         async def found(second: str = CAREFUL, **capabilities: Any) -> Town:
             await stack.aclose()
-            monkeypatch.setattr(bootstrap, "builtin_province", built)
+            monkeypatch.setattr(site, "builtin_province", built)
             made = province(second, **capabilities)
-            monkeypatch.setattr(bootstrap, "builtin_province", lambda: made)
+            monkeypatch.setattr(site, "builtin_province", lambda: made)
             last[:] = [await stack.enter_async_context(life(centre, tmp_path))]
             return last[0]
 

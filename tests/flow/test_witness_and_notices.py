@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_core.bootstrap import adapter, current_notices
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.site import current_notices
 from adapter_core.config import load_config
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.errors import LedgerDamaged

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from adapter_core import bootstrap
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.site import builtin_province
 from adapter_core.centre.client import Centre
 from adapter_core.config import load_config
 from adapter_core.formats.tables import load_table
@@ -175,7 +175,7 @@ def province(second: str, **capabilities: Any) -> Province:
         route = load_route(ROUTE.format(second=second))
         return LegacyGateway("two-phase", site, DIALECT, route, Policy(), can, serial="serial")
 
-    national = bootstrap.builtin_province()
+    national = builtin_province()
     return Province(
         "invented",
         "虚构",

@@ -19,6 +19,7 @@ from adapter_core.sidecar.access.rates import Rates
 from adapter_core.sidecar.access.signatures import Request, signature_of
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.secrets import Secret
+from tests.clocks import HandClock
 
 ORG = "H00000000001"
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
@@ -29,24 +30,12 @@ NONCE = "0123456789abcdef"
 
 
 @dataclass
-class HeldClock:
-    now: datetime = NOW
-    ticks: float = 0.0
-
-    def mono(self) -> float:
-        return self.ticks
-
-    def wall(self) -> datetime:
-        return self.now
-
-
-@dataclass
 class Entrance:
     """An Access over the given clients, with a clock that is held."""
 
     clients: Sequence[tuple[ClientSettings, ClientSecrets]]
     rate: float = 0
-    clock: HeldClock = field(default_factory=HeldClock)
+    clock: HandClock = field(default_factory=lambda: HandClock(NOW))
 
     def __post_init__(self) -> None:
         secrets = {one.name: kept for one, kept in self.clients}
@@ -148,7 +137,7 @@ async def test_a_flood_of_refusals_is_a_line_each_ten_seconds(caplog: pytest.Log
     entrance = Entrance([with_tokens("token-of-one")])
     for _ in range(50):
         await refused(entrance.call(bearer("guess")), "CREDENTIAL_UNKNOWN")
-    entrance.clock.ticks = 10
+    entrance.clock.seconds = 10
     await refused(entrance.call(bearer("guess")), "CREDENTIAL_UNKNOWN")
     assert [record.args[-1] for record in caplog.records] == [0, 49]  # type: ignore[index]
 
@@ -158,7 +147,7 @@ async def test_a_signed_call_is_admitted_once() -> None:
     found = await entrance.call(signed())
     assert (found.name, found.proved_by, found.key_id) == ("his", "hmac-sm3", "his-2026")
     await refused(entrance.call(signed()), "NONCE_REPEATED")
-    entrance.clock.ticks = 599
+    entrance.clock.seconds = 599
     await refused(entrance.call(signed()), "NONCE_REPEATED")
     assert await entrance.call(signed(nonce="f" * 16))
 
@@ -296,7 +285,7 @@ async def test_who_calls_too_often_hears_when_to_come_back() -> None:
         await entrance.call(bearer("token-of-one"))
     assert caught.value.retry_after_s == 2
     assert await entrance.call(bearer("token-of-two"))
-    entrance.clock.ticks += 2
+    entrance.clock.seconds += 2
     assert await entrance.call(bearer("token-of-one"))
 
 

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import pytest
 
-from adapter_core.accounts.statement_file import BadFile, read_result, write_upload
+from adapter_core.accounts.statement_file import BadFile, read_result, upload_line, write_upload
 from adapter_core.accounts.statement_form import StatementForm, result_columns, upload_columns
 
 FORM = StatementForm()
@@ -31,6 +31,14 @@ def test_rows_are_read_with_amounts_by_their_size(raw: bytes) -> None:
         ("J1", 0, 18650, 10000, 0),
         ("J2", 1, 18650, 10000, 0),
     ]
+
+
+def test_a_line_out_of_the_ordinary_is_read_as_well() -> None:
+    """No setl_id, whole yuan, an empty amount, a separator of two signs."""
+    form = StatementForm(separator="||")
+    [row, plain] = read_result(f"{'||'.join(['P1', 'M 1', '', 'X1', '0', '0', '|x', '186', '', '1.5'])}\n{GOOD}".replace("\t", "||").encode(), form)
+    assert row[1:] == ("P1", "M 1", "", "X1", "0", 0, "|x", 18600, 0, 150)
+    assert plain[1:] == ("P1", "M1", "J1", "X1", "0", 0, "", 18650, 10000, 0)
 
 
 def test_the_form_is_the_sites() -> None:
@@ -72,10 +80,11 @@ def test_an_archive_that_lies_about_its_size_is_stopped_while_reading() -> None:
 
 
 def test_the_uploaded_file_has_the_standards_columns() -> None:
-    rows = [("J1", "M1", "P1", 18650, 10000, 5, False), ("J2", "M1", "P1", 18650, 10000, 0, True)]
-    plain = write_upload(rows, FORM).decode().split("\n")
+    rows = [(("J1", "M1", "P1"), (18650, 10000, 5), False), (("J2", "M1", "P1"), (18650, 10000, 0), True)]
+    plain = write_upload([upload_line(*row, FORM) for row in rows], FORM).decode().split("\n")
     assert plain == ["J1\tM1\tP1\t186.50\t100.00\t0.05\t0", "J2\tM1\tP1\t186.50\t100.00\t0.00\t1"]
-    negative = write_upload(rows, StatementForm(refunds_negative=True, heading=True)).decode().split("\n")
+    form = StatementForm(refunds_negative=True, heading=True)
+    negative = write_upload([upload_line(*row, form) for row in rows], form).decode().split("\n")
     assert negative[0].split("\t") == list(upload_columns())
     assert negative[2] == "J2\tM1\tP1\t-186.50\t-100.00\t0.00\t1"
     assert len(result_columns()) == 10

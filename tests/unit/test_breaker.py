@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import settings
@@ -11,28 +11,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from adapter_core.centre.admission import RetryBudget
 from adapter_core.centre.breaker import GROUPS, Begun, Breaker, Group, Outage, group_of
+from tests.clocks import HandClock
 
 START = datetime(2026, 11, 21, 2, 32, tzinfo=UTC)
 COOL_DOWN_S = 10.0
 COOL_DOWN_MAX_S = 60.0
 
 
-class HeldClock:
-    def __init__(self) -> None:
-        self.passed_s = 0.0
-
-    def mono(self) -> float:
-        return 1000.0 + self.passed_s
-
-    def wall(self) -> datetime:
-        return START + timedelta(seconds=self.passed_s)
-
-
 class Watched:
     """A breaker, its clock and what it told."""
 
     def __init__(self) -> None:
-        self.clock = HeldClock()
+        self.clock = HandClock(START)
         self.told: list[Outage] = []
         self.breaker = Breaker("national", self.clock, COOL_DOWN_S, COOL_DOWN_MAX_S, self.told.append)
 
@@ -52,7 +42,7 @@ class Watched:
         assert self.breaker.state(group) == "open"
 
     def wait(self, seconds: float) -> None:
-        self.clock.passed_s += seconds
+        self.clock.later(seconds)
 
 
 @pytest.fixture

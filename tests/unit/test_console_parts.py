@@ -6,7 +6,6 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,23 +22,10 @@ from adapter_core.sidecar.console.staff import FAILURES_MAX, LOCKED_S, Staff
 from adapter_core.sidecar.console.today import GROUPS
 from adapter_core.sidecar.console.trend import quantile
 from adapter_core.values.errors import Refused, TranslationError
+from tests.clocks import HandClock
 
 ROOM = Path(passwords.__file__).parent
 LOW_COST = 16
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, tzinfo=UTC)
-
-    def mono(self) -> float:
-        return self.now.timestamp()
-
-    def wall(self) -> datetime:
-        return self.now
-
-    def later(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @pytest.fixture

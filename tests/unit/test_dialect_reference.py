@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_core.bootstrap import plugins
+from adapter_core.bootstrap.site import plugins
 from adapter_core.province.table_dialect import TableDialect
 from adapter_core.testing import dialect_reference
 

@@ -21,19 +21,12 @@ from adapter_core.operations.masking import foreign, masked
 from adapter_core.operations.metrics import Metrics
 from adapter_core.operations.outlook import OpenCase, Outlook
 from adapter_core.settlement.states import State
+from tests.clocks import HandClock
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "docs" / "how-to" / "deploy"
 NOW = datetime(2026, 11, 21, 2, 0, 0, tzinfo=UTC)
 SETTINGS = AlarmSettings()
-
-
-class StandingClock:
-    def mono(self) -> float:
-        return 0.0
-
-    def wall(self) -> datetime:
-        return NOW
 
 
 def unknown(age_s: float, case_id: str = "abcdefghijklmnopqrst") -> OpenCase:
@@ -123,7 +116,7 @@ def test_syslog_gets_one_datagram_of_rfc_5424() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(10)
-        channel = SyslogChannel(f"udp://127.0.0.1:{listener.getsockname()[1]}", StandingClock())
+        channel = SyslogChannel(f"udp://127.0.0.1:{listener.getsockname()[1]}", HandClock(NOW))
         channel.send(Call(Alarm("frozen", "critical", "2 笔业务待人工核定"), "raised"))
         said = listener.recv(2048)
     assert re.match(rb"<130>1 2026-11-21T02:00:00Z \S+ his-adapter - frozen - \xef\xbb\xbf", said)

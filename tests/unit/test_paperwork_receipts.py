@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +13,7 @@ from adapter_core.paperwork import rendering
 from adapter_core.paperwork.receipts import COLUMNS, dot_matrix, receipt, width
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 from tests.unit.paperwork_samples import HOUSE, ORG, visit
 

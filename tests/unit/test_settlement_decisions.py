@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +12,7 @@ from adapter_core.settlement.decisions import ImpossibleMove, after_money, findi
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import MOVES, RELEASED, TERMINAL, UNDECIDED, Result, State
+from adapter_core.values.copies import replace
 
 AT = "2026-11-21T01:00:00Z"
 OURS = "MSG1"

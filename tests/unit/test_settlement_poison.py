@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.ledger.in_hand import InHandFile
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.settlement.poison import DEATHS_MAX, SUSPECT_AFTER_S, Poison, deaths, noted, pardoned

@@ -8,7 +8,7 @@ from typing import Any
 import pluggy
 import pytest
 
-from adapter_core.bootstrap import site_gateway
+from adapter_core.bootstrap.site import site_gateway
 from adapter_core.config import Config, Settings
 from adapter_core.province.capabilities import Capabilities
 from adapter_core.province.gateway import Gateway, Site

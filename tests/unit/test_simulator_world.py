@@ -1,9 +1,8 @@
-"""The simulated centre's world: money laws for any bill, three explained splits, temperaments, and outputs the standard accepts."""
+"""The simulated centre's world: money laws for any bill, three explained splits and temperaments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,8 +17,7 @@ from adapter_core.simulator.records import Answer, Asked, Settlement
 from adapter_core.simulator.transactions import TRANSACTIONS, answer
 from adapter_core.simulator.truth import truth_of
 from adapter_core.simulator.world import World, data_table
-from adapter_core.standard.codec import codec
-from adapter_core.standard.transactions import transaction
+from tests.clocks import HandClock
 
 BEGUN = "2026-11-21 09:00:00"
 SHANGHAI, JIANGXI_RESIDENT, SHANXI = "T00000000002", "T00000000003", "T00000000004"
@@ -28,27 +26,11 @@ BILL = (("XA00000001", "300.00"), ("SVC00000001", "500.00"), ("XB00000001", "400
 
 
 @dataclass
-class StillClock:
-    now: datetime = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
-    seconds: float = 0.0
-
-    def mono(self) -> float:
-        return self.seconds
-
-    def wall(self) -> datetime:
-        return self.now
-
-    def pass_(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.now += timedelta(seconds=seconds)
-
-
-@dataclass
 class Till:
     """A hospital's till at one simulated centre."""
 
     care: str = "310000"
-    clock: StillClock = field(default_factory=StillClock)
+    clock: HandClock = field(default_factory=HandClock)
     sent: int = 0
 
     def __post_init__(self) -> None:
@@ -179,7 +161,7 @@ def test_the_deductible_is_paid_once_a_year_and_again_in_the_next() -> None:
     till = Till(care="360100")
     items = (("SVC1", "400.00"),)
     dedc = [till.settle(SHANGHAI, items, "0").output["setlinfo"]["act_pay_dedc"] for _ in range(3)]
-    till.clock.pass_(60 * 86400)
+    till.clock.later(60 * 86400)
     dedc.append(till.settle(SHANGHAI, items, "0").output["setlinfo"]["act_pay_dedc"])
     assert list(map(str, dedc)) == ["400.00", "100.00", "0.00", "400.00"]
 
@@ -246,7 +228,7 @@ def test_queries_lag_behind_and_then_see_the_settlement() -> None:
     till.temper(query_lag_s=60)
     visit = {"psn_no": SHANXI, "mdtrt_id": till.settle(SHANXI, BILL).output["setlinfo"]["mdtrt_id"]}
     assert till.ask("5203", data=visit).output == {}
-    till.clock.pass_(60)
+    till.clock.later(60)
     assert till.ask("5203", data=visit).output["setlinfo"]["refd_setl_flag"] == "0"
 
 
@@ -291,7 +273,7 @@ def test_2601_of_nothing_and_of_another_day_answer_by_temperament() -> None:
     till.temper(reverse_missing="error")
     assert till.ask("2601", data=nothing).infcode == "-1"
     till.settle(SHANXI, BILL, msgid="M-1")
-    till.clock.pass_(86400)
+    till.clock.later(86400)
     late = {"psn_no": SHANXI, "omsgid": "M-1", "oinfno": "2207"}
     assert till.ask("2601", data=late).infcode == "-1"
     till.temper(reverse_window="until_cleared")
@@ -425,103 +407,6 @@ def test_sign_in_diagnoses_and_strict_input_are_asked_for_when_the_temperament_w
         till.temper(query="sometimes")
 
 
-def sale() -> dict[str, Any]:
-    """A pharmacy's message: one drug for one person."""
-    drug = {
-        "feedetl_sn": "Y1",
-        "med_list_codg": "XA00000001",
-        "det_item_fee_sumamt": "35.00",
-        "cnt": "1",
-        "pric": "35.00",
-    }
-    about = {"psn_no": SHANGHAI, "insutype": "310", "begntime": BEGUN, "medfee_sumamt": "35.00", "acct_used_flag": "1"}
-    return {"druginfo": about, "drugdetail": [drug]}
-
-
-PUBLISHED = {*map(str, range(1301, 1320)), "1901", "4101", "9102"}
-"""Read back in tests/flow/test_catalogues_*."""
-CLEARED = {"3202", "3203", "3260", "9101"}
-"""Read back in tests/flow/test_accounts_*."""
-
-
-def test_every_output_is_what_the_standard_prints() -> None:
-    till = Till(care="360100")
-    till.ask("9001", signIn={"opter_no": "T001", "mac": "0", "ip": "0"})
-    visit = till.settle(SHANGHAI, BILL)
-    mdtrt_id = visit.output["setlinfo"]["mdtrt_id"]
-    diagnosis = {
-        "diag_type": "1",
-        "diag_srt_no": 1,
-        "diag_code": "J00",
-        "diag_name": "感冒",
-        "diag_dept": "内科",
-        "dise_dor_no": "D1",
-        "dise_dor_name": "测试医师",
-        "diag_time": BEGUN,
-        "vali_flag": "1",
-    }
-    named = {"psn_no": SHANGHAI, "mdtrt_id": mdtrt_id}
-    day = {"begntime": "2026-11-21 00:00:00", "endtime": "2026-11-21 23:59:59"}
-    till.ask("2203A", mdtrtinfo={**named, "med_type": "11", "begntime": BEGUN}, diseinfo=[diagnosis])
-    stay = {
-        "psn_no": "T00000000001",
-        "mdtrt_id": "S000000001",
-        "medfee_sumamt": "186.50",
-        "insutype": "310",
-        "mid_setl_flag": "0",
-    }
-    admission = {"psn_no": SHANXI, "insutype": "310", "begntime": BEGUN, "med_type": "21"}
-    total = {
-        "insutype": "310",
-        "clr_type": "11",
-        "setl_optins": "310000",
-        "stmt_begndate": "2026-11-21",
-        "stmt_enddate": "2026-11-21",
-        "medfee_sumamt": "0",
-        "fund_pay_sumamt": "0",
-        "acct_pay": "0",
-        "fixmedins_setl_cnt": "0",
-    }
-    asked: dict[str, dict[str, Any]] = {
-        "1101": {"data": {"mdtrt_cert_type": "02", "mdtrt_cert_no": SHANGHAI}},
-        "2001": {"data": {"psn_no": SHANGHAI, "insutype": "310", "med_type": "11"}},
-        "2201": {"data": {**admission, "ipt_otp_no": "MZ2"}},
-        "2204": {"feedetail": [line(SHANGHAI, mdtrt_id, "B2", "B2-1", "MAT1", "900.00")]},
-        "2206": {"data": till.asked_to_settle(SHANGHAI, mdtrt_id, "B2", "900.00")},
-        "2207": {"data": till.asked_to_settle(SHANGHAI, mdtrt_id, "B2", "900.00")},
-        "5204": {"data": named}, "5203": {"data": named}, "5202": {"data": named},
-        "5201": {"data": {**named, **day, "med_type": "11"}},
-        "2208": {"data": {**named, "setl_id": visit.output["setlinfo"]["setl_id"]}},
-        "2303": {"data": stay}, "2304": {"data": {**stay, "acct_used_flag": "1"}},
-        "2401": {"mdtrtinfo": admission}, "5303": {"data": day}, "3201": {"data": total},
-        "9001": {"signIn": {"opter_no": "T001", "mac": "0", "ip": "0"}},
-        "2101": sale(), "2102": sale(),
-        "2503": {"data": {"psn_no": SHANGHAI, "opsp_dise_code": "M03900", "opsp_dise_name": "高血压", "begndate": "2026-11-20"}},
-        "2505": {"data": {"psn_no": SHANGHAI, "biz_appy_type": "03", "fixmedins_code": "H1", "fixmedins_name": "测试医院",
-                          "begndate": "2026-11-20", "fix_srt_no": "1"}},
-        "2501": {"refmedin": {"psn_no": SHANGHAI, "reflin_medins_no": "H2", "reflin_medins_name": "测试医院二",
-                              "refl_date": "2026-11-20", "refl_rea": "测试", "hosp_agre_refl_flag": "1"}},
-        "5301": {"data": {"psn_no": SHANGHAI}}, "5302": {"data": {"psn_no": SHANGHAI}},
-        "5304": {"data": {"psn_no": SHANGHAI, **day}},
-    }  # fmt: skip
-    for infno, nodes in asked.items():
-        told = till.ask(infno, **nodes)
-        assert told.infcode == "0", (infno, told.err_msg)
-        reading = codec(infno).read_output(told.output)
-        assert (reading.faults, reading.warnings) == ((), ()), infno
-    refund = {**stay, "setl_id": next(one for one, s in till.world.settlements.items() if s.infno == "2304")}
-    assert codec("2305").read_output(till.ask("2305", data=refund).output).warnings == ()
-    sold = next(one for one in till.world.settlements.values() if one.infno == "2102")
-    taken_back = {"psn_no": SHANGHAI, "mdtrt_id": sold.visit.mdtrt_id, "setl_id": sold.setl_id}
-    reading = codec("2103").read_output(till.ask("2103", data=taken_back).output)
-    assert (reading.faults, reading.warnings) == ((), ())
-    number = till.world.person(SHANGHAI).transfers[0]["trt_dcla_detl_sn"]
-    undone = till.ask("2502", data={"psn_no": SHANGHAI, "trt_dcla_detl_sn": number})
-    assert codec("2502").read_output(undone.output).warnings == ()
-    elsewhere = {"9002", "2301", *PUBLISHED, *CLEARED}
-    assert {*asked, "2305", "2103", "2502"} >= {one for one in TRANSACTIONS if transaction(one).output} - elsewhere
-
-
 def test_a_message_that_is_refused_changes_nothing() -> None:
     till = Till(care="")
     till.settle(SHANXI, BILL)
@@ -536,7 +421,7 @@ def test_a_message_that_is_refused_changes_nothing() -> None:
 
 
 def test_ids_come_from_the_seed_alone() -> None:
-    first, second, other = (World(StillClock(), seed) for seed in (7, 7, 8))
+    first, second, other = (World(HandClock(), seed) for seed in (7, 7, 8))
     assert first.identity("M") == second.identity("M") != other.identity("M")
 
 

@@ -29,7 +29,9 @@ INDEX_HOSTS = [
 MACHINE_FOLDERS = ["work", "root", "home/[a-z]+", "Users/[A-Za-z]+"]
 INDEX_HOST = re.compile("|".join(r"\.".join(parts) for parts in INDEX_HOSTS).encode(), re.IGNORECASE)
 MACHINE_FOLDER = re.compile(rf"(?<![\w.\-/)}}])/(?:{'|'.join(MACHINE_FOLDERS)})/".encode())
-IDENTITY_NUMBER = re.compile(rb"(?<![0-9A-Za-z.])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
+IDENTITY_NUMBER = re.compile(rb"(?<![0-9A-Za-z])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
+FULL_OF_FRACTIONS = "tests/browser/vendored/axe.min.js"
+"""Vendored as it is: a few of its hundreds of long decimal fractions happen to pass the checksum."""
 
 
 @cache
@@ -68,7 +70,8 @@ def test_no_folder_of_a_machine_is_named() -> None:
 
 
 def test_identity_numbers_are_of_nobody() -> None:
-    assert [found for found in breaches(IDENTITY_NUMBER) if is_valid_identity_number(found.rpartition(" ")[2])] == []
+    ours = [found for found in breaches(IDENTITY_NUMBER) if not found.startswith(f"{FULL_OF_FRACTIONS}:")]
+    assert [found for found in ours if is_valid_identity_number(found.rpartition(" ")[2])] == []
 
 
 def test_the_patterns_find_what_they_look_for() -> None:

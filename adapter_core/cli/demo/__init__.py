@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from adapter_core.bootstrap import Adapter, adapter
-from adapter_core.bootstrap import plugins as loaded_plugins
+from adapter_core.bootstrap.assembly import Adapter, adapter
+from adapter_core.bootstrap.site import plugins as loaded_plugins
 from adapter_core.cli.demo.closing import closed_day, show_closing
 from adapter_core.cli.paper_counter import printed
 from adapter_core.cli.papers import save

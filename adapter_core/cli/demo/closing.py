@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock, accounts_of, adapter
+from adapter_core.bootstrap.assembly import adapter
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.cli.showing import print_table
 from adapter_core.config import load_config
 from adapter_core.values.errors import NotSupported

@@ -14,7 +14,8 @@ from adapter_core.accounts.his_books import TOPIC as HIS
 from adapter_core.accounts.office import item_data
 from adapter_core.accounts.reconciling import ALARM
 from adapter_core.accounts.watching import TOPIC as FLAG
-from adapter_core.bootstrap import books_of, catalogue_store
+from adapter_core.bootstrap.offices import books_of
+from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues.coverage import coverage
 from adapter_core.config import Config
 from adapter_core.settlement.place import Place

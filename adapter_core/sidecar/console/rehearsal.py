@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adapter_core.bootstrap import adapter
+from adapter_core.bootstrap.assembly import adapter
 from adapter_core.config import load_config
 from adapter_core.operations.site import NewSite, make_site
 from adapter_core.province.national_dialect import NationalDialect

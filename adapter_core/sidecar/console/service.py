@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.operations.instruments import Instruments
 from adapter_core.settlement.ports import Conflict
 from adapter_core.sidecar.access.rates import Rates

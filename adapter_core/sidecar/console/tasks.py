@@ -6,12 +6,13 @@ Both lie in the ledger, sealed, each with a version: of two people who write at 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import AccountItem, Case, Change, Event
 from adapter_core.sidecar.console.counter import Counter
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_date
 

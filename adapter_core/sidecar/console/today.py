@@ -12,13 +12,13 @@ from typing import Any
 from litestar import Response, get
 from litestar.params import FromPath
 
+from adapter_core.accounts.reports import DIRECT, FAILED, failure_code
 from adapter_core.ledger.listing import Standing
 from adapter_core.operations.duty import Duty
 from adapter_core.operations.outlook import OpenCase
 from adapter_core.province.policy import reasons
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.records import Case
-from adapter_core.settlement.states import PAPER, State
+from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.console.counter import HOME, Asked, Counter, counter_of, looked, page, visitor
 from adapter_core.sidecar.desk import json_response
@@ -44,8 +44,6 @@ GROUPS: tuple[tuple[str, tuple[State, ...]], ...] = (
     ("已取消", (State.CANCELLED, State.MANUAL_REVOKED)),
 )
 """Columns of the board."""
-DIRECT = frozenset({State.SETTLED, State.VOIDING, State.VOIDED})
-FAILED = (State.REJECTED, State.NOT_SENT, State.NOT_APPLIED, State.REVERSED, *sorted(PAPER), State.MANUAL_REVOKED)
 SPANS = {"day": 1, "week": 7, "month": 30}
 
 
@@ -173,12 +171,6 @@ def _failures(codes: Sequence[str]) -> list[tuple[str, str, int]]:
     """(code, what it means, how many), the most frequent first."""
     meanings = {code.upper(): one.cashier_zh for code, one in reasons().items()}
     return [(code, meanings.get(code, ""), count) for code, count in Counts(codes).most_common(12)]
-
-
-def failure_code(case: Case) -> str:
-    """Why a case was not settled directly: what was told, of papers what was told before them."""
-    told = case.data["paper"].get("told", {}) if "paper" in case.data else case.told
-    return str(told.get("code", "")) or str(case.state)
 
 
 def _ways(counter: Counter, place: Place) -> list[dict[str, Any]]:

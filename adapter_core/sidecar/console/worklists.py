@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
-from adapter_core.bootstrap import accounts_of
+from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.formats.sheets import write_csv, write_excel
 from adapter_core.settlement.answers import work_order
 from adapter_core.settlement.records import Case

@@ -6,7 +6,7 @@ It answers neutral requests; `lanes` puts them into bytes.  Amounts are whole fe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapter_core.values.moments import national_date
@@ -15,6 +15,7 @@ TRIALS = frozenset({"2206", "2303", "2101"})
 SETTLEMENTS = frozenset({"2207", "2304", "2102"})
 REFUNDS = frozenset({"2208", "2305", "2103"})
 REVERSAL = "2601"
+SALE = "2102"
 MONEY = SETTLEMENTS | REFUNDS
 CONFIRM, ABORT = "49CO", "49AB"
 """The second phase of a two-phase family; invented numbers."""
@@ -40,6 +41,7 @@ class Temperament:
     two_phase: a settlement takes effect with its confirm.  unconfirmed_s: one that nobody confirms comes to nothing so much later
     (0 = never).  shows_prepared: queries show it meanwhile.  confirm_again: a second confirm is answered OK.  abort_undoes: an
     abort undoes a confirmed trade, too: nobody promises that it doesn't.
+    lists_sales: 5201 shows the visits that sales made, too.
     shares: percent the funds pay of each settlement in turn; two bills in between change it.
     """
 
@@ -58,6 +60,7 @@ class Temperament:
     shows_prepared: bool = False
     confirm_again: bool = False
     abort_undoes: bool = False
+    lists_sales: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ class Centre:
         second = [one for one in self.settlements if one.state in STANDING and _same_bill(one.asked, asked)]
         if second and self.temperament.refuse_second:
             return Answer("refused", ALREADY)
+        if asked.infno.startswith(SALE):
+            asked = self._visited(asked)
         made = self._split(asked, f"J{self._number()}")
         self.settlements.append(made)
         if self.temperament.two_phase:
@@ -182,6 +187,13 @@ class Centre:
         else:
             self.on_effective(made, "settlement")
         return Answer("ok", shown=made)
+
+    def _visited(self, asked: Asked) -> Asked:
+        """A sale makes its visit by itself."""
+        mdtrt_id = f"M{self._number()}"
+        if self.temperament.lists_sales:
+            self.visits[mdtrt_id] = Asked(SALE, asked.msgid, asked.psn_no, mdtrt_id)
+        return replace(asked, mdtrt_id=mdtrt_id)
 
     def _forget(self, made: Settlement) -> None:
         if made.state == "prepared":

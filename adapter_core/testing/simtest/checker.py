@@ -71,6 +71,11 @@ class Checker:
 
     # -- the ledger
 
+    def state_of(self, case_id: str) -> str:
+        """What the ledger says of a case now; "" where it has lost it."""
+        case = self.cases.get(case_id)
+        return str(case.state) if case is not None else ""
+
     @property
     def position(self) -> int:
         """How many changes have landed: the moment of a question, for the order of answers."""
@@ -127,6 +132,9 @@ class Checker:
         evidence = str(event.data.get("evidence", ""))
         if evidence:
             self._world.count(f"evidence {evidence}")
+            case = self.cases.get(event.case_id)
+            if case is not None:
+                self._world.count(f"{case.purpose} of {case.kind} closed by {evidence}")
 
     def _fenced(self, landed: Landed) -> None:
         """Whoever means to send something for a case owns it, by what the ledger says at that moment."""

@@ -23,6 +23,8 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("refunds", "state void "),
     ("told", "told settle "),
     ("evidence", "evidence "),
+    ("settlements of sales", "settle of pharmacy "),
+    ("settlements of stays", "settle of inpatient "),
     ("refused", "refused "),
     ("sent", "sent "),
 )
@@ -54,6 +56,9 @@ OTHERS = (
     "sent 2102",
     "sent 2103",
     "sent 3505",
+    "settle of pharmacy closed by E2",
+    "settle of pharmacy closed by E6",
+    "settle of inpatient closed by E2",
     "state after DONE",
     "sent 2401",
     "sent 2301",

@@ -8,14 +8,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.ledger import conflicts
 from adapter_core.ledger.memory import MemoryLedger
 from adapter_core.ledger.witnessed import Witnessed
 from adapter_core.province.policy import Policy
-from adapter_core.settlement import concluding, decisions, judge, papers, reception, records, resolution, states
+from adapter_core.settlement import (
+    concluding,
+    decisions,
+    judge,
+    papers,
+    reception,
+    records,
+    resolution,
+    resolver,
+    states,
+)
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.decisions import after_money
@@ -28,6 +38,7 @@ from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence, Resolver
 from adapter_core.settlement.retracing import Retracing
+from adapter_core.settlement.searching import searched
 from adapter_core.settlement.second_phase import Phases
 from adapter_core.settlement.states import Result, State
 from adapter_core.testing.simtest.case import Day, run_case
@@ -37,6 +48,7 @@ from adapter_core.testing.simtest.disk import SimLedger, label_of
 from adapter_core.testing.simtest.lanes import CheapGateway
 from adapter_core.testing.simtest.network import SimWire
 from adapter_core.testing.simtest.replica import SimClock
+from adapter_core.values.copies import replace
 
 Patch = tuple[Any, str, Any]
 """Where, which name, and what stands there instead."""
@@ -452,6 +464,17 @@ def _papers_in_doubt() -> list[Patch]:
     ]
 
 
+def _unlisted_sales_are_absent() -> list[Patch]:
+    async def hasty(*rest: Any) -> Any:
+        told = await searched(*rest)
+        return replace(told, kind="absent") if told.kind == "other" else told
+
+    def doubted(**facts: Any) -> resolution.Doubt:
+        return resolution.Doubt(**{**facts, "finds_only": False})
+
+    return [(resolver, "searched", hasty), (resolver, "Doubt", doubted)]
+
+
 def _none() -> list[Patch]:
     return []
 
@@ -502,6 +525,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("witness before the commit", "witness", 45, _witness_first),
     _row("other replicas' witnesses not awaited", "witness", 75, _own_witness_only),
     _row("read over a new connection, not compared", "witness exception", 500, _reads_unwitnessed),
+    _row("a sale that no query lists is absent", "I2", 100, _unlisted_sales_are_absent),
     _row("papers hold nothing", "I12 I20", 25, _papers_hold_nothing),
     _row("papers opened in doubt", "I12", 10, _papers_in_doubt),
     _row("steps before the money not fenced", "I20", 50, _unfenced_steps),

@@ -20,6 +20,7 @@ NATIONAL_SHARE = 0.08
 TWO_VISITS_SHARE = 0.12
 TWO_PHASE_SHARE = 0.2
 PHARMACY_SHARE = 0.12
+LISTS_SALES_SHARE = 0.6
 TWO_REPLICAS_SHARE = 0.4
 WITNESSED_SHARE = 0.15
 PAPERS_SHARE = 0.2
@@ -88,6 +89,7 @@ def plan_of(seed: int) -> Plan:
     late = capabilities.late_commit_s * random.choice((0.1, 1.0, 1.0))
     temperament = _temperament(random, capabilities)
     second, temperament = _second(seed, lane, temperament)
+    temperament = replace(temperament, lists_sales=Random(seed ^ 0x5A1E5).random() < LISTS_SALES_SHARE)
     return Plan(
         seed=seed,
         second=second,

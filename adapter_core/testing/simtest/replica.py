@@ -17,6 +17,7 @@ from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import Case
+from adapter_core.settlement.states import State
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.checker import Checker, words_of
@@ -31,6 +32,7 @@ from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
 
 SCAN_S = 10.0
 STARTS_WITHIN_S = 30.0
+PAPER_TRIES = 5
 EXPECTED = (AdapterError,)
 """What may end a request or a task: a refusal, a conflict, a ledger that is away.  Anything else is a fault of the core."""
 
@@ -166,7 +168,7 @@ class Replica:
             self.world.count(f"refused {code}")
             if isinstance(error, LedgerUnavailable):
                 return GONE
-            questions.refused(self.world, question, code)
+            questions.refused(self.world, question, code, self._checker.state_of)
             return code
         except Exception as error:
             self.world.violate("exception", f"{operation.verb}: {type(error).__name__}: {error}")
@@ -177,14 +179,25 @@ class Replica:
         return outcome.state
 
     async def _papers(self, operation: Operation) -> Outcome:
-        """Papers opened or taken back, without their sheets."""
+        """Papers opened or taken back, without their sheets; begun anew where somebody else wrote first, as the office does."""
+        for _ in range(PAPER_TRIES):
+            try:
+                return await self._papers_once(operation)
+            except Conflict:
+                continue
+        raise Refused("too many writers", code="VISIT_HELD")
+
+    async def _papers_once(self, operation: Operation) -> Outcome:
         assert self.pipeline is not None
         papers = self.pipeline.papers
         visit = await papers.visit(self.place.org, operation.keys["visit"])
         if visit is None:
             raise Refused("no such visit", code="NO_SUCH_CASE")
         if operation.verb == "paper_open":
-            case, position = await papers.hold(visit, {})
+            position = 0
+            case = visit.holder
+            if case is None or case.state is not State.MANUAL_OPEN or case.data["paper"]["version"]:
+                case, position = await papers.hold(visit, {})
             case = await papers.keep_set(case, {"position": str(position)}, "已出具", version=1)
         elif visit.holder is None:
             raise Refused("nothing to take back", code="NO_PAPER")

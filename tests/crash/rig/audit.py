@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from adapter_core.bootstrap import SystemClock
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.ledger import inspection
 from adapter_core.ledger.inspection import Reading
 from adapter_core.ledger.sealing import read_master_key

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapter_core import bootstrap
-from adapter_core.bootstrap import Adapter
+from adapter_core.bootstrap import assembly
+from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.cli.playing import play_message
 from adapter_core.config import load_config
 from adapter_core.ledger.sqlite import SqliteLedger
@@ -64,8 +64,8 @@ class DiaryHandler(logging.Handler):
 
 @contextlib.contextmanager
 def _mortal(diary: Diary, small_disk: bool) -> Iterator[None]:
-    """`bootstrap.adapter` as it is, but for the joint where ledger and wire meet the pipeline: there a life may end."""
-    assembled, opened, forget = bootstrap.assembled, SqliteLedger.open, Pipeline._forget
+    """`assembly.adapter` as it is, but for the joint where ledger and wire meet the pipeline: there a life may end."""
+    assembled, opened, forget = assembly.assembled, SqliteLedger.open, Pipeline._forget
 
     def noted(pipeline: Pipeline, case_id: str, done: asyncio.Task[None]) -> None:
         if not done.cancelled() and done.exception() is not None:
@@ -82,14 +82,14 @@ def _mortal(diary: Diary, small_disk: bool) -> Iterator[None]:
     def small(*named: Any, **more: Any) -> SqliteLedger:
         return opened(*named, ballast_bytes=SMALL_BALLAST, free_bytes_min=SMALL_FLOOR, **more)
 
-    bootstrap.assembled = mortal
+    assembly.assembled = mortal
     Pipeline._forget = noted  # type: ignore[method-assign]
     if small_disk:
         SqliteLedger.open = small  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
-        bootstrap.assembled = assembled
+        assembly.assembled = assembled
         Pipeline._forget = forget  # type: ignore[method-assign]
         SqliteLedger.open = opened  # type: ignore[method-assign]
 
@@ -110,7 +110,7 @@ async def _answer(running: Adapter, asked: dict[str, Any]) -> dict[str, Any]:
 
 async def _work(shift: Shift, diary: Diary) -> None:
     answering: set[asyncio.Task[None]] = set()
-    async with bootstrap.adapter(load_config(Path(shift.folder) / "his-adapter.toml")) as running:
+    async with assembly.adapter(load_config(Path(shift.folder) / "his-adapter.toml")) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", shift.his_port, limit=LINE_MAX)
 
         async def answer(asked: dict[str, Any]) -> None:
