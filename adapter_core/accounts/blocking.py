@@ -25,6 +25,8 @@ from adapter_core.values.money import fen, yuan
 LOOKED_BACK = timedelta(days=2)
 """A case opened earlier is none of a rule's, whose days and windows are shorter."""
 CASES_MAX = 200
+IDENTITY_CARD = "02"
+"""``mdtrt_cert_type``."""
 ON_TERMINAL = (
     "SELECT DISTINCT case_id FROM {ledger}entries WHERE org = ? AND business_day = ? AND terminal = ? AND entry = 'settle' "
     "AND stands AND setl_time >= ? LIMIT 1000"
@@ -135,13 +137,14 @@ class Blocking:
 
     async def _many_cards(self, rule: Mapping[str, Any], at_hand: AtHand) -> Hit:
         terminal = str(at_hand.encounter.content.get("env", {}).get("dev_no", ""))
-        if not terminal:
-            return None
+        if not terminal or not _identity(at_hand.encounter.content.get("person", {}))[1]:
+            return None  # asked again when the centre has told who it is
         since = national_time(at_hand.now - timedelta(minutes=rule["minutes"]))
         cases = await asyncio.to_thread(self._on_terminal, at_hand.case.org, at_hand.day, terminal, since)
-        others = {await self._psn_no(case_id) for case_id in cases}
-        persons = others | {str(at_hand.encounter.content.get("person", {}).get("psn_no", "")) or "this one"}
-        return (terminal, len(persons)) if len(persons) >= rule["persons"] else None
+        persons = {await self._psn_no(case_id) for case_id in cases}
+        is_among_them = not set(cases).isdisjoint(at_hand.person)
+        count = len(persons) + (0 if is_among_them else 1)
+        return (terminal, count) if count >= rule["persons"] else None
 
     async def _quantity(self, rule: Mapping[str, Any], at_hand: AtHand) -> Hit:
         """Against the averages of the newest day that was watched."""
@@ -158,12 +161,8 @@ class Blocking:
     # -- reading
 
     async def _cases_of(self, person: Mapping[str, Any]) -> list[str]:
-        """By the number the centre gave the person, or by the identity card the HIS read."""
-        if person.get("psn_no"):
-            return await self._ledger.find("psn_no", str(person["psn_no"]))
-        is_identity = person.get("mdtrt_cert_type") == "02"
-        certno = person.get("certno") or (person.get("mdtrt_cert_no") if is_identity else "")
-        return await self._ledger.find("certno", str(certno)) if certno else []
+        kind, value = _identity(person)
+        return await self._ledger.find(kind, value) if value else []
 
     async def _settled(self, at_hand: AtHand) -> list[Entry]:
         """What the person settled lately and did not get back, at whatever institution of this ledger."""
@@ -192,6 +191,14 @@ class Blocking:
 
 def blocks(rule: Mapping[str, Any]) -> bool:
     return bool(rule["enabled"] and rule.get("blocks", False))
+
+
+def _identity(person: Mapping[str, Any]) -> tuple[str, str]:
+    """By what the person is looked up, and its value: the centre's number, else the identity card the HIS read; "" for neither."""
+    if person.get("psn_no"):
+        return "psn_no", str(person["psn_no"])
+    is_identity = person.get("mdtrt_cert_type") == IDENTITY_CARD
+    return "certno", str(person.get("certno") or (person.get("mdtrt_cert_no") if is_identity else "") or "")
 
 
 def _total_fen(bill: Bill) -> int:

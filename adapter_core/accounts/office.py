@@ -25,10 +25,10 @@ from adapter_core.accounts.reconciling import ALARM, RUN, Reconciling, Report
 from adapter_core.accounts.watching import TITLES as FLAG_TITLES
 from adapter_core.accounts.watching import TOPIC as FLAG
 from adapter_core.accounts.watching import Rules, WatchedLedger, Watching
-from adapter_core.province.messages import Outcome
+from adapter_core.accounts.wrong_persons import WrongPersons
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.place import Place
-from adapter_core.settlement.records import AccountItem, Case
+from adapter_core.settlement.records import AccountItem
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
@@ -44,8 +44,7 @@ TITLES = {**{code: one.title for code, one in CLASSES.items()}, **HIS_TITLES, **
 
 @dataclass(slots=True)
 class AccountsOffice:
-    """One institution's.  reconciling, clearing: made when first needed, since not every gateway can.  take_back: refunds a
-    settlement: ``(case, void_key, reason)``."""
+    """One institution's.  reconciling, clearing: made when first needed, since not every gateway can."""
 
     place: Place
     books: Books
@@ -55,7 +54,7 @@ class AccountsOffice:
     reconciling: Callable[[], Reconciling]
     clearing: Callable[[], Clearing]
     rules: Rules
-    take_back: Callable[[Case, str, str], Awaitable[Outcome]]
+    wrong_persons: WrongPersons
     shifts: tuple[str, ...] = ("00:00",)
     prepaid_fen: int = 0
     _orders: dict[str, Callable[[Order], Awaitable[Data]]] = field(default_factory=dict)
@@ -259,29 +258,9 @@ class AccountsOffice:
         return {"flags": [item_data(one) for one in await self.ledger.account_items(self.place.org, FLAG, states)]}
 
     async def _wrong_person(self, order: Order) -> Data:
-        """A settlement was made with somebody else's card: refund it, note a security event; the right person gets a new case."""
+        """A settlement was made with somebody else's card: taken back, noted, and the right person gets a new case."""
         said = _texts(order, "key", "operator", "reason")
-        ledger, org = self.ledger, self.place.org
-        case = await ledger.case_by_key(org, "settle", said["key"]) or await ledger.case(said["key"])
-        if case is None or case.org != org:
-            raise Refused("no such case", code="NO_SUCH_CASE", message_zh="没有找到该业务，请核对业务号")
-        number = made_id(org, FLAG, "wrong_person", case.case_id)
-        if await ledger.account_item(number) is None:
-            now = self.notes.stamp()
-            facts = {"what": said["reason"], "operator": said["operator"], "count": "1"}
-            item = AccountItem(
-                number, org, FLAG, "wrong_person", self._today(), "open", case.case_id, case.total_fen,
-                opened_at=now, changed_at=now, facts=facts,
-            )  # fmt: skip
-            await self.notes.reported(case, "wrong_person", said["operator"], item)
-        outcome = await self.take_back(case, f"wrong-person-{case.case_id}", said["reason"])
-        text = "退费后，请用本人证件以新业务号重新结算（supersedes 填原业务号）"
-        return {
-            "item_id": number,
-            "state": outcome.state,
-            "code": outcome.code,
-            "message_zh": f"{outcome.message_zh}。{text}",
-        }
+        return await self.wrong_persons.take_back(said["key"], said["operator"], said["reason"], self._today())
 
     async def _report(self, order: Order) -> Data:
         since, until = _day(order, "from"), _day(order, "to")

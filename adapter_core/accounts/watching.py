@@ -20,6 +20,8 @@ from adapter_core.values.errors import ConfigError
 from adapter_core.values.moments import iso, national_date, parse_national_time
 
 TOPIC = "flag"
+USUAL = "usual"
+"""Topic, and the fact, that keeps each item's lines and hundredths of the newest watched day, where ``quantity`` blocks."""
 PAGE = 500
 TITLES = {
     "person_many_places": "同一参保人短时间在多家机构结算",
@@ -69,6 +71,7 @@ REFUNDS = (
     "WHERE voids >= ? AND voids * 100 >= ? * settled ORDER BY operator"
 )
 LINES = "CREATE TEMP TABLE lines (case_id TEXT, item TEXT, hundredths BIGINT)"
+USUAL_LINES = "SELECT item, COUNT(*), SUM(hundredths) FROM lines GROUP BY item HAVING COUNT(*) >= ? ORDER BY item"
 QUANTITY = (
     "SELECT lines.case_id || lines.item, lines.case_id, MAX(lines.hundredths) / 100 FROM lines JOIN "
     "(SELECT item, COUNT(*) AS count, SUM(hundredths) AS whole FROM lines GROUP BY item) AS usual ON usual.item = lines.item "
@@ -94,6 +97,10 @@ class WatchedLedger(ItemLedger, Protocol):
     async def cases_in(self, states: Any) -> list[Case]: ...
 
     async def cases_changed(self, org: str, states: Any, since: str, limit: int) -> list[Case]: ...
+
+
+def usual_id(org: str) -> str:
+    return made_id(org, USUAL)
 
 
 @cache
@@ -173,9 +180,26 @@ class Watching:
             for _, entry, _ in page:
                 rows += await self._lines(entry)
             working.load("lines", ("case_id", "item", "hundredths"), rows)
+        if rule["blocks"]:
+            await self._keep_usual(working, day, rule["lines"])
         parameters = (rule["lines"], rule["at_least"] * 100, rule["times"])
         for subject, case_id, count in list(working.rows(QUANTITY, *parameters)):
             yield ("quantity", str(subject), str(case_id), int(count))
+
+    async def _keep_usual(self, working: Working, day: str, lines: int) -> None:
+        """What a settlement is measured against until the next day is watched."""
+        usual = {str(item): [int(count), int(whole)] for item, count, whole in working.rows(USUAL_LINES, lines)}
+        known = await self._ledger.account_item(usual_id(self._org))
+        if not usual or (known is not None and known.day > day):
+            return
+        now = self._notes.stamp()
+        await self._notes.noted(
+            AccountItem(
+                usual_id(self._org), self._org, USUAL, "quantity", day, "kept",
+                opened_at=known.opened_at if known else now, changed_at=now,
+                version=known.version + 1 if known else 1, facts={USUAL: usual},
+            )
+        )  # fmt: skip
 
     async def _lines(self, entry: Entry) -> list[tuple[str, str, int]]:
         case = await self._ledger.case(entry.case_id) if entry.entry == "settle" else None

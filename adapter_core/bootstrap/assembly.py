@@ -131,6 +131,7 @@ def assembled(
     kept: the ledger as the pipeline writes it, where something stands in between (a witness).  observer: told every change of a
     case, before the plugins' own are.  items: the mapping of the hospital's own items, where the site fills codes in.
     """
+    from adapter_core.bootstrap.offices import watch_of
     from adapter_core.settlement.pipeline import Pipeline
 
     @cache  # compiling a table takes milliseconds, and every answer asks for its dialect
@@ -152,6 +153,7 @@ def assembled(
         lease_s=config.settings.timers.lease,
         in_hand=in_hand,
         items=items,
+        watch=watch_of(config, ledger),
     )
     running = Adapter(config, loaded, place, ledger, pipeline, kept=kept)
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from adapter_core.accounts.office import AccountsOffice
     from adapter_core.accounts.reconciling import Reconciling, Report
     from adapter_core.accounts.rounds import Rounds
-    from adapter_core.bootstrap.assembly import Adapter
+    from adapter_core.bootstrap.assembly import Adapter, OpenLedger
     from adapter_core.paperwork.office import PaperOffice
     from adapter_core.paperwork.seals import SealKey
-    from adapter_core.province.messages import Outcome
-    from adapter_core.settlement.records import Case
+    from adapter_core.settlement.late_filing import LateFilings
+    from adapter_core.settlement.watch import Watch
 
 PAPERS_KEY_BYTES_MAX = 1024
 
@@ -84,6 +84,18 @@ def books_of(config: Config) -> Books:
     return PostgresBooks(config.settings.ledger.url) if config.is_shared else SqliteBooks(config.ledger_path)
 
 
+def watch_of(config: Config, ledger: OpenLedger) -> Watch | None:
+    """The site's watching rules that may block a settlement; None where none does.  Raises: ConfigError for faulty rules."""
+    from adapter_core.accounts.blocking import Blocking, blocks
+    from adapter_core.accounts.watching import read_rules
+
+    file = config.settings.accounts.rules_file
+    rules = read_rules(config.path(file)) if file else {}
+    if not any(map(blocks, rules.values())):
+        return None
+    return Blocking(books_of(config), ledger, rules, SystemClock())
+
+
 def reconciling_of(running: Adapter, place: Place) -> Reconciling:
     """Who reconciles an institution served here.  Raises: NotSupported where its way out is no national gateway."""
     from adapter_core.accounts.centre_desk import CentreDesk
@@ -102,6 +114,7 @@ def accounts_of(running: Adapter, place: Place) -> AccountsOffice:
     from adapter_core.accounts.office import AccountsOffice
     from adapter_core.accounts.statement_form import StatementForm
     from adapter_core.accounts.watching import read_rules
+    from adapter_core.accounts.wrong_persons import WrongPersons
 
     settings = running.config.settings.accounts
     books, notes = books_of(running.config), running.pipeline.from_files
@@ -109,15 +122,6 @@ def accounts_of(running: Adapter, place: Place) -> AccountsOffice:
     def clearing() -> Clearing:
         desk = CentreDesk(running.pipeline, place, StatementForm())
         return Clearing(books, running.ledger, notes, desk, place)
-
-    async def take_back(case: Case, void_key: str, reason: str) -> Outcome:
-        from adapter_core.province.messages import Operation
-        from adapter_core.province.national_dialect import NationalDialect
-
-        dialect, keys = NationalDialect(), {"settle": case.key, "void": void_key}
-        content = {"x": {"reason": reason}}
-        operation = Operation("void", "void", dialect.name, case.kind, content=content, keys=keys)
-        return await running.pipeline.handle(place, dialect, operation)
 
     return AccountsOffice(
         place,
@@ -128,10 +132,18 @@ def accounts_of(running: Adapter, place: Place) -> AccountsOffice:
         lambda: reconciling_of(running, place),
         clearing,
         read_rules(running.config.path(settings.rules_file) if settings.rules_file else None),
-        take_back,
+        WrongPersons(running.pipeline, running.ledger, notes, place),
         settings.shifts,
         settings.prepaid_yuan * 100,
     )
+
+
+def late_filings_of(running: Adapter) -> LateFilings:
+    """The stays whose filing is missing."""
+    from adapter_core.settlement.late_filing import LateFilings
+
+    pipeline = running.pipeline
+    return LateFilings(running.ledger, pipeline.enquiring, pipeline.from_files, SystemClock())
 
 
 def rounds_of(running: Adapter, place: Place) -> Rounds:

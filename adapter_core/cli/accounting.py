@@ -17,6 +17,11 @@ from adapter_core.formats.sheets import read_rows
 from adapter_core.operations.account_files import account_file
 from adapter_core.values.moments import national_time
 
+PLAIN_EXIT = {
+    "unknown": EXIT["pending"], "PENDING": EXIT["pending"], "VOIDING": EXIT["pending"], "FROZEN": EXIT["pending"],
+    "refused": EXIT["rejected"], "REJECTED": EXIT["rejected"], "NOT_SENT": EXIT["not_sent"],
+}  # fmt: skip
+"""Of an application and a refund, by how they stand; all else is done."""
 LEVEL_ZH = {"none": "未设额度", "ok": "正常", "yellow": "黄色预警（70%）", "red": "红色预警（90%），可申请紧急调增"}
 
 
@@ -115,15 +120,16 @@ async def listing(config: Path, institution: str, name: str, order: Mapping[str,
 async def plain(config: Path, institution: str, name: str, order: Mapping[str, Any], as_json: bool) -> int:
     """Any other order: one line for each fact."""
     told = await ordered(config, institution, name, order)
+    code = PLAIN_EXIT.get(told.get("state", ""), EXIT["done"])
     if as_json:
         print_json(told)
-        return EXIT["done"]
+        return code
     for key, value in told.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             print_table("", tuple(value[0]), [tuple(row.values()) for row in value])
         else:
             print(f"{key}：{value}")
-    return EXIT["done"]
+    return code
 
 
 async def imported(

@@ -26,6 +26,30 @@ def eligibility(
 
 
 @app.command()
+def unfiled(
+    refresh: Annotated[
+        list[str] | None,
+        typer.Option(help="先向中心重新查询这些就诊号，可重复 / encounter keys to ask about again first, repeatable"),
+    ] = None,
+    refresh_all: Annotated[
+        bool, typer.Option("--refresh-all", help="先重新查询清单上的每一个 / ask about everybody on the list first")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    institution: Annotated[
+        str, typer.Option(help="机构编码，本机服务于多个机构时须写明 / fixmedins_code, where several are served")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """列出没有有效备案的异地住院患者：要办什么、何时之前办。只查询，不登记。
+
+    例 / example: his-adapter unfiled --refresh-all
+    """
+    from adapter_core.cli.late_filings import list_unfiled
+
+    run(list_unfiled(config, refresh or [], refresh_all, institution, as_json))
+
+
+@app.command()
 def settle(
     files: Annotated[
         list[Path], typer.Argument(help="报文文件或目录，按先后顺序播放 / files or folders, played in order")

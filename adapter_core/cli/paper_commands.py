@@ -24,6 +24,7 @@ def paper_open(
     region: Annotated[str, typer.Option(help="参保地区划（中心未返回时）/ place of insurance")] = "",
     message: Annotated[Path | None, typer.Option(help="从未结算过时，HIS 的结算报文 / the HIS's message")] = None,
     dialect: Annotated[str, typer.Option(help="该报文的接口名 / its dialect")] = "national",
+    institution: Annotated[str, typer.Option(help="机构编码，服务于多个机构时须写明 / fixmedins_code")] = "",
     out: OutOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -35,7 +36,8 @@ def paper_open(
     from adapter_core.cli.paper_counter import Asked
     from adapter_core.cli.papers import open_papers
 
-    run(open_papers(config, key, Asked(reason, tuple(situation or ()), region, message, dialect), out, as_json))
+    asked = Asked(reason, tuple(situation or ()), region, message, dialect, institution)
+    run(open_papers(config, key, asked, out, as_json))
 
 
 @paper_app.command("show")

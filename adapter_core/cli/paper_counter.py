@@ -20,7 +20,7 @@ from adapter_core.config import Config
 from adapter_core.formats.json import read_json
 from adapter_core.paperwork import rendering
 from adapter_core.paperwork.dossier import Wish
-from adapter_core.paperwork.office import PaperSet
+from adapter_core.paperwork.office import PaperOffice, PaperSet
 from adapter_core.paperwork.receipts import dot_matrix
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation
@@ -40,6 +40,7 @@ class Asked:
     region: str = ""
     message: Path | None = None
     dialect: str = "national"
+    institution: str = ""
 
     @property
     def wish(self) -> Wish | None:
@@ -97,48 +98,73 @@ async def counter(config: Config) -> AsyncIterator[Counter]:
 
 
 class OwnCounter:
+    """Each paper, and each visit that was tried, belongs to an institution: its office serves it."""
+
     def __init__(self, running: Adapter) -> None:
         self._running = running
-        self._office = running.office()
 
     async def open(self, key: str, asked: Asked) -> Printed:
         message = asked.operation(self._running.config)
-        visit_key = await self._visit_key(key) if message is None else (message[1].keys.get("visit") or key)
-        return await printed(await self._office.open(visit_key, asked.wish, message))
+        if message is None:
+            office, visit_key = await self._of_visit(key, asked.institution)
+        else:
+            office, visit_key = self._named(asked.institution), message[1].keys.get("visit") or key
+        return await printed(await office.open(visit_key, asked.wish, message))
 
     async def reprint(self, serial: str) -> Printed:
-        return await printed(await self._office.reprint(serial))
+        return await printed(await (await office_that_issued(self._running, serial)).reprint(serial))
 
     async def step(self, serial: str, what: str, order: Mapping[str, str]) -> str:
+        office = await office_that_issued(self._running, serial)
         match what:
             case "revoke":
-                case = await self._office.revoke(serial, **order)
+                case = await office.revoke(serial, **order)
             case "submit":
-                case = await self._office.submit(serial, **order)
+                case = await office.submit(serial, **order)
             case _:
-                case = await self._office.close(serial, **order)
+                case = await office.close(serial, **order)
         return str(case.state)
 
     async def batch(self, serials: Sequence[str], employer: str, handed_to: str) -> tuple[dict[str, Any], bytes]:
-        sheet = await self._office.batch(serials, employer, handed_to)
+        office = await office_that_issued(self._running, serials[0] if serials else "")
+        sheet = await office.batch(serials, employer, handed_to)
         return sheet, await asyncio.to_thread(rendering.pdf, "batch", sheet)
 
     async def slip(self, key: str) -> PrintedFile:
-        slip = await self._office.slip(await self._visit_key(key))
+        office, visit_key = await self._of_visit(key, "")
+        slip = await office.slip(visit_key)
         return f"{slip['work_order']}.pdf", await asyncio.to_thread(rendering.pdf, "hold_slip", slip)
 
     async def receipt(self, key: str, form: str) -> bytes:
-        made = await self._office.receipt(await find_case(self._running, key), form)
+        case = await find_case(self._running, key)
+        made = await self._named(case.org).receipt(case, form)
         if form == "241":
             return dot_matrix(made).encode()
         return await asyncio.to_thread(rendering.pdf, "receipt", made)
 
-    async def _visit_key(self, key: str) -> str:
-        """A visit by its own key, or by that of a settlement of it."""
+    async def _of_visit(self, key: str, institution: str) -> tuple[PaperOffice, str]:
+        """A visit by its own key, or by that of a settlement of it, with its institution's office."""
         try:
-            return (await find_case(self._running, key)).visit_key
+            case = await find_case(self._running, key)
         except Refused:
-            return key
+            return self._named(institution), key
+        return self._named(case.org), case.visit_key
+
+    def _named(self, institution: str) -> PaperOffice:
+        """Raises: ConfigError where several are served and none is named."""
+        return self._running.office(self._running.place_named(institution))
+
+
+async def office_that_issued(running: Adapter, serial: str) -> PaperOffice:
+    """The office of the institution that issued a serial; of the first one where none did, which says so."""
+    for place in running.every_place:
+        office = running.office(place)
+        try:
+            await office.case(serial)
+        except Refused:
+            continue
+        return office
+    return running.office()
 
 
 class ServiceCounter:
@@ -147,7 +173,11 @@ class ServiceCounter:
         self._service = service
 
     async def open(self, key: str, asked: Asked) -> Printed:
-        order: dict[str, Any] = {"reason": asked.reason, "insuplc_admdvs": asked.region}
+        order: dict[str, Any] = {
+            "reason": asked.reason,
+            "insuplc_admdvs": asked.region,
+            "fixmedins_code": asked.institution,
+        }
         order = {name: value for name, value in order.items() if value}
         if asked.situations:
             order["situations"] = list(asked.situations)

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter_core.bootstrap.assembly import adapter
 from adapter_core.cli.app import EXIT
-from adapter_core.cli.paper_counter import Asked, Printed, PrintedFile, counter
+from adapter_core.cli.paper_counter import Asked, Printed, PrintedFile, counter, office_that_issued
 from adapter_core.cli.showing import STATE_ZH, print_json
 from adapter_core.config import Config, load_config
 from adapter_core.paperwork.receipts import FORMS
@@ -38,7 +38,7 @@ async def show_papers(config: Path, serial: str, out: Path | None, as_json: bool
     loaded = load_config(config)
     if out is None:
         async with adapter(loaded, read_only=True) as running:
-            found = await running.office().show(serial)
+            found = await (await office_that_issued(running, serial)).show(serial)
         return _shown(found.facts, found.document, [], as_json)
     async with counter(loaded) as at:
         made = await at.reprint(serial)
@@ -61,7 +61,8 @@ async def verify_papers(config: Path, text: str, public_key: Path | None, as_jso
     if public_key is not None:
         return _verified(verified_offline(read_line(text), read_public_key(public_key.read_text("ascii"))), as_json)
     async with adapter(load_config(config), read_only=True) as running:
-        return _verified(await running.office().verify(text), as_json)
+        serial = read_line(text).serial if "|" in text else text.strip()
+        return _verified(await (await office_that_issued(running, serial)).verify(text), as_json)
 
 
 async def batch_papers(

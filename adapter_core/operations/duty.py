@@ -107,7 +107,7 @@ class Duty:
             disk_free_bytes=disk_free(self._running.config.folder),
             ledger_trouble=trouble,
             chain_complaint=self._chain_complaint,
-            accounts=await account_alarms(self._running.ledger, self._running.place.org),
+            accounts=await self._account_alarms(),
         )
         if wire is not None:
             metrics.show_wire(wire.snapshot(), self._provinces)
@@ -117,6 +117,16 @@ class Duty:
         if self.seen.disk_free_bytes is not None:
             metrics.disk_free.set(self.seen.disk_free_bytes)
         return self.seen
+
+    async def _account_alarms(self) -> tuple[tuple[str, str], ...]:
+        """Of every institution served here; where there are several, each text names its own."""
+        places = self._running.every_place
+        found: list[tuple[str, str]] = []
+        for place in places:
+            alarms = await account_alarms(self._running.ledger, place.org)
+            named = f"{place.site.fixmedins_name} " if len(places) > 1 else ""
+            found += [(number, f"{named}{text}") for number, text in alarms]
+        return tuple(found)
 
     async def call_out(self) -> None:
         """Tell what is new, on every channel; what a channel didn't take is tried again at the next look."""

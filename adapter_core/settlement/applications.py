@@ -11,13 +11,13 @@ from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import absorb, content_hash
-from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.chain import Chain, StepStopped
+from adapter_core.settlement.calls import Context
+from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Bill, Change, Encounter
-from adapter_core.settlement.standing import doubt, view
+from adapter_core.settlement.standing import doubt
 from adapter_core.settlement.states import Result
 from adapter_core.settlement.ways import way_section
 from adapter_core.values.content import Content
@@ -36,9 +36,8 @@ NUMBER = "trt_dcla_detl_sn"
 
 
 class Applications:
-    def __init__(self, ledger: Ledger, caller: Caller, chain: Chain, clock: Clock, random: Random) -> None:
+    def __init__(self, ledger: Ledger, chain: Chain, clock: Clock, random: Random) -> None:
         self._ledger = ledger
-        self._caller = caller
         self._chain = chain
         self._clock = clock
         self._random = random
@@ -115,12 +114,7 @@ class Applications:
         """Raises: StepStopped when the question was not answered either."""
         if not step.ask:
             return False
-        ask = context.place.gateway.route.steps[step.ask]
-        content = view(context.encounter, context.bill)
-        until = {**content.get("env", {}), "endtime": self._caller.national_moment()}
-        called = await self._caller.read(ask, context, {**content, "env": until})
-        if called.verdict.result is not Result.APPLIED:
-            raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))
+        called = await self._chain.looked_up(context, step)
         section, field = SAME[kind]
         wanted = context.encounter.content["filing"].get(field)
         return any(row.get(field) == wanted for row in called.verdict.content.get(section, []))

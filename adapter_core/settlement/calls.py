@@ -97,7 +97,7 @@ class Caller:
         verdict = failure if reply is None else self.judge(context, call, reply)
         assert verdict is not None
         events = [
-            self._event("CALL", context, call_data(call), frame_bytes(frame)),
+            self._event("CALL", context, _asked_data(call), frame_bytes(frame)),
             self._outcome_event(context, call, verdict),
         ]
         if reply is not None:
@@ -273,6 +273,11 @@ def call_data(call: Call) -> dict[str, Any]:
         "content": call.content,
         "refs": dict(call.refs),
     }
+
+
+def _asked_data(call: Call) -> dict[str, Any]:
+    """A read as the journal keeps it: a HIS's own message stands whole in the frame beside it, and once is enough."""
+    return {**call_data(call), "content": {name: part for name, part in call.content.items() if name != "relay"}}
 
 
 def call_from(data: Mapping[str, Any]) -> Call:

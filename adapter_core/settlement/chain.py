@@ -183,6 +183,16 @@ class Chain:
         assert encounter is not None
         return replace(context, encounter=encounter), called
 
+    async def looked_up(self, context: Context, step: Step) -> Called:
+        """What the centre has, where a create ended in doubt.  Raises: StepStopped when this wasn't answered either."""
+        ask = context.place.gateway.route.steps[step.ask]
+        content = view(context.encounter, context.bill)
+        until = {**content.get("env", {}), "endtime": self._caller.national_moment()}
+        called = await self._caller.read(ask, context, {**content, "env": until})
+        if called.verdict.result is not Result.APPLIED:
+            raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))
+        return called
+
     async def _send_in_doubt(
         self, context: Context, step: Step, content: Content, undo: Step | None = None, rows: Sequence[str] = ()
     ) -> tuple[Context, Called]:
@@ -212,12 +222,7 @@ class Chain:
         """After a create ended in doubt: ask by person and our own visit number, adopt what is found."""
         if not step.ask:
             return None
-        ask = context.place.gateway.route.steps[step.ask]
-        content = view(context.encounter, context.bill)
-        until = {**content.get("env", {}), "endtime": self._caller.national_moment()}
-        called = await self._caller.read(ask, context, {**content, "env": until})
-        if called.verdict.result is not Result.APPLIED:
-            raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))
+        called = await self.looked_up(context, step)
         ours = context.encounter.content["visit"].get("ipt_otp_no")
         visits = called.verdict.content.get("visits", [])
         rows = [row for row in visits if row.get("ipt_otp_no") == ours and row.get("mdtrt_id")]

@@ -13,7 +13,7 @@ from typing import Any
 from adapter_core.province.diseases import CHRONIC
 from adapter_core.province.messages import Call, Operation
 from adapter_core.province.plan import Step
-from adapter_core.settlement.absorb import absorb
+from adapter_core.settlement.absorb import ELECTRONIC, absorb
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.eligibility import Answer, Facts, Read
@@ -63,7 +63,7 @@ class Enquiring:
         facts = Facts(question_of(context), place.circumstances(), stated=enquiry.stated, last_refusal=last_refusal)
         if facts.around.planned(place.site.admdvs, facts.insured):
             return judged(facts)  # a centre that is announced to be down is not asked
-        context, facts = await self._identified(context, facts)
+        context, facts = await self._identified(context, facts, enquiry)
         if facts.insurance is not None:
             facts = await self._asked_on(context, facts)
         return judged(facts)
@@ -105,9 +105,9 @@ class Enquiring:
 
     # -- the reads
 
-    async def _identified(self, context: Context, facts: Facts) -> tuple[Context, Facts]:
+    async def _identified(self, context: Context, facts: Facts, enquiry: Enquiry) -> tuple[Context, Facts]:
         step = context.place.gateway.route.goal(context.encounter.kind, "identify")
-        if step is None or missing(step, view(context.encounter, context.bill)):
+        if step is None or missing(step, view(context.encounter, context.bill)) or _is_spent(context, enquiry):
             return context, self._known_insurance(context, facts)
         read, called = await self._read(context, facts, step, view(context.encounter, context.bill))
         facts = replace(facts, identity=read)
@@ -202,6 +202,13 @@ class Enquiring:
 
     def _reason(self, place: Place, text: str, insured: str) -> Any:
         return place.circumstances().reason_of(text, insured, place.gateway.policy)
+
+
+def _is_spent(context: Context, enquiry: Enquiry) -> bool:
+    """The encounter's credential is a code that was shown once, and what it told is known: it can't be asked by again."""
+    person = context.encounter.content.get("person", {})
+    shown_once = person.get("mdtrt_cert_type") == ELECTRONIC and not enquiry.operation.content.get("person")
+    return shown_once and "insurances" in context.encounter.content
 
 
 def _chosen_row(rows: Sequence[Mapping[str, Any]], insutype: str) -> Mapping[str, Any] | None:

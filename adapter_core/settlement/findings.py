@@ -185,7 +185,7 @@ def _closed_zh(trip: Trip) -> str:
 def _filed(facts: Facts) -> tuple[Filing, list[Finding]]:
     """What is known of the filing, and what it means for this visit."""
     asked = facts.question
-    if not _files(facts):
+    if not needs_filing(facts):
         return Filing(NOT_NEEDED, "region"), []
     known = _known_filing(facts)
     refusal = _filing_refusal(facts)
@@ -205,7 +205,7 @@ def _filed(facts: Facts) -> tuple[Filing, list[Finding]]:
     return known, [Finding("filing", WORKS, "", known.source, "备案有效", decides=False)]
 
 
-def _files(facts: Facts) -> bool:
+def needs_filing(facts: Facts) -> bool:
     """Whether this visit needs a filing: across provinces, or across cities of a province that wants one; an emergency that is
     flagged counts as filed."""
     asked = facts.question

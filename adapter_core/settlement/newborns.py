@@ -186,13 +186,13 @@ def own(encounter: Encounter, route: Route, way: Content) -> Encounter:
     child = {name: value for name, value in child_of(encounter).items() if name != BECOMES}
     content = {name: part for name, part in encounter.content.items() if name not in MOTHERS}
     # the admission's own facts stay; that it went with the mother's is over
-    over = (BIRTH, "med_type") if child["by"] == MOTHER else ()
+    over = ("mdtrt_id", BIRTH, "med_type") if child["by"] == MOTHER else ("mdtrt_id",)
     visit = {name: value for name, value in content.get("visit", {}).items() if name not in over}
     person = dict(child_of(encounter)[BECOMES])
     content = {**content, "person": person, "visit": visit, SECTION: {**child, "by": OWN}, **way}
     made = {name for step in route.steps.values() if step.per == "encounter" for name in (step.name, doubt(step))}
     standing = {name: row for name, row in encounter.standing.items() if name not in made}
-    return replace(encounter, content=content, standing=standing, version=encounter.version + 1)
+    return replace(encounter, content=content, standing=standing, mdtrt_id="", version=encounter.version + 1)
 
 
 def untried(bill: Bill, route: Route, kind: str) -> Bill:

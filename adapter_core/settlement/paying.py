@@ -34,6 +34,7 @@ from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.stopping import with_reason
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision, check_decision, decided, rechecked
+from adapter_core.settlement.watch import Suspected, Suspicion, Watch
 from adapter_core.settlement.ways import GatewayGone
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
@@ -61,7 +62,9 @@ class Paying:
         ownership: Ownership,
         scanned: asyncio.Event,
         routing: Routing,
+        watch: Watch | None = None,
     ) -> None:
+        """watch: asked before a settlement is prepared, where a site's rules may block one."""
         self._ledger = ledger
         self._caller = caller
         self._chain = chain
@@ -71,6 +74,7 @@ class Paying:
         self._sessions = sessions
         self._ownership = ownership
         self._routing = routing
+        self._watch = watch
         self._concluding = Concluding(ledger, caller, teller, ownership)
         self._retracing = Retracing(ledger)
         self.lists = ListItems(ledger, caller, sessions, teller)
@@ -169,6 +173,9 @@ class Paying:
         try:
             async with self._lanes.lane(case.encounter_id):
                 context = await self._chained(context.place, case, operation)
+        except Suspected as held:
+            await self._hold_back(context, held.suspicion)
+            return
         except StepStopped as stopped:
             await self._stop(context, stopped)
             return
@@ -206,20 +213,53 @@ class Paying:
     async def _chained(self, place: Place, case: Case, operation: Operation) -> Context:
         """The chain up to the trial; a session the centre no longer knows is renewed once."""
         verb = str(case.data.get("intent") or "settle")
-        context = await self._routing.routed(await self._context(place, case), case.kind, verb, operation)
+        context = await self._context(place, case)
+        await self._refuse_suspected(context)
+        context = await self._routing.routed(context, case.kind, verb, operation)
         route = context.place.gateway.route
         goal = route.goal(case.kind, "quote")
         assert goal is not None
         steps = route.path(case.kind, goal)
         context = await self._sessions.signed_in(context)
         try:
-            return await self._chain.run(context, steps, goal)
+            return await self._run_chain(context, steps, goal)
         except StepStopped as stopped:
             if stopped.verdict.code != SIGN_IN_INVALID:
                 raise
             await self._sessions.forget(context)
         context = await self._context(place, await unmoved(self._ledger, case))
-        return await self._chain.run(await self._sessions.signed_in(context), steps, goal)
+        return await self._run_chain(await self._sessions.signed_in(context), steps, goal)
+
+    async def _run_chain(self, context: Context, steps: Sequence[Step], goal: Step) -> Context:
+        """The steps; where a rule may block, who the person is comes first and the rule is asked again.
+
+        Raises: StepStopped, Suspected.
+        """
+        if self._watch is not None and steps and steps[0].name == "who":
+            context = await self._chain.run(context, steps[:1], steps[0])
+            await self._refuse_suspected(context)
+        return await self._chain.run(context, steps, goal)
+
+    async def _refuse_suspected(self, context: Context) -> None:
+        """Raises: Suspected."""
+        assert context.case is not None
+        if self._watch is None or context.case.purpose != "settle":
+            return
+        suspicion = await self._watch.suspicion(context.encounter, context.bill, context.case)
+        if suspicion is not None:
+            raise Suspected(suspicion)
+
+    async def _hold_back(self, context: Context, suspicion: Suspicion) -> None:
+        """Not sent, with the flag that says why: dismissed, the same key settles."""
+        case = await self._fresh(context)
+        if case.state not in (State.PREPARING, State.READY):
+            return
+        facts = {"rule": suspicion.rule, "count": str(suspicion.count), "item_id": suspicion.item_id}
+        event = self._teller.event("WATCHED", context, facts)
+        items = () if suspicion.item is None else (suspicion.item,)
+        outcome = answers.plain("NOT_SENT", Suspected.code, suspicion.text)
+        unsent = move(case, State.NOT_SENT, self._teller.stamp())
+        await self._teller.tell(context, unsent, outcome, Change(case.org, events=(event,), items=items))
 
     async def _quote_changed(self, context: Context, operation: Operation, before: Mapping[str, int]) -> None:
         """An old quote was tried again and the centre splits it otherwise: the patient decides anew."""

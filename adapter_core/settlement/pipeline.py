@@ -45,6 +45,7 @@ from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.undoing import Undoing
 from adapter_core.settlement.verdicts import OperatorDecision
+from adapter_core.settlement.watch import Watch
 from adapter_core.values.errors import AdapterError, Refused
 from adapter_core.values.moments import iso, national_time
 
@@ -68,6 +69,7 @@ class Pipeline:
     instance: this process's own name, new at every start.  exclusive: no other process writes this ledger (SQLite); otherwise
     several replicas share it, each case is driven by one of them, and a lease not renewed for ``lease_s`` may be taken over.
     in_hand: where it is noted which case a plugin works on.  items: the mapping of the hospital's own items, where the site keeps one.
+    watch: the site's rules that may block a settlement, where it has any.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Pipeline:
         lease_s: float = 45.0,
         in_hand: InHand | None = None,
         items: ItemCodes | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -96,7 +99,7 @@ class Pipeline:
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit, items)
         self.from_files = FromFiles(ledger, self._caller, self._teller)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
-        self._applications = Applications(ledger, self._caller, self._chain, clock, random)
+        self._applications = Applications(ledger, self._chain, clock, random)
         self._undoing = Undoing(ledger, self._chain, self._reception)
         self._folding = Folding(ledger, self._chain, self._reception, clock)
         self._identifying = Identifying(ledger, self._reception, self._undoing, clock)
@@ -117,6 +120,7 @@ class Pipeline:
             self._ownership,
             self._scanned,
             self._routing,
+            watch,
         )
         self._running: dict[str, asyncio.Task[None]] = {}
         self._errands: list[asyncio.Task[Outcome]] = []
@@ -338,7 +342,8 @@ class Pipeline:
         done, _ = await asyncio.wait([task], timeout=wait)
         if done:
             return task.result()
-        return answers.plain("PENDING", "UNDER_WAY", "正在上传医保中心，尚未完成，请稍后用同一报文查询进度")
+        ahead = {"queue_position": self._errands.index(task)}
+        return answers.plain("PENDING", "UNDER_WAY", "正在上传医保中心，尚未完成，请稍后用同一报文查询进度", ahead)
 
     def _came_to(self, task: asyncio.Task[Outcome]) -> None:
         self._errands.remove(task)
@@ -421,6 +426,11 @@ class Pipeline:
         if failure is not None:
             _log.error("case %s stopped in doubt: %s", case.case_id, type(failure).__name__)
         return answers.standing_outcome(case)  # whatever went wrong in doubt, the HIS hears that it is not known
+
+    def ahead_of(self, case_id: str) -> int | None:
+        """How many cases this process took up before this one and still drives; None for one that it doesn't drive."""
+        driven = [key for key, task in self._running.items() if not task.done()]
+        return driven.index(case_id) if case_id in driven else None
 
     async def _others_case(self, case_id: str, until: float) -> Case:
         """The case; one that another replica drives is watched until it is decided or the wait is over."""

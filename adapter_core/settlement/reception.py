@@ -8,7 +8,7 @@ from datetime import datetime
 
 from adapter_core.province.dialect import Dialect, RefKind
 from adapter_core.province.messages import Operation, Outcome
-from adapter_core.settlement import answers
+from adapter_core.settlement import answers, late_filing
 from adapter_core.settlement.absorb import absorb, content_hash, refuse_faults, request_hash
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
@@ -159,7 +159,8 @@ class Reception:
         )
         if child := alias_of(operation):
             aliases += (Alias(place.org, ALIAS, ALIAS, child, encounter.encounter_id),)
-        change = Change(place.org, encounter=encounter, bills=(bill, *others), aliases=aliases)
+        items = late_filing.noted(encounter, self._clock.wall()) if encounter.version == 1 else ()
+        change = Change(place.org, encounter=encounter, bills=(bill, *others), aliases=aliases, items=items)
         return Context(place, encounter, bill), change
 
     def _bound(self, spec: RefKind, bill: Bill, case_id: str) -> tuple[str, str]:

@@ -52,6 +52,8 @@ class Undoing:
         context = await signed_in(Context(place, found.encounter, bill))
         if target.each:
             return await self._drop(context, target, operation)
+        # a refunded bill's lines still lie at the centre, which ends no visit that has any
+        bills = [one for one in bills if one.is_open or target.per != "bill"]
         names = route.chains[found.encounter.kind]
         for name in reversed(names[names.index(target.name) :]):
             context = await self._undone(context, route.steps[name], bills)
@@ -74,7 +76,7 @@ class Undoing:
     async def _undone(self, context: Context, step: Step, bills: list[Bill]) -> Context:
         if step.per == "bill":
             for bill in bills:
-                if bill.is_open and step.undo and _stands(step, bill.standing):
+                if step.undo and _stands(step, bill.standing):
                     context = await self._chain.undo(replace(context, bill=bill), step)
             return context
         if step.undo and step.kind_class != "N":

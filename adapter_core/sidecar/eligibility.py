@@ -11,6 +11,7 @@ from typing import Any
 
 from litestar import Response, post
 
+from adapter_core.bootstrap.offices import late_filings_of
 from adapter_core.province.filing_channels import Channel
 from adapter_core.province.messages import Operation
 from adapter_core.province.national_dialect import NationalDialect
@@ -42,6 +43,8 @@ async def eligibility(request: Caller) -> Response[bytes]:
     enquiry = read_enquiry(tree, desk.dialect)
     place = desk.place(client, institution_named(tree))
     answer = await desk.running.pipeline.enquiring.ask(place, enquiry)
+    if enquiry.encounter_key:
+        await late_filings_of(desk.running).keep(place, enquiry.encounter_key, answer)
     return json_response(encode(answer_data(answer)))
 
 
@@ -57,6 +60,15 @@ def read_enquiry(tree: Mapping[str, Any], dialect: NationalDialect) -> Enquiry:
     if faults:
         raise TranslationError(faults)
     return Enquiry(operation, told, encounter_key)
+
+
+def read_stated(said: object) -> Filing | None:
+    """What somebody reads off the patient's app.  Raises: TranslationError with every fault."""
+    faults: list[Fault] = []
+    told = _stated(said, faults)
+    if faults:
+        raise TranslationError(faults)
+    return told
 
 
 def _stated(said: object, faults: list[Fault]) -> Filing | None:
@@ -94,7 +106,7 @@ def answer_data(answer: Answer) -> dict[str, Any]:
         "next_zh": [action_words()[one] for one in answer.next],
         "filing": _filing(answer.filing),
         "findings": [_finding(one) for one in answer.findings],
-        "channels": [_channel(one) for one in answer.channels],
+        "channels": [channel_data(one) for one in answer.channels],
         "notices": [_downtime(one) for one in answer.downtimes],
         "scheme": {"name": answer.scheme.name, "title": answer.scheme.title} if answer.scheme else None,
         "insurances": [_insurance(one, answer.insurance) for one in answer.insurances],
@@ -130,7 +142,7 @@ def _finding(found: Finding) -> dict[str, Any]:
     }
 
 
-def _channel(channel: Channel) -> dict[str, Any]:
+def channel_data(channel: Channel) -> dict[str, Any]:
     return {
         "kind": channel.kind,
         "name": channel.name,

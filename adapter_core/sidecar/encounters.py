@@ -9,7 +9,9 @@ from litestar import Response, delete, get, post, put
 from litestar.params import FromPath
 
 from adapter_core.province.messages import Operation, Outcome
+from adapter_core.settlement.newborns import BECOMES, child_of, waits
 from adapter_core.settlement.place import Place
+from adapter_core.settlement.preadmission import FOLDED, folded_in
 from adapter_core.settlement.records import Bill, Encounter
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import (
@@ -75,6 +77,18 @@ async def undischarge(request: Caller, encounter_key: Key) -> Response[bytes]:
     return await _run(request, encounter_key, "undischarge", tree_of(request, optional=True), must_exist=True)
 
 
+@post("/v1/encounters/{encounter_key:str}/preadmission", operation_id="fold_visits", status_code=200)
+async def fold_visits(request: Caller, encounter_key: Key) -> Response[bytes]:
+    """Pre-admission: lines of the outpatient ``visits`` become lines of the stay; repeatable."""
+    return await _run(request, encounter_key, "fold", tree_of(request), must_exist=True)
+
+
+@delete("/v1/encounters/{encounter_key:str}/preadmission", operation_id="unfold_visits", status_code=200)
+async def unfold_visits(request: Caller, encounter_key: Key) -> Response[bytes]:
+    """Give the lines of the ``visits`` back, or of all of them, to be settled as outpatient."""
+    return await _run(request, encounter_key, "unfold", tree_of(request, optional=True), must_exist=True)
+
+
 @get("/v1/encounters/{encounter_key:str}", operation_id="show_encounter")
 async def show(request: Caller, encounter_key: Key) -> Response[bytes]:
     """Its state, the lines held by the centre and their sums, from the ledger only."""
@@ -120,6 +134,8 @@ async def _told(desk: Desk, place: Place, encounter_key: str, outcome: Outcome) 
         "message_zh": outcome.message_zh,
         "next": list(outcome.next),
     }
+    if outcome.state == "PENDING":
+        answer["queue_position"] = outcome.content.get("queue_position")
     encounter = await desk.running.ledger.encounter_by_key(place.org, encounter_key)
     if encounter is not None:
         answer["encounter"] = await encounter_data(desk, encounter)
@@ -142,8 +158,19 @@ async def encounter_data(desk: Desk, encounter: Encounter) -> dict[str, Any]:
         "psn_no": encounter.content.get("person", {}).get("psn_no", ""),
         "standing": sorted(name for name in encounter.standing if not name.endswith("?")),
         "in_doubt": sorted(name.removesuffix("?") for name in encounter.standing if name.endswith("?")),
+        "newborn": _newborn(encounter),
         "bills": [found for bill in bills if (found := await _bill_data(desk, bill))],
     }
+
+
+def _newborn(encounter: Encounter) -> dict[str, str] | None:
+    """Whose number a newborn's stay goes by; None for anybody else's."""
+    child = child_of(encounter)
+    if not child:
+        return None
+    state = "identity_pending" if BECOMES in child else "waits" if waits(encounter) else "registered"
+    names = ("by", "temporary_no", "birth_order", "brdy")
+    return {"state": state, **{name: str(child[name]) for name in names if child.get(name)}}
 
 
 async def _bill_data(desk: Desk, bill: Bill) -> dict[str, Any]:
@@ -151,7 +178,7 @@ async def _bill_data(desk: Desk, bill: Bill) -> dict[str, Any]:
     held = (bill.standing.get("fees") or bill.standing.get("stay_fees") or {}).get("rows", {})
     fees: list[Content] = bill.content.get("fees", [])
     cases = await desk.running.ledger.cases_of_bill(bill.bill_id)
-    if not fees and not cases:
+    if not fees and not cases and not folded_in(bill):
         return {}
     return {
         "visit_key": bill.visit_key,
@@ -168,6 +195,10 @@ async def _bill_data(desk: Desk, bill: Bill) -> dict[str, Any]:
         "medfee_sumamt": _money(_sum(fees)),
         "held_by_centre_sumamt": _money(_sum(line for line in fees if line["feedetl_sn"] in held)),
         "settlements": [case.key for case in cases if case.purpose == "settle"],
+        "folded_into": bill.content.get(FOLDED, {}).get("into"),
+        "folded_in": {
+            key: {"lines": list(one["lines"]), "state": one["state"]} for key, one in folded_in(bill).items()
+        },
     }
 
 
@@ -179,4 +210,6 @@ def _money(value: Decimal | None) -> str:
     return f"{Decimal(value or 0):.2f}"
 
 
-ROUTES = [register, unregister, show, upload_fees, drop_fees, drop_fee, discharge, undischarge]
+ROUTES = [
+    register, unregister, show, upload_fees, drop_fees, drop_fee, discharge, undischarge, fold_visits, unfold_visits,
+]  # fmt: skip

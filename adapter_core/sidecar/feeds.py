@@ -13,6 +13,7 @@ from adapter_core.accounts.differences import STANDING
 from adapter_core.accounts.differences import TOPIC as DIFFERENCE
 from adapter_core.accounts.office import item_data
 from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.bootstrap.offices import late_filings_of
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.answers import told_state, work_order
 from adapter_core.settlement.records import Case, Event
@@ -20,6 +21,7 @@ from adapter_core.settlement.states import PAPER, UNDECIDED, State
 from adapter_core.settlement.verdicts import OUTCOMES, OperatorDecision
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import WAIT_MAX_S, Caller, Desk, caller, desk_of, json_response, text_field, tree_of
+from adapter_core.sidecar.late_filings import unfiled_data
 from adapter_core.sidecar.told import encode, told
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.moments import iso
@@ -36,7 +38,7 @@ WORK = {
     "pending": tuple(sorted(UNDECIDED)),
     "paper": tuple(sorted(PAPER)),
 }
-KINDS = (*WORK, "unacked", "difference")
+KINDS = (*WORK, "unacked", "difference", "unfiled")
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=ROWS_MAX, description="most rows")]
 Since = Annotated[str, QueryParameter(name="since", max_length=40, description="RFC 3339; changed at or after")]
@@ -107,12 +109,17 @@ async def worklist(
     limit: Limit = 100,
     fixmedins_code: Institution = None,
 ) -> Response[bytes]:
-    """What waits for a person, oldest first.  ``unacked``: settled since (7 days), and no HIS said that it booked it."""
+    """What waits for a person, oldest first.  ``unacked``: settled since (7 days), and no HIS said that it booked it.  ``unfiled``: stays
+    of people insured elsewhere whose filing is missing or not known of; who leaves first comes first."""
     desk = desk_of(request)
     place = desk.place(caller(request, Right.READ), fixmedins_code)
     ledger = desk.running.ledger
     if kind not in KINDS:
         raise TranslationError([Fault("kind", " | ".join(KINDS), kind[:20])])
+    if kind == "unfiled":
+        rows = await late_filings_of(desk.running).listed(place)
+        unfiled = [unfiled_data(one) for one in rows[:limit]]
+        return json_response(encode({"kind": kind, "cases": [], "unfiled": unfiled}))
     if kind == "difference":
         items = await ledger.account_items(place.org, DIFFERENCE, STANDING, "", limit)
         items = [item for item in items if item.changed_at >= _moment(since)]

@@ -54,6 +54,7 @@ class SettlementAnswer(Struct):
     closed_by: str | None = None
     paper: dict[str, Any] | None = None
     void_key: str = ""
+    queue_position: int | None = None
 
 
 class Reason(Struct):
@@ -105,10 +106,39 @@ class CaseList(Struct):
     settlements: list[CaseRow]
 
 
+class UnfiledStay(Struct):
+    """A stay of somebody insured elsewhere whose filing is missing (``refused_by_text``) or not known of."""
+
+    encounter_key: str
+    mdtrt_id: str
+    ipt_no: str
+    adm_dept_name: str
+    adm_bed: str
+    admitted: str
+    is_discharged: bool
+    insuplc_admdvs: str
+    insuplc_name: str | None
+    filing: str
+    reason: str
+    message_zh: str
+    text: str | None
+    asked_at: str | None
+    due: str
+    due_zh: str
+    todo_zh: str
+    basis: str
+    next: list[str]
+    next_zh: list[str]
+    channels: list[dict[str, Any]]
+    file_call: str
+    recheck: str
+
+
 class Worklist(Struct):
     kind: str
     cases: list[CaseRow]
     differences: list[dict[str, Any]] = field(default_factory=list)
+    unfiled: list[UnfiledStay] = field(default_factory=list)
 
 
 class FeedRow(Struct):
@@ -144,6 +174,38 @@ class BillLine(Struct):
     held_by_centre: bool
 
 
+class FoldedVisit(Struct):
+    """An outpatient visit whose lines are in this stay (``in``), or on their way into it or out of it."""
+
+    lines: list[str]
+    state: Literal["coming", "in", "going"]
+
+
+class VisitName(Struct):
+    """An outpatient visit; without ``visit_key`` every bill of it."""
+
+    encounter_key: Key
+    visit_key: Key = "-"
+
+
+class FoldOrder(Struct):
+    """The visits, each by one key for both or by name.  Left out, where lines are given back: all of them."""
+
+    visits: list[Key | VisitName] = field(default_factory=list)
+
+
+class Newborn(Struct):
+    """Of a stay whose child has no number of its own yet, or got it here."""
+
+    by: Literal["mother", "temporary", "own"]
+    temporary_no: Annotated[str, Meta(min_length=1, max_length=50)] = "-"
+    birth_order: Annotated[str, Meta(pattern=r"^\d{1,2}$")] = "1"
+    brdy: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] = "2026-01-01"
+    mother_psn_no: Annotated[str, Meta(min_length=1, max_length=50)] = "-"
+    mother_certno: Annotated[str, Meta(min_length=1, max_length=50)] = "-"
+    mother_name: Annotated[str, Meta(min_length=1, max_length=50)] = "-"
+
+
 class BillData(Struct):
     visit_key: str
     chrg_bchno: str
@@ -152,6 +214,8 @@ class BillData(Struct):
     medfee_sumamt: Amount
     held_by_centre_sumamt: Amount
     settlements: list[str]
+    folded_into: str | None
+    folded_in: dict[str, FoldedVisit]
 
 
 class EncounterData(Struct):
@@ -161,6 +225,7 @@ class EncounterData(Struct):
     psn_no: str
     standing: list[str]
     in_doubt: list[str]
+    newborn: dict[str, str] | None
     bills: list[BillData]
 
 
@@ -171,6 +236,7 @@ class EncounterAnswer(Struct):
     message_zh: str
     next: list[str]
     encounter: EncounterData | None = None
+    queue_position: int | None = None
 
 
 class ListOrder(Struct):
@@ -234,6 +300,10 @@ class TransactionAnswer(Struct):
     output: Any
 
 
+class FilingQuestion(Struct):
+    stated: StatedFiling | None = None
+
+
 class StatedFiling(Struct):
     """What the cashier reads off the patient's app: a filing's record, and in which tab it stands."""
 
@@ -292,3 +362,11 @@ class LocalCall(Struct):
 
     ret: str
     outs: dict[str, str]
+
+
+class FilingAnswer(Struct):
+    """What asking again came to; ``unfiled``: the stay as it is on the list, null where it isn't."""
+
+    encounter_key: str
+    unfiled: UnfiledStay | None
+    eligibility: Eligibility

@@ -59,12 +59,15 @@ ANSWERS: Mapping[str, tuple[Any, ...]] = {
     "drop_fee": (models.EncounterAnswer, 200, 202),
     "discharge": (models.EncounterAnswer, 200, 202),
     "undischarge": (models.EncounterAnswer, 200, 202),
+    "fold_visits": (models.EncounterAnswer, 200, 202),
+    "unfold_visits": (models.EncounterAnswer, 200, 202),
     "show_encounter": (models.EncounterData, 200),
     "hand_in_list": (models.ListAnswer, 200, 202),
     "show_list": (models.ListAnswer, 200, 202),
     "mark_list": (models.ListMarked, 200),
     "transaction": (models.TransactionAnswer, 200),
     "eligibility": (models.Eligibility, 200),
+    "ask_filing": (models.FilingAnswer, 200),
     "provinces": (models.Provinces, 200),
     "reconcile": (account_models.Reconciliation, 200),
     "show_reconciliation": (account_models.Reconciliation, 200),
@@ -86,6 +89,9 @@ BODIES: Mapping[str, Any] = {
     "void": models.VoidOrder,
     "acknowledge": models.Booking,
     "decide": models.Decision,
+    "ask_filing": models.FilingQuestion,
+    "fold_visits": models.FoldOrder,
+    "unfold_visits": models.FoldOrder,
     "hand_in_list": models.ListOrder,
     "mark_list": models.ListMark,
     "transaction": models.TransactionOrder,
@@ -109,6 +115,8 @@ OPTIONAL_BODIES = frozenset(
         "drop_fee",
         "discharge",
         "undischarge",
+        "unfold_visits",
+        "ask_filing",
         "accounts",
         "open_papers",
         "submit_papers",
@@ -130,7 +138,17 @@ OF_SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Operations whose body is made of sections."""
 WAITING = frozenset(
-    {"settle", "settle_quoted", "void", "register", "upload_fees", "discharge", "transaction", "hand_in_list"}
+    {
+        "settle",
+        "settle_quoted",
+        "void",
+        "register",
+        "upload_fees",
+        "discharge",
+        "fold_visits",
+        "transaction",
+        "hand_in_list",
+    }
 )
 OPEN = frozenset({"healthz", "readyz", "local_wsdl", "openapi"})
 REFUSALS = {
@@ -169,7 +187,13 @@ def document() -> Schema:
     )
     made: Schema = msgspec.to_builtins(app.openapi_schema.to_schema())
     _, components = msgspec.json.schema_components(
-        [models.Problem, models.StatedFiling, *{answer[0] for answer in ANSWERS.values()}, *BODIES.values()],
+        [
+            models.Problem,
+            models.StatedFiling,
+            models.Newborn,
+            *{answer[0] for answer in ANSWERS.values()},
+            *BODIES.values(),
+        ],
         ref_template="#/components/schemas/{name}",
     )
     paths = {path: item for path, item in made["paths"].items() if not path.startswith("/schema")}
@@ -279,6 +303,8 @@ def _of_sections(name: str) -> Schema:
         properties.update(encounter_key=key, stated=_ref(models.StatedFiling.__name__))
     if name in ("upload_fees", "drop_fees"):
         properties["visit_key"] = key
+    if name == "register":
+        properties["newborn"] = _ref(models.Newborn.__name__)
     for section in OF_SECTIONS[name]:
         one = _ref(f"section_{section}")
         properties[section] = {"type": "array", "items": one} if section in LISTS else one

@@ -63,6 +63,10 @@ STATUS_OF_CODE = {
     "SYSTEM_CUTOVER": 409,
     "START_ANEW": 409,
     "GATEWAY_GONE": 409,
+    "FOLDED": 409,
+    "NEWBORN_KNOWN": 409,
+    "NEWBORN_UNIDENTIFIED": 409,
+    "NEWBORN_IDENTITY_PENDING": 409,
 }
 """Statuses by code; any other refusal of a message is 422."""
 
@@ -77,6 +81,12 @@ NEXT_OF_CODE: dict[str, tuple[str, ...]] = {
     "SYSTEM_CUTOVER": ("repeat_same_key", "manual"),
     "START_ANEW": ("new_encounter", "cancel", "void"),
     "GATEWAY_GONE": ("wait",),
+    "FOLDED": ("unfold",),
+    "PREHOSPITAL_NOT_ELIGIBLE": ("settle_as_outpatient",),
+    "PREADMISSION_OFF": ("settle_as_outpatient",),
+    "NEWBORN_KNOWN": ("use_named_encounter",),
+    "NEWBORN_UNIDENTIFIED": ("identify_newborn", "manual"),
+    "NEWBORN_IDENTITY_PENDING": ("identify_newborn",),
 }
 NEXT_OF_STATUS: dict[int, tuple[str, ...]] = {
     400: ("correct",),

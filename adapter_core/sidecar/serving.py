@@ -38,6 +38,8 @@ from adapter_core.values.errors import ConfigError, NotSupported
 BACKLOG = 1024
 LOCAL_CLIENT = "this-machine"
 """The name of this machine's own commands in the log."""
+COLLECT_AFTER = (50_000, 20, 50)
+"""Objects made before a collection: a message makes thousands that no cycle holds."""
 GOES_ON_S = 0.05
 """How often a drain looks whether calls are still on the wire."""
 ON_THE_WIRE = (State.PREPARING, State.READY, State.SENDING, State.CONFIRMING)
@@ -122,6 +124,7 @@ async def work(config: Config, report: Report = print) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving(config, report, fitted(config, sys.stderr.buffer)):
         gc.freeze()  # what was loaded stays for good: no collection walks through it again
+        gc.set_threshold(*COLLECT_AFTER)
         await stop.wait()
 
 

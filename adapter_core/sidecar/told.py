@@ -33,6 +33,8 @@ async def told(desk: Desk, asked: Operation, outcome: Outcome, case: Case | None
     answer = await answer_of(desk, asked, outcome, case)
     if outcome.code == "QUOTE_CHANGED":
         return _quote_changed(answer, outcome)
+    if answer["state"] in WAITING:
+        answer["queue_position"] = desk.running.pipeline.ahead_of(answer["case_id"])
     return respond(answer)
 
 

@@ -96,9 +96,15 @@ class Person:
     def filing_fault(self, insuplc_admdvs: str, care: str, day: date) -> str:
         """ "" when the person may settle there: at home, or filed; else the key of the refusal's text."""
         away = bool(care) and is_cross_province(care, insuplc_admdvs)
-        if not away or any(one.covers(care, day) for one in self.filings):
+        filings = [*self.filings, *(_transfer(row) for row in self.transfers if row.get("mdtrtarea_admdvs"))]
+        if not away or any(one.covers(care, day) for one in filings):
             return ""
-        return "filing_over" if any(care.startswith(one.region) for one in self.filings) else "not_filed"
+        return "filing_over" if any(care.startswith(one.region) for one in filings) else "not_filed"
+
+
+def _transfer(row: Mapping[str, str]) -> Filing:
+    """A transfer (2501) as a filing: to the region of the hospital, from its own first day or the day it was made."""
+    return Filing("transfer", row["mdtrtarea_admdvs"], row.get("begndate") or row["refl_date"], row.get("enddate", ""))
 
 
 class People:

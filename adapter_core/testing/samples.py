@@ -64,6 +64,20 @@ def meaning(dialect: TableDialect, sample: Sample) -> dict[str, Any]:
     return {part: value for part, value in values.items() if value not in ("", {}, False)}
 
 
+def http_sample(path: Path) -> tuple[str, dict[str, str], bytes]:
+    """The path, headers and body of a request kept as ``….request.http``: request line, headers, an empty line, body."""
+    head, _, body = path.read_bytes().partition(b"\n\n")
+    first, *rows = head.decode("utf-8").splitlines()
+    return first.split()[1], dict(row.split(": ", 1) for row in rows), body.rstrip(b"\n")
+
+
+def said(tree: Any) -> Any:
+    """A message's tree without the fields that say nothing: a gateway takes an empty text and a missing field alike."""
+    if isinstance(tree, dict):
+        return {name: said(part) for name, part in tree.items() if part not in ("", None)}
+    return tree
+
+
 def operation_of(dialect: TableDialect, sample: Sample) -> Operation:
     """The operation of a request sample, or the one that a reply sample answers."""
     return dialect.decode_request(sample.asked or sample.frame)

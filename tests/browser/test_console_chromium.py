@@ -23,6 +23,7 @@ from adapter_core.sidecar.console import trend
 from adapter_core.simulator.server import Simulator
 from tests.browser.hall import PASSWORD, Hall, hall
 from tests.flow.hospital import message
+from tests.flow.test_inpatient import done, stay
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -309,7 +310,11 @@ async def pages_of(console: Hall, arrive: Arrival) -> list[tuple[Any, str]]:
     """Every kind of page, filled, with somebody who may see it."""
     case = await console.frozen(21)
     chief, admin = await arrive("chief"), await arrive("admin")
-    lists = ("frozen", "decisions", "unknown", "papers", "differences", "flags", "receivables")
+    person = console.hospital.centre.world.people.by_number("T00000000010")
+    assert person is not None
+    unfiled = {"mdtrt_cert_type": "02", "mdtrt_cert_no": person.certno, "psn_name": person.psn_name}
+    await done(console.hospital, stay("admit", person=unfiled))
+    lists = ("frozen", "decisions", "unknown", "papers", "differences", "flags", "receivables", "unfiled")
     names = ["/console", "/console/search", "/console/worklists", *(f"/console/worklists/{name}" for name in lists)]
     names += ["/console/provinces", "/console/translate", f"/console/cases/{case.case_id}"]
     found = [(chief, name) for name in names]

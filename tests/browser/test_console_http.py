@@ -17,9 +17,11 @@ from python_calamine import CalamineWorkbook
 
 from adapter_core.settlement.records import Case, Change
 from adapter_core.settlement.states import State
+from adapter_core.simulator.people import Filing
 from adapter_core.simulator.server import Simulator
 from tests.browser.hall import PASSWORD, Browser, Hall, hall
 from tests.flow.hospital import message
+from tests.flow.test_inpatient import done, stay
 
 Arrival = Callable[[str], Awaitable[Browser]]
 NAME, NUMBER = "测试甲", "110101190001010000"
@@ -250,6 +252,7 @@ LIST_NAMES = (
     "account-alarms",
     "flags",
     "receivables",
+    "unfiled",
 )
 
 
@@ -695,3 +698,48 @@ async def test_the_console_opens_no_other_door(console: Hall, arrive: Arrival) -
     async with httpx.AsyncClient(base_url=console.url, trust_env=False) as other:
         assert (await other.get("/console/static/console.css")).status_code == 200
         assert (await other.get("/console/static/..%2fstaff.py")).status_code == 404
+
+
+# -- stays without a filing
+
+
+async def test_an_unfiled_stay_is_listed_asked_about_again_and_gone_once_it_is_filed(
+    console: Hall, arrive: Arrival
+) -> None:
+    person = console.hospital.centre.world.people.by_number("T00000000010")
+    assert person is not None
+    console.hospital.temper(wording="seen")
+    await done(console.hospital, stay("admit", person=_unfiled(console)))
+    first = await arrive("first")
+    await first.open("/console/worklists/unfiled")
+    assert "不详" in first.text("//tbody")
+    assert person.psn_name not in first.text()
+    await first.send("/console/worklists/unfiled/ask")
+    assert "中心称未备案" in first.text("//tbody")
+    assert "出院结算前" in first.text("//tbody")
+    await first.send("/console/worklists/unfiled/task", act="note", note="已通知家属")
+    assert "已通知家属" in first.text("//tbody")
+    person.filings.append(Filing("temporary", "36", "2020-01-01"))
+    await first.send("/console/worklists/unfiled/ask")
+    assert "E1" not in first.text("//tbody")
+    assert "移出清单" in first.text("//body")
+
+
+async def test_who_only_looks_asks_nobody(console: Hall, arrive: Arrival) -> None:
+    await done(console.hospital, stay("admit", person=_unfiled(console)))
+    auditor = await arrive("auditor")
+    await auditor.open("/console/worklists/unfiled")
+    assert "E1" in auditor.text("//tbody")
+    assert "ask" not in auditor.forms()
+    first = await arrive("first")
+    await first.open("/console/worklists/unfiled")
+    token = first.page.xpath("//form[contains(@action, '/unfiled/ask')]//input[@name='csrf']")[0].get("value")
+    for key in ("E9", ""):
+        answer = await first.http.post("/console/worklists/unfiled/ask", data={"csrf": token, "key": key})
+        assert answer.status_code == 404
+
+
+def _unfiled(console: Hall) -> dict[str, str]:
+    person = console.hospital.centre.world.people.by_number("T00000000010")
+    assert person is not None
+    return {"mdtrt_cert_type": "02", "mdtrt_cert_no": person.certno, "psn_name": person.psn_name}

@@ -100,7 +100,7 @@ async def test_transport_failures_open_and_are_then_refused_unsent(kind_class: s
     with pytest.raises(NotSent) as caught:
         await guarded.ask(kind_class)
     assert caught.value.code == "BREAKER_OPEN"
-    assert "自 10:32 起" in caught.value.message_zh
+    assert "自 12:00 起" in caught.value.message_zh
     assert len(guarded.far.asked) == 5
     assert (guarded.state().busy, guarded.state().waiting) == (0, 0)
 

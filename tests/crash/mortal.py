@@ -38,6 +38,8 @@ from adapter_core.settlement.states import TERMINAL
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import iso
 
+from .care import named, with_invented_family
+
 LONG_S = 25.0
 
 
@@ -115,13 +117,13 @@ class MortalWire:
     async def exchange(
         self, endpoint: str, frame: Frame, *, deadline_s: float, gate: Callable[[], None], money: bool, **more: Any
     ) -> Frame:
-        envelope = json.loads(frame.body)
-        number = envelope["infno"]
+        said = named(frame.body)
+        number = said.number
 
         def mortal_gate() -> None:
             self._diary.passes(f"gate {number}")
             gate()
-            self._diary.note("out", [envelope["msgid"], iso(datetime.now(UTC))])
+            self._diary.note("out", [said.msgid, iso(datetime.now(UTC))])
             # Behind the gate the bytes are written without an await, so the loop's next turn finds them gone.
             asyncio.get_running_loop().call_soon(self._diary.passes, f"sent {number}")
 
@@ -182,6 +184,7 @@ def live(life: Life) -> int:
     """The exit status of a life that ended by itself."""
     diary = Diary(life.diary, life.dies_at)
     try:
+        with_invented_family(life.folder)
         asyncio.run(_live(life, diary))
     except BaseException:
         diary.note("error", traceback.format_exc())

@@ -19,6 +19,7 @@ import pytest
 
 from adapter_core.ledger.sealing import create_master_key
 
+from .care import OUTPATIENT, Care
 from .hospital import Hospital, SimulatedCentre, Told
 from .nursery import Nursery
 
@@ -41,18 +42,25 @@ class Town:
     master_key: Path
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    async def hospital(self, infno: str = "", actions: Sequence[str] = ()) -> Hospital:
+    async def hospital(self, infno: str = "", actions: Sequence[str] = (), care: Care = OUTPATIENT) -> Hospital:
         """actions: what the centre does with this patient's messages of that number."""
-        made = Hospital(next(self.numbers), self.folder, self.centre, self.nursery, self.master_key)
+        made = Hospital(next(self.numbers), self.folder, self.centre, self.nursery, self.master_key, care)
         await made.open()
         if actions:
             await self.centre.for_patient(made.psn_no, infno, actions)
         return made
 
-    async def each(self, points: list[str], story: Story, infno: str = "", actions: Sequence[str] = ()) -> None:
+    async def each(
+        self,
+        points: list[str],
+        story: Story,
+        infno: str = "",
+        actions: Sequence[str] = (),
+        care: Care = OUTPATIENT,
+    ) -> None:
         """The story at each point, each in a hospital of its own.  Fails with every point that failed."""
         room = asyncio.Semaphore(AT_ONCE)
-        hospitals = [await self.hospital(infno, actions) for _ in points]
+        hospitals = [await self.hospital(infno, actions, care) for _ in points]
 
         async def play(hospital: Hospital, point: str) -> None:
             async with room:

@@ -148,6 +148,7 @@ class Hospital:
         self.running = running
         self.folder = folder
         self.dialect: Dialect = NationalDialect()
+        self.awaits_files(False)
 
     # talking
 
@@ -186,6 +187,10 @@ class Hospital:
         """Change what this site's gateway is declared to do."""
         gateway = self.running.place.gateway
         gateway.capabilities = replace(gateway.capabilities, **capabilities)
+
+    def awaits_files(self, wanted: bool) -> None:
+        """Whether a doubt that nothing else can end waits for the day's reconciliation files."""
+        object.__setattr__(self.running.place, "reconciles", wanted)
 
     def temper(self, **changes: Any) -> None:
         self.centre.world.temperament = self.centre.world.temperament.changed(changes)

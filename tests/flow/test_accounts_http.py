@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
+from python_calamine import CalamineWorkbook
 
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.simulator.server import Simulator
@@ -52,3 +55,37 @@ async def test_an_order_that_cannot_be_read_is_refused_with_its_faults(service: 
     refused = await service.post("/v1/accounts/nothing", {})
     assert refused.json()["faults"][0]["path"] == "order"
     assert (await service.post("/v1/accounts/dayend", {"date": TODAY})).json()["count"] == 0
+
+
+async def test_the_day_end_the_report_and_the_dues_come_as_files(service: Served) -> None:
+    await service.post("/v1/settlements", message())
+    told = (await service.post("/v1/accounts/dayend", {"date": TODAY})).json()
+    pdf = await service.get(f"/v1/accounts/dayend.pdf?date={TODAY}")
+    assert (pdf.status_code, pdf.headers["content-type"]) == (200, "application/pdf")
+    text = "\n".join(page.extract_text() for page in PdfReader(BytesIO(pdf.content)).pages)
+    for name in ("total", "fund", "account", "cash"):
+        assert told[name] in text
+    slip = await service.get(f"/v1/accounts/dayend.pdf?date={TODAY}&opter=999")
+    assert "200.00" not in "".join(page.extract_text() for page in PdfReader(BytesIO(slip.content)).pages)
+    for name in (f"report.pdf?from={TODAY}&to={TODAY}", f"receivables.pdf?month={TODAY[:7]}"):
+        assert (await service.get(f"/v1/accounts/{name}")).content.startswith(b"%PDF")
+    book = await service.get(f"/v1/accounts/report.xlsx?from={TODAY}&to={TODAY}")
+    sheets = CalamineWorkbook.from_filelike(BytesIO(book.content)).sheet_names
+    assert sheets == ["按日", "按参保地", "直接结算率（按日）", "直接结算率（按参保地）", "未能直接结算的原因"]
+    lines = (await service.get(f"/v1/accounts/dayend.csv?date={TODAY}")).content.decode("utf-8-sig").splitlines()
+    assert lines[-1].split(",")[5] == told["total"]
+    for name in ("dayend.doc", "flags.pdf", "dayend"):
+        assert (await service.get(f"/v1/accounts/{name}?date={TODAY}")).status_code == 404
+    assert (await service.get("/v1/accounts/dayend.pdf?date=1.1.2026")).status_code == 422
+
+
+async def test_a_wrong_person_over_http(service: Served) -> None:
+    await service.post("/v1/settlements", message())
+    order = {"key": "K1", "operator": "测试主任", "reason": "拿错卡"}
+    told = (await service.post("/v1/accounts/wrong_person", order)).json()
+    assert (told["state"], told["registration"]) == ("VOIDED", "undone")
+    assert (await service.get("/v1/settlements/K1")).json()["state"] == "VOIDED"
+    kinds = [one["kind"] for one in (await service.get("/v1/settlements/K1/timeline")).json()["events"]]
+    assert "SECURITY" in kinds
+    missing = await service.post("/v1/accounts/wrong_person", {**order, "key": "K9"})
+    assert (missing.status_code, missing.json()["code"]) == (404, "NO_SUCH_CASE")

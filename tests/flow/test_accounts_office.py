@@ -180,13 +180,41 @@ async def test_the_report_counts_every_day_region_and_reason(hospital: Hospital)
     assert "备案" in why[3]
 
 
-async def test_a_wrong_persons_settlement_is_refunded_and_noted(hospital: Hospital) -> None:
+RIGHT = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "440304199001010000", "psn_name": "测试庚"}
+
+
+async def test_a_wrong_persons_settlement_is_taken_back_and_the_right_person_is_settled(hospital: Hospital) -> None:
     await hospital.say(visit(1))
     for _ in range(2):
         told = await do(hospital, "wrong_person", key="K1", operator="测试主任", reason="拿错卡")
-        assert told["state"] == "VOIDED"
-    assert len(hospital.sent("2208")) == 1
-    assert "SECURITY" in await hospital.kinds("K1")
+        assert (told["state"], told["registration"]) == ("VOIDED", "undone")
+    assert (len(hospital.sent("2208")), len(hospital.sent("2202"))) == (1, 1)
+    assert (await hospital.kinds("K1")).count("SECURITY") == 1
     assert [one["class"] for one in (await do(hospital, "flags"))["flags"]] == ["wrong_person"]
-    right = {**visit(1), "settle_key": "K1b", "supersedes": "K1", "fees": [line("F1b", "186.50")]}
-    assert (await hospital.say(right)).state == "SETTLED"
+    right = {**visit(1), "settle_key": "K1b", "supersedes": "K1", "person": RIGHT}
+    assert (await hospital.refusal(right)).code == "PERSON_DIFFERS"
+    assert (await hospital.say({**right, "encounter_key": "E1b"})).state == "SETTLED"
+    settled = [(one["psn_no"], one["state"]) for one in hospital.truth["settlements"]]
+    assert settled == [("T00000000001", "refunded"), ("T00000000007", "settled")]
+
+
+async def test_a_wrong_persons_settlement_in_doubt_is_reversed_not_refunded_blindly(hospital: Hospital) -> None:
+    hospital.can(late_commit_s=600.0)
+    hospital.temper(query_lag_s=600.0)
+    hospital.rule("2207", "commit", "drop")
+    assert (await hospital.say(visit(1))).state == "PENDING"
+    told = await do(hospital, "wrong_person", key="K1", operator="测试主任", reason="拿错卡")
+    assert (told["state"], told["registration"]) == ("PENDING", "")
+    assert "请勿为本人结算" in told["message_zh"]
+    assert not (await hospital.case("K1")).wanted
+    assert not hospital.sent("2208")
+
+
+async def test_a_wrong_persons_refund_that_never_left_asks_for_patience(hospital: Hospital) -> None:
+    await hospital.say(visit(1))
+    hospital.rule("2208", "error(-1,该人员结算信息已清算不能退费)")
+    told = await do(hospital, "wrong_person", key="K1", operator="测试主任", reason="拿错卡")
+    assert (told["state"], told["registration"]) == ("NOT_APPLIED", "")
+    assert "请勿为本人结算" in told["message_zh"]
+    assert (await hospital.case("K1")).state is State.SETTLED
+    assert not hospital.sent("2202")

@@ -14,6 +14,7 @@ from litestar import Response, post
 from litestar.datastructures import FormMultiDict
 from litestar.params import FromPath
 
+from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.paperwork import rendering
 from adapter_core.paperwork.dossier import Wish
 from adapter_core.paperwork.office import PaperOffice
@@ -70,6 +71,16 @@ async def void(request: Asked, case_id: FromPath[str]) -> Response[bytes]:
     asked = Operation("void", "void", desk.dialect.name, case.kind, keys=keys, content=_said(request))
     outcome = await desk.running.pipeline.handle(desk.place_of(case), desk.dialect, asked)
     return see(f"{CASES}/{case.case_id}", request, outcome.message_zh)
+
+
+@post(f"{CASES}/{{case_id:str}}/wrong-person")
+async def wrong_person(request: Asked, case_id: FromPath[str]) -> Response[bytes]:
+    """Somebody else's card was used: taken back, noted as a security event; the right person is settled anew."""
+    counter, who, case = await _about(request, case_id, Right.DECIDE, "wrong person")
+    desk = counter.desk
+    order = {"key": case.case_id, "operator": who.name, "reason": _reason(request)}
+    told = await accounts_of(desk.running, desk.place_of(case)).do("wrong_person", order)
+    return see(f"{CASES}/{case.case_id}", request, told["message_zh"])
 
 
 # -- frozen cases
@@ -329,6 +340,6 @@ def _said(request: Asked) -> dict[str, Any]:
 
 
 ROUTES = [
-    cancel, void, recheck, decide, approve, refuse, open_papers, print_papers, submit_papers, close_papers, revoke_papers,
+    cancel, void, wrong_person, recheck, decide, approve, refuse, open_papers, print_papers, submit_papers, close_papers, revoke_papers,
     print_receipt, print_slip, change_task,
 ]  # fmt: skip

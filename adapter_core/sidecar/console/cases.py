@@ -46,6 +46,7 @@ KINDS_ZH = {
     "PAPER_REVOKED": "撤销材料", "PAPER_SUBMITTED": "材料交件", "PAPER_CLOSED": "手工报销办结", "PAPER_BATCHED": "批量交接",
     "RECEIPT_PRINTED": "打印结算单", "LOOKED": "查看", "UNMASKED": "查看个人信息", "MESSAGE_READ": "查看报文", "ACTED": "操作",
     "PROOF": "上传依据", "NOTED": "备注", "PROPOSED": "提交复核", "PROPOSAL_REFUSED": "复核退回",
+    "WATCHED": "监管规则拦截", "SECURITY": "安全事件",
 }  # fmt: skip
 LOOKS = frozenset({"LOOKED", "UNMASKED", "MESSAGE_READ"})
 """Readings: the timeline shows them to those who audit."""
@@ -62,6 +63,8 @@ SHOWN = (
     "msgid",
     "operator",
     "second_operator",
+    "rule",
+    "what",
 )
 MESSAGE_MAX = 200_000
 CANCELLABLE = frozenset(
@@ -201,6 +204,8 @@ def acts_of(who: Visitor, case: Case, proposal: AccountItem | None) -> frozenset
             found.add("cancel")
         if case.state is State.SETTLED:
             found.add("void")
+    if who.may(Right.DECIDE) and is_settlement and (case.state is State.SETTLED or case.state in UNDECIDED):
+        found.add("wrong_person")
     if who.may(Right.PAPER) and is_settlement:
         found |= _paper_acts(case)
     if who.may(Right.DECIDE) and case.state is State.FROZEN:

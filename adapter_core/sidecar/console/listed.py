@@ -14,15 +14,18 @@ from adapter_core.accounts.his_books import TOPIC as HIS
 from adapter_core.accounts.office import item_data
 from adapter_core.accounts.reconciling import ALARM
 from adapter_core.accounts.watching import TOPIC as FLAG
-from adapter_core.bootstrap.offices import books_of
+from adapter_core.bootstrap.offices import books_of, late_filings_of
 from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues.coverage import coverage
 from adapter_core.config import Config
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import AccountItem
 from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.sidecar.console.cases import masked_name
 from adapter_core.sidecar.console.counter import Counter
+from adapter_core.sidecar.console.sheets import moment, place_name
 from adapter_core.sidecar.console.tasks import PROPOSAL, PROPOSAL_TOPIC
+from adapter_core.sidecar.late_filings import FILING_ZH, unfiled_data
 from adapter_core.values.moments import national_date
 
 Table = list[list[str]]
@@ -60,12 +63,21 @@ class ItemList:
 
 @dataclass(frozen=True, slots=True)
 class TableList:
-    """Rows made from the ledger's books or a file beside it, by their first cell.  exists: whether there is anything to make it from."""
+    """Rows made from the ledger's books or a file beside it, in the order of their first cells.  exists: whether there is anything
+    to make it from.  cells: how many of the first cells tell a row from the others, None for all.  asks: asks the centre again about
+    the row whose cell ``asked`` has this text, and says what came of it."""
 
     name: str
     title: str
     make: Callable[[Counter, Place], Awaitable[Table]]
     exists: Callable[[Config], bool] = lambda config: True
+    cells: int | None = None
+    asks: Callable[[Counter, Place, str], Awaitable[str]] | None = None
+    asked: int = 0
+
+    def key(self, row: Sequence[str]) -> str:
+        """What a row is known by."""
+        return key_of(row[: self.cells])
 
 
 WorkList = CaseList | ItemList | TableList
@@ -91,6 +103,40 @@ def _unmapped(config: Config, org: str, day: str) -> Table:
     kinds = (("未对照", found.unmapped), ("编码已停用", found.ended), ("目录中没有该编码", found.unknown))
     rows = [[item.item, item.name, item.list_type, item.med_list_codg, why] for why, items in kinds for item in items]
     return [["院内编码", "名称", "类别", "国家编码", "原因"], *sorted(rows)]
+
+
+UNFILED_HEAD = ["出院", "入院日期", "就诊号", "住院号", "姓名", "科室床位", "参保地", "备案情况", "说明", "要办的事", "期限", "上次查询"]
+
+
+async def unfiled(counter: Counter, place: Place) -> Table:
+    """Stays from elsewhere without a filing: who leaves first comes first."""
+    rows = [(one, unfiled_data(one)) for one in await late_filings_of(counter.desk.running).listed(place)]
+    cells = [
+        [
+            "出院" if told["is_discharged"] else "在院",
+            told["admitted"],
+            told["encounter_key"],
+            told["ipt_no"],
+            masked_name(str(one.encounter.content.get("person", {}).get("psn_name", ""))),
+            f"{told['adm_dept_name']} {told['adm_bed']}".strip(),
+            place_name(told["insuplc_admdvs"]),
+            FILING_ZH.get(told["filing"], told["filing"]),
+            told["text"] or told["message_zh"],
+            "；".join([told["todo_zh"], *(f"{one['name']}（{one['how']}）" for one in told["channels"])]),
+            told["due_zh"],
+            moment(told["asked_at"] or ""),
+        ]
+        for one, told in rows
+    ]
+    return [UNFILED_HEAD, *sorted(cells)]
+
+
+async def ask_filing(counter: Counter, place: Place, encounter_key: str) -> str:
+    """Whether it is filed now."""
+    filings = late_filings_of(counter.desk.running)
+    answer = await filings.asked(place, encounter_key)
+    still = await filings.one(place, encounter_key)
+    return answer.cashier_zh if still is not None else "已查到备案，移出清单"
 
 
 def _has_catalogues(config: Config) -> bool:
@@ -122,8 +168,14 @@ LISTS: dict[str, WorkList] = {
         ItemList("flags", "管控提示", FLAG, STANDING, _FLAG_COLUMNS, closes=True),
         TableList("receivables", "应收医保款", receivables),
         TableList("unmapped", "未对照的目录", unmapped, _has_catalogues),
+        TableList("unfiled", "未备案的异地住院患者", unfiled, cells=3, asks=ask_filing, asked=2),
     )
 }
+
+
+def forget_table(counter: Counter, wanted: TableList, place: Place) -> None:
+    """What it is made from has changed."""
+    counter.kept.pop(f"table {wanted.name} {place.org}", None)
 
 
 async def table_of(counter: Counter, wanted: TableList, place: Place) -> Table:
@@ -153,13 +205,15 @@ async def counted(counter: Counter, place: Place) -> list[tuple[WorkList, int | 
     return found
 
 
-def page_of(rows: Sequence[Sequence[str]], after: str, size: int) -> tuple[list[Any], str]:
-    """The rows whose key (their cells as one text) comes after, and the key of the last of them where more follow."""
-    keyed = [(key_of(row), row) for row in rows]
+def page_of(
+    rows: Sequence[Sequence[str]], after: str, size: int, cells: int | None = None
+) -> tuple[list[Any], str]:
+    """The rows whose key (so many of their cells as one text) comes after, and the key of the last of them where more follow."""
+    keyed = [(key_of(row[:cells]), row) for row in rows]
     left = [one for one in keyed if one[0] > after]
     onward = left[size - 1][0] if len(left) > size else ""
     return left[:size], onward
 
 
-def key_of(row: Sequence[str]) -> str:
-    return "\x1f".join(row)[:180]
+def key_of(cells: Sequence[str]) -> str:
+    return "\x1f".join(cells)[:180]

@@ -17,7 +17,18 @@ from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.operations.instruments import Instruments
 from adapter_core.settlement.ports import Conflict
 from adapter_core.sidecar.access.rates import Rates
-from adapter_core.sidecar.console import acts, cases, finding, people, plugins, signing_in, today, wizard, worklists
+from adapter_core.sidecar.console import (
+    accounting,
+    acts,
+    cases,
+    finding,
+    people,
+    plugins,
+    signing_in,
+    today,
+    wizard,
+    worklists,
+)
 from adapter_core.sidecar.console.counter import Asked, Counter, counter_of, page
 from adapter_core.sidecar.console.gate import STATIC, Gate, admitted
 from adapter_core.sidecar.console.sheets import Pages
@@ -51,6 +62,7 @@ ROUTES: tuple[Any, ...] = (
     *acts.ROUTES,
     *finding.ROUTES,
     *worklists.ROUTES,
+    *accounting.ROUTES,
     *plugins.ROUTES,
     *people.ROUTES,
     *wizard.ROUTES,

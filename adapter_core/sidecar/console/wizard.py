@@ -14,6 +14,7 @@ from adapter_core.sidecar.console.counter import (
     HOME,
     Asked,
     Counter,
+    Visitor,
     counter_of,
     looked,
     page,
@@ -73,14 +74,19 @@ def _page(request: Asked, **facts: Any) -> Response[bytes]:
     counter = counter_of(request)
     settings = counter.config.settings
     keys = key_inventory(counter.config)
-    found = region(settings.institution.admdvs)
+    who: Visitor = request.scope["state"]["visitor"]
+    place = who.place
+    institution = next(one for one in settings.every_institution if one.fixmedins_code == place.org)
+    found = region(place.site.admdvs)
     shown: dict[str, Any] = {"called": None, "rehearsed": None, "wrong": "", **facts}
     return page(
         request,
         "wizard.html",
         settings=settings,
         region_name=found.name if found else "",
-        gateway=counter.place.gateway,
+        place=place,
+        gateway=place.gateway,
+        address=settings.every_gateway[settings.gateway_of(institution)].url,
         keys=keys,
         keys_fine=all(entry.state in FINE_KEYS for entry in keys),
         **shown,

@@ -37,7 +37,7 @@ from adapter_core.sidecar.console.listed import (
     TableList,
     WorkList,
     counted,
-    key_of,
+    forget_table,
     page_of,
     table_of,
 )
@@ -110,12 +110,31 @@ async def change_item_task(request: Asked, name: FromPath[str]) -> Response[byte
             return see(f"{WORKLISTS}/{name}", request, "已办结")
     elif isinstance(wanted, TableList):
         rows = await table_of(counter, wanted, who.place)
-        if about not in {f"{name}:{key_of(row)}" for row in rows[1:]}:
+        if about not in {f"{name}:{wanted.key(row)}" for row in rows[1:]}:
             raise _gone()
     else:
         raise _gone()
     await change(request, counter, who, who.place.org, about, case_id)
     return see(f"{WORKLISTS}/{name}", request, "已记录")
+
+
+@post(f"{WORKLISTS}/{{name:str}}/ask")
+async def ask_again(request: Asked, name: FromPath[str]) -> Response[bytes]:
+    """Ask the centre again about one row of a table."""
+    who = visitor(request, Right.READ)
+    if not (who.may(Right.SETTLE) or who.may(Right.DECIDE)):
+        raise Forbidden(f"{who.user.name} only looks")
+    counter, wanted = counter_of(request), known(name)
+    key = text_of(posted(request), "key", 64)
+    if not isinstance(wanted, TableList) or wanted.asks is None:
+        raise _gone()
+    rows = await table_of(counter, wanted, who.place)
+    if key not in {row[wanted.asked] for row in rows[1:]}:
+        raise _gone()
+    await counter.note("ACTED", who.name, {"act": f"ask {name}", "about": key})
+    told = await wanted.asks(counter, who.place, key)
+    forget_table(counter, wanted, who.place)
+    return see(f"{WORKLISTS}/{name}", request, told)
 
 
 @post(f"{WORKLISTS}/{{name:str}}/export", status_code=200)
@@ -195,7 +214,7 @@ async def _items(counter: Counter, who: Visitor, wanted: ItemList, after: str) -
 
 async def _table(counter: Counter, who: Visitor, wanted: TableList, after: str) -> dict[str, Any]:
     head, *rows = await table_of(counter, wanted, who.place)
-    shown, onward = page_of(rows, after, ROWS)
+    shown, onward = page_of(rows, after, ROWS, wanted.cells)
     about = [f"{wanted.name}:{key}" for key, _ in shown]
     kept = await counter.lists.items(map(task_id, about))
     tasks = [task_of(kept.get(task_id(one))) for one in about]
@@ -237,4 +256,4 @@ def _gone() -> Refused:
     return Refused("no such row", code="NOT_FOUND", message_zh="没有这一条，请刷新")
 
 
-ROUTES = [overview, worklist, change_item_task, export]
+ROUTES = [overview, worklist, change_item_task, ask_again, export]

@@ -37,7 +37,7 @@ EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
 @dataclass(slots=True)
 class Message:
     """One money msgid.  under_way: it left and no copy of it has arrived; standing: what it made, while that stands;
-    too_late: the centre takes no reversal of it any more."""
+    too_late: the centre takes no reversal of it any more; forgotten: the ledger lost its synced intent with its tail."""
 
     call: CallRecord
     visit_key: str
@@ -46,6 +46,7 @@ class Message:
     standing: Settlement | None = None
     burnt: bool = False
     too_late: bool = False
+    forgotten: bool = False
 
     @property
     def may_stand(self) -> bool:
@@ -99,8 +100,11 @@ class Checker:
             self._row(old, case, change.events, landed)
 
     def lost(self, changes: list[Landed], stored: Callable[[str], Case | None]) -> None:
-        """A power cut took these changes: what they said is no longer so."""
+        """A power cut, or a failover, took these changes: what they said is no longer so."""
         for landed in changes:
+            for call in landed.change.calls:
+                if landed.synced and call.msgid in self.messages:
+                    self.messages[call.msgid].forgotten = True
             for case in landed.change.cases:
                 before = stored(case.case_id)
                 if before is None:
@@ -252,6 +256,12 @@ class Checker:
             self._world.violate("I11", f"burnt {asked.msgid} leaves")
         case = self.cases.get(message.call.case_id)
         state = str(case.state) if case else "?"
+        if message.forgotten:
+            # Its intent was synced and witnessed, and went with the tail of a failed-over ledger between the gate's opening and this
+            # byte: no gate can see that (`reliability.md` §4, §7).  The row says less than was so; `TailLoss` watches that nothing
+            # new leaves, and I3 that this one was written before.
+            self._world.count("left under an intent that a failover lost")
+            state = "CONFIRMING" if asked.infno == CONFIRM else "SENDING"
         if asked.infno == CONFIRM:
             self._confirm_leaves(message, state)
         elif state != "SENDING" and state != "RESOLVING":

@@ -12,6 +12,7 @@ import pytest
 
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.messages import Call, Mark
+from adapter_core.testing.samples import http_sample, said
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
@@ -49,41 +50,28 @@ def site(**options: str) -> Site:
     return Site("H44000000001", "测试医院一", "440300", {"recer_sys_code": "ZZ", **options}, SECRETS)
 
 
-def sample_request(infno: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """The path, headers and body of a sample."""
-    head, _, body = (SAMPLES / f"{infno}.request.http").read_text("utf-8").partition("\n\n")
-    first, *rows = head.splitlines()
-    return first.split()[1], dict(row.split(": ", 1) for row in rows), json.loads(body, parse_float=Decimal)
-
-
-def unpadded(value: Any) -> Any:
-    """Without fields that say nothing: a gateway takes an empty text and a missing field alike."""
-    if isinstance(value, dict):
-        return {key: unpadded(inner) for key, inner in value.items() if inner not in ("", None)}
-    return value
-
-
 @pytest.mark.parametrize(("infno", "content", "kind_class", "moment", "sequence"), CONVERSATION)
 def test_a_call_makes_the_sample_body(
     infno: str, content: dict[str, Any], kind_class: str, moment: datetime, sequence: int
 ) -> None:
     gateway = guangdong(site())
     call = Call("step", infno, kind_class, content, gateway.msgid(moment, sequence))
-    path, _, body = sample_request(infno)
+    path, _, body = http_sample(SAMPLES / f"{infno}.request.http")
     frame = gateway.encode(call, moment)
     assert frame.path == path
-    assert unpadded(json.loads(frame.body, parse_float=Decimal)) == unpadded(body)
+    ours, theirs = (said(json.loads(raw, parse_float=Decimal)) for raw in (frame.body, body))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize(("infno", "content", "kind_class", "moment", "sequence"), CONVERSATION)
 def test_a_call_is_signed_as_the_sample_is(
     infno: str, content: dict[str, Any], kind_class: str, moment: datetime, sequence: int
 ) -> None:
-    _, headers, body = sample_request(infno)
+    _, headers, raw = http_sample(SAMPLES / f"{infno}.request.http")
     gateway = guangdong(site(), nonce_of=lambda msgid: headers["x-tif-nonce"])
     # the samples' headers carry a fixed test time, their bodies the conversation's
     signed_at = datetime.fromtimestamp(int(headers["x-tif-timestamp"]), UTC)
-    frame = gateway.encode(Call("step", infno, kind_class, content, body["msgid"]), signed_at)
+    frame = gateway.encode(Call("step", infno, kind_class, content, json.loads(raw)["msgid"]), signed_at)
     assert dict(frame.headers) == headers
 
 

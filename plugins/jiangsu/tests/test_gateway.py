@@ -16,6 +16,7 @@ from adapter_core.province.gateway import Site
 from adapter_core.province.messages import Call, Mark
 from adapter_core.settlement.judge import SIGN_IN_INVALID, judge
 from adapter_core.settlement.states import Result
+from adapter_core.testing.samples import http_sample, said
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
@@ -54,19 +55,6 @@ def site(**options: str) -> Site:
     return Site("H32000000001", "测试医院一", "320100", {**OPTIONS, **options}, SECRETS)
 
 
-def sample_request(name: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    head, _, body = (SAMPLES / f"{name}.request.http").read_text("utf-8").partition("\n\n")
-    first, *rows = head.splitlines()
-    return first.split()[1], dict(row.split(": ", 1) for row in rows), json.loads(body, parse_float=Decimal)
-
-
-def said(value: Any) -> Any:
-    """Without fields that say nothing."""
-    if isinstance(value, dict):
-        return {key: said(inner) for key, inner in value.items() if inner not in ("", None)}
-    return value
-
-
 @pytest.mark.parametrize(("name", "infno", "content", "kind_class", "moment", "sequence"), CONVERSATION)
 def test_a_call_is_the_sample_to_the_signature(
     name: str, infno: str, content: dict[str, Any], kind_class: str, moment: datetime, sequence: int
@@ -74,9 +62,8 @@ def test_a_call_is_the_sample_to_the_signature(
     gateway = jiangsu(site())
     call = Call("step", infno, kind_class, content, gateway.msgid(moment, sequence))
     frame = gateway.encode(call, moment)
-    path, headers, body = sample_request(name)
-    sent = json.loads(frame.body, parse_float=Decimal)
-    ours, theirs = said(sent), said(body)
+    path, headers, body = http_sample(SAMPLES / f"{name}.request.http")
+    ours, theirs = (said(json.loads(raw, parse_float=Decimal)) for raw in (frame.body, body))
     # the sample's 9001 leaves the place of insurance empty; ours is the place of care, which names nobody
     if infno == "9001":
         assert ours.pop("insuplc_admdvs") == "320100"
@@ -145,9 +132,11 @@ def test_only_the_word_0_is_success(infcode: str, mark: Mark) -> None:
     assert jiangsu(site()).decode(call, Frame(body=body, status=200)).mark is mark
 
 
-def test_a_file_instead_of_json_is_unreadable_not_a_success() -> None:
-    call = Call("pay", "2207", "N", TRIAL, "m")
+def test_a_file_is_the_reply_where_one_is_due_and_nowhere_else() -> None:
     zipped = replace(
         reply("9001.response.json"), body=b"PK\x03\x04", headers=(("Content-Type", "application/octet-stream"),)
     )
-    assert jiangsu(site()).decode(call, zipped).mark is Mark.UNREADABLE
+    pay, fetch = Call("pay", "2207", "N", TRIAL, "m"), Call("read", "9102", "R", {}, "m")
+    assert jiangsu(site()).decode(pay, zipped).mark is Mark.UNREADABLE
+    fetched = jiangsu(site()).decode(fetch, zipped)
+    assert (fetched.mark, fetched.content) == (Mark.OK, {"file": b"PK\x03\x04"})

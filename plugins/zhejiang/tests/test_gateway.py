@@ -13,6 +13,7 @@ import pytest
 from adapter_core.formats.signing import xca_signature
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.messages import Call, Mark, Reply
+from adapter_core.testing.samples import http_sample, said
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.frames import Frame
 from adapter_core.values.secrets import Secret
@@ -21,6 +22,7 @@ from his_adapter_zhejiang.gateway import zhejiang, zhejiang_insigma, zhejiang_si
 from his_adapter_zhejiang.siinterface import siinterface
 
 SAMPLES = Path(__file__).parent / "samples"
+XCA = SAMPLES / "n-xca-zhejiang"
 SECRET = Secret("zj-secret-test-01")
 SECRETS = {"key": Secret("H33000000001"), "secret": SECRET}
 VECTOR = '{"infno":"1101","input":{"data":{"psn_name":"测试甲"}}}'
@@ -55,34 +57,23 @@ def test_other_bytes_are_another_signature() -> None:
     assert signed.startswith("7A5956A4")
 
 
-def sample(name: str) -> tuple[str, dict[str, str], bytes]:
-    head, _, raw = (SAMPLES / "n-xca-zhejiang" / name).read_bytes().partition(b"\n\n")
-    first, *rows = head.decode("utf-8").splitlines()
-    return first.split()[1], dict(row.split(": ", 1) for row in rows), raw.rstrip(b"\n")
-
-
 @pytest.mark.parametrize("name", ["1101.request.http", "2207A.request.http"])
 def test_a_samples_body_has_the_samples_signature(name: str) -> None:
-    _, headers, raw = sample(name)
+    _, headers, raw = http_sample(XCA / name)
     timestamp, _, signature = headers["x-ca-signature"].partition(":")
     assert xca_signature(SECRET, raw, timestamp=timestamp) == signature
 
 
 def test_a_settlement_says_what_the_sample_says() -> None:
     gateway = zhejiang(site())
-    path, headers, raw = sample("2207A.request.http")
+    path, headers, raw = http_sample(XCA / "2207A.request.http")
     frame = gateway.encode(Call("pay", "2207A", "N", PAY, gateway.msgid(MOMENT, 9999)), MOMENT)
     assert frame.path == path
     assert (frame.header("Content-Type"), frame.header("x-ca-key")) == (headers["Content-Type"], headers["x-ca-key"])
     stamp = str(int(MOMENT.timestamp()))
     assert frame.header("x-ca-signature") == f"{stamp}:{xca_signature(SECRET, frame.body, timestamp=stamp)}"
-    assert _full(json.loads(frame.body, parse_float=Decimal)) == _full(json.loads(raw, parse_float=Decimal))
-
-
-def _full(value: Any) -> Any:
-    return (
-        {key: _full(one) for key, one in value.items() if one not in ("", None)} if isinstance(value, dict) else value
-    )
+    ours, theirs = (said(json.loads(tree, parse_float=Decimal)) for tree in (frame.body, raw))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize(

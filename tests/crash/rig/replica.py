@@ -23,6 +23,7 @@ from adapter_core.settlement.pipeline import Pipeline
 from adapter_core.settlement.records import Change
 from adapter_core.values.errors import AdapterError
 
+from ..care import with_invented_family
 from ..mortal import Diary, MortalLedger, MortalWire
 
 LINE_MAX = 4 * 1024 * 1024
@@ -130,6 +131,7 @@ def work(shift: Shift) -> int:
     diary = Diary(shift.diary, shift.dies_at)
     logging.getLogger().handlers = [DiaryHandler(diary)]
     try:
+        with_invented_family(shift.folder)
         with _mortal(diary, shift.small_disk):
             asyncio.run(_work(shift, diary))
     except AdapterError as error:

@@ -18,7 +18,6 @@ PROVINCE = Province(
         "jiangsu": "E2：省平台；infcode 取值、每次上传的行数上限没有公开",
     },
     not_supported=(
-        "9102 等文件交易：回复是 application/octet-stream（ZIP）而不是 JSON",
         "JSSiInterface.dll（早期省接口：inf_time 为 yyyyMMddHHmmss，2204 的根叫 feedetail，缓冲区 4096 会截断长回复）",
         "HInterface.dll、徐州 Lesybjk.dll、南京共享文件：只见于旧档案，只用来读历史",
     ),

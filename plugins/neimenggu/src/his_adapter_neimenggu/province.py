@@ -20,7 +20,7 @@ PROVINCE = Province(
     not_supported=(
         "cainfo（卡密码加密，用于 2102/2207/2304）：跨省没有核实，不送",
         "x-tif 请求头：源码里写了但关着",
-        '9102 下载（返回 ZIP）；4401（字段名带连字符 hcv-ab、hiv-ab，null 要写成 "0"）',
+        '4401（字段名带连字符 hcv-ab、hiv-ab，null 要写成 "0"）',
         "HeaSecReadInfo 读卡库：读卡由医院或省里的控件做，我们收它的结果",
     ),
 )
