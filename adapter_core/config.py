@@ -287,10 +287,12 @@ class StatementSettings(_Section):
     balanced: tuple[str, ...] = ("0",)
     missing_share: float = Field(0.2, gt=0, le=1)
     missing_rows: int = Field(20, ge=0)
+    closed_at: str = Field("06:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
 
 
 class AccountsSettings(_Section):
-    """Reconciliation and what hangs on it.  evening, morning: cron lines, China time; shifts: when each begins."""
+    """Reconciliation and what hangs on it.  evening, morning: cron lines, China time; shifts: when each begins; statements: by the name
+    of a gateway, what its centre writes otherwise than ``statement`` says."""
 
     reconcile: bool = True
     evening: str = "30 22 * * *"
@@ -299,6 +301,7 @@ class AccountsSettings(_Section):
     prepaid_yuan: int = Field(default=0, ge=0)
     rules_file: Path | None = None
     statement: StatementSettings = StatementSettings()  # type: ignore[call-arg]
+    statements: dict[str, StatementSettings] = Field(default_factory=dict)
 
 
 class CatalogueSettings(_Section):

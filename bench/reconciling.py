@@ -125,8 +125,17 @@ class Day:
         return found
 
     def settlement(self, msgid: str) -> Settlement:
-        """The centre settles."""
-        visit, split = self._visits[self._next % VISITS]
+        """The centre settles a visit of its own."""
+        like, split = self._visits[self._next % VISITS]
+        visit = replace(like, mdtrt_id=self.world.identity("M"), settlements=[])
+        self.world.visits[visit.mdtrt_id] = visit
+        return self._settled(visit, split, msgid)
+
+    def again(self, one: Settlement, msgid: str) -> Settlement:
+        """Somebody else settles the same visit once more."""
+        return self._settled(one.visit, one.split, msgid)
+
+    def _settled(self, visit: Visit, split: Any, msgid: str) -> Settlement:
         self._next += 1
         one = Settlement(
             self.world.identity("J"), "2207", msgid, visit, "B1", "11", visit.insutype, "02", "", split,
@@ -218,6 +227,7 @@ class Copy:
             self._connection.executemany(projection.insert, rows)
             rows.clear()
         self._connection.execute("COMMIT")
+        self._contexts.clear()
 
 
 def result_of(day: Day, one: Settlement) -> dict[str, Any]:
@@ -268,15 +278,12 @@ def refunded_elsewhere(day: Day, copy: Copy | None, key: str, msgid: str) -> Non
 
 def foreign_same_visit(day: Day, copy: Copy | None, key: str, msgid: str) -> None:
     """Another terminal settles a visit of ours a second time."""
-    agrees(day, copy, key, msgid)
-    day._next -= 1
-    day.settlement(f"X{msgid[1:]}")
+    day.again(agrees(day, copy, key, msgid), f"X{msgid[1:]}")
 
 
 def foreign(day: Day, copy: Copy | None, key: str, msgid: str) -> None:
     """Another terminal's own visit."""
-    one = day.settlement(f"Y{msgid[1:]}")
-    one.visit = replace(one.visit, mdtrt_id=f"O{one.setl_id[1:]}", settlements=[], lines={})
+    day.settlement(f"Y{msgid[1:]}")
 
 
 def ours_only(day: Day, copy: Copy | None, key: str, msgid: str) -> None:

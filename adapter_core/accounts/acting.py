@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
+from adapter_core.accounts.centre_desk import CentreDesk
 from adapter_core.accounts.differences import (
     CLASSES,
     FROZEN,
@@ -15,6 +16,7 @@ from adapter_core.accounts.differences import (
     Act,
     Difference,
 )
+from adapter_core.accounts.lines import Lines
 from adapter_core.settlement.from_files import FiledRow, FromFiles
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
@@ -39,9 +41,10 @@ class ItemLedger(Protocol):
 
 
 class Acting:
-    def __init__(self, ledger: ItemLedger, files: FromFiles, place: Place) -> None:
+    def __init__(self, ledger: ItemLedger, files: FromFiles, desk: CentreDesk, place: Place) -> None:
         self._ledger = ledger
         self._files = files
+        self._lines = Lines(files, desk, place)
         self._place = place
 
     async def act(self, found: Difference) -> AccountItem:
@@ -91,7 +94,8 @@ class Acting:
                 await self._files.found(case, _row(found), item)
                 return item
             case Act.FREEZE if case is not None:
-                return await self._frozen(found, known, case)
+                facts = await self._lines.beside(case, found) if found.code == "total_differs" else {}
+                return await self._frozen(found, known, case, **facts)
             case Act.ASK_THEN_FREEZE if case is not None:
                 return await self._asked(found, known, case)
         return await self._noted(found, known)
@@ -131,6 +135,7 @@ class Acting:
             "refunded": found.refunded,
             "state": found.state,
             "memo": found.memo,
+            **({"way": found.way} if found.way else {}),
             **seen,
             **facts,
         }

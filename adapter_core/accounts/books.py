@@ -44,7 +44,9 @@ class SqliteBooks:
 
     @contextmanager
     def working(self) -> Iterator[Working]:
-        with closing(sqlite3.connect("file::memory:", uri=True, isolation_level=None)) as connection:
+        with closing(
+            sqlite3.connect("file::memory:", uri=True, isolation_level=None, check_same_thread=False)
+        ) as connection:
             connection.execute("PRAGMA temp_store = FILE")
             connection.execute("PRAGMA busy_timeout = 5000")
             connection.execute("ATTACH ? AS ledger", (f"{self._path.resolve().as_uri()}?mode=ro",))

@@ -70,10 +70,6 @@ class CentreDesk:
         }
         self._environment: Content = dict(environment)
 
-    def at(self, place: Place) -> CentreDesk:
-        """The same before the centre of another gateway.  Raises: NotSupported."""
-        return CentreDesk(self._pipeline, place, self._form)
-
     async def call(self, infno: str, given: Mapping[str, Any]) -> Any:
         """The reply's output.  Raises: NoAnswer for anything but an OK."""
         outcome = await self.outcome(infno, given)
@@ -107,6 +103,14 @@ class CentreDesk:
         verdict = str(told.get("stmt_rslt", ""))
         return verdict in self._form.balanced, str(told.get("stmt_rslt_dscr") or "")[:200]
 
+    async def lines(self, psn_no: str, mdtrt_id: str, setl_id: str) -> list[Mapping[str, Any]]:
+        """5204: the lines of one settlement.  Raises: NoAnswer."""
+        told = (await self.call("5204", {"data": {"psn_no": psn_no, "mdtrt_id": mdtrt_id, "setl_id": setl_id}})).get(
+            "data"
+        )
+        rows = told if isinstance(told, list) else []
+        return [row for row in rows if isinstance(row, dict) and row.get("setl_id") in (None, "", setl_id)]
+
     async def statement(self, day: str, optins: str, uploaded: bytes, sums: Mapping[str, int]) -> bytes:
         """9101, 3202, 9102: the result file of a day.  sums: total, fund, cash in fen, and count.  Raises: NoAnswer."""
         if len(uploaded) > FILE_BYTES_MAX:
@@ -139,3 +143,4 @@ class CentreDesk:
 
 
 Desks = Callable[[Place], CentreDesk]
+"""Before the centre of a place's gateway.  Raises: NotSupported."""

@@ -39,7 +39,10 @@ def groups_of(working: Working, org: str, day: str, home: str) -> list[tuple[str
     """The day's standing entries by gateway and group, as finely as any gateway is asked."""
     rows = working.rows(GROUPS.format(ledger=working.ledger), org, day)
     return [
-        (way, Totals(insutype, clr_type, optins or home, bool(refunded), int(count), int(total), int(fund), int(account)))
+        (
+            way,
+            Totals(insutype, clr_type, optins or home, bool(refunded), int(count), int(total), int(fund), int(account)),
+        )
         for way, insutype, clr_type, optins, refunded, count, total, fund, account in rows
     ]
 
@@ -54,7 +57,9 @@ def earlier_groups(working: Working, org: str, day: str, home: str) -> list[tupl
     """The groups of the days before, empty: for an institution that was never reconciled."""
     last, *_, first = days_before(day)
     rows = working.rows(EARLIER.format(ledger=working.ledger), org, first, last)
-    return [(way, empty(insutype, clr_type, optins or home, bool(back))) for way, insutype, clr_type, optins, back in rows]
+    return [
+        (way, empty(insutype, clr_type, optins or home, bool(back))) for way, insutype, clr_type, optins, back in rows
+    ]
 
 
 def groups_in(runs: Iterable[AccountItem]) -> list[tuple[str, Totals]]:

@@ -81,7 +81,8 @@ CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference as it was found.  entry_id, case_id: ours, "" where there is none; amounts in fen; None on a side without row."""
+    """One difference as it was found.  entry_id, case_id: ours, "" where there is none; amounts in fen; None on a side without row;
+    way: the gateway whose centre it is about, where the institution has several."""
 
     code: str
     day: str
@@ -100,13 +101,17 @@ class Difference:
     account: int | None
     line: int
     memo: str = ""
+    way: str = ""
 
     def item_id(self, org: str) -> str:
         """The same difference of the same day is the same record, however often it is found."""
         if self.code.startswith("found_"):  # acting on it moves our case, and with it the class
             return made_id(org, TOPIC, self.day, "found", self.msgid)
         twice = str(self.line) if self.code == "listed_twice" else ""
-        return made_id(org, TOPIC, self.day, self.code, self.entry_id or self.setl_id or self.msgid, twice)
+        row = self.entry_id or self.setl_id or self.msgid
+        # two centres may number alike
+        other_centre = (self.way,) if self.way and not self.entry_id else ()
+        return made_id(org, TOPIC, self.day, self.code, row, twice, *other_centre)
 
 
 def made_id(*parts: str) -> str:

@@ -5,19 +5,20 @@ With the centre's side known from the day's run, each 单边账 is named by whic
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.accounts.acting import ItemLedger
 from adapter_core.accounts.books import Books
-from adapter_core.accounts.differences import OPEN, STANDING, made_id
+from adapter_core.accounts.differences import CLASSES, OPEN, STANDING, made_id
 from adapter_core.accounts.receivables import columns_of
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.records import AccountItem
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
-from adapter_core.values.money import MoneyError, fen, yuan
+from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 
 TOPIC = "his"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -108,7 +109,7 @@ class HisBooks:
 
     async def compare(self, day: str, bookings: Iterable[Booking]) -> list[AccountItem]:
         """The day's differences between the HIS and the ledger, one item each; those that went are closed."""
-        rows = self._rows(day, bookings)
+        rows = await asyncio.to_thread(self._rows, day, bookings)
         of_centre = {
             item.case_id: item.subject
             for item in await self._ledger.account_items(self._org, "difference", STANDING, day)
@@ -117,7 +118,11 @@ class HisBooks:
         items = []
         for code, number, setl_id, case_id, ours, theirs in rows:
             item_id = made_id(self._org, TOPIC, day, code, number, setl_id)
-            facts = {"key": number, "setl_id": setl_id, "centre": of_centre.get(case_id, "")}
+            centre = of_centre.get(case_id, "")
+            facts = {"key": number, "setl_id": setl_id, "centre": centre}
+            facts["text"] = (
+                f"业务号 {number or '—'}，账本 {_yuan(ours)}，HIS {_yuan(theirs)}，中心：{_of_centre(centre, case_id)}"
+            )
             items.append(await self._kept(item_id, day, code, case_id, ours if ours is not None else theirs, facts))
         known = {item.item_id for item in items}
         for gone in await self._ledger.account_items(self._org, TOPIC, STANDING, day):
@@ -154,3 +159,14 @@ class HisBooks:
         )  # fmt: skip
         await self._notes.noted(item)
         return item
+
+
+def _yuan(amount: int | None) -> str:
+    return "无" if amount is None else f"{from_fen(amount):.2f}"
+
+
+def _of_centre(difference: str, case_id: str) -> str:
+    """What the day's run found of the case: the third side."""
+    if not case_id:
+        return "无对应业务"
+    return CLASSES[difference].title if difference in CLASSES else "未见差异"

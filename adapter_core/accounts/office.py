@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from adapter_core.accounts import day_end, receivables, reports
+from adapter_core.accounts import day_end, deadlines, payments, receivables, reports
 from adapter_core.accounts.acting import yuan_of
 from adapter_core.accounts.books import Books
-from adapter_core.accounts.clearing import Clearing
-from adapter_core.accounts.differences import CLASSES, CLOSED, EXPLAINED, STANDING, made_id
+from adapter_core.accounts.clearing import APPLICATION, APPLIED, LISTED, Clearing
+from adapter_core.accounts.differences import CLASSES, CLOSED, EXPLAINED, OPEN, STANDING, made_id
 from adapter_core.accounts.differences import TOPIC as DIFFERENCE
 from adapter_core.accounts.his_books import TITLES as HIS_TITLES
 from adapter_core.accounts.his_books import TOPIC as HIS
 from adapter_core.accounts.his_books import HisBooks, read_bookings
-from adapter_core.accounts.reconciling import ALARM, RUN, Reconciling, Report
+from adapter_core.accounts.reconciling import ALARM, BALANCED, DIFFERS, RUN, Reconciling, Report
 from adapter_core.accounts.watching import TITLES as FLAG_TITLES
 from adapter_core.accounts.watching import TOPIC as FLAG
 from adapter_core.accounts.watching import Rules, WatchedLedger, Watching
@@ -38,7 +38,7 @@ from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 Order = Mapping[str, Any]
 Data = dict[str, Any]
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-RUN_ZH = {"balanced": "对平", "differs": "有差异", "refused": "对账文件有误", "failed": "中心未应答"}
+RUN_ZH = {"balanced": "对平", "differs": "有差异", "partly": "部分未能对账", "refused": "对账文件有误", "failed": "中心未应答"}
 TITLES = {**{code: one.title for code, one in CLASSES.items()}, **HIS_TITLES, **FLAG_TITLES}
 
 
@@ -76,10 +76,18 @@ class AccountsOffice:
             "watch": self._watch,
             "flags": self._flags,
             "wrong_person": self._wrong_person,
+            "payments": self._payments,
+            "match": self._match,
+            "unbook": self._unbook,
             "calendar": self._calendar,
+            "remind": self._remind,
             "inquiries": self._inquiries,
             "report": self._report,
         }
+
+    @property
+    def _payments_book(self) -> payments.Payments:
+        return payments.Payments(self.books, self.ledger, self.notes, self.place.org)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,7 +144,7 @@ class AccountsOffice:
             raise Refused(f"state {item.state}", code="CLOSED_ALREADY", message_zh="该事项已了结")
         facts = {**item.facts, "operator": said["operator"], "reason": said["reason"]}
         done = replace(item, state=EXPLAINED, version=item.version + 1, changed_at=self.notes.stamp(), facts=facts)
-        await self.notes.noted(done)
+        await self.notes.noted(done, event="EXPLAINED", user=said["operator"], reason=said["reason"], of=item.subject)
         return item_data(done)
 
     # the day's end
@@ -170,8 +178,7 @@ class AccountsOffice:
     # what is owed
 
     async def _dues(self) -> list[receivables.Due]:
-        items = await self.ledger.account_items(self.place.org, receivables.BANK)
-        items += await self.ledger.account_items(self.place.org, receivables.DEDUCTION)
+        items = await self._payments_book.items()
         return await asyncio.to_thread(receivables.receivables, self.books, self.place.org, items)
 
     async def _receivables(self, order: Order) -> Data:
@@ -185,6 +192,7 @@ class AccountsOffice:
             "date": today,
             "receivables": receivables.data(dues, today),
             "table": receivables.table(dues, today),
+            "ageing": receivables.ageing(dues, today),
             "prepayment": level,
         }
 
@@ -196,33 +204,31 @@ class AccountsOffice:
         except MoneyError as error:
             raise TranslationError([Fault("amount", "两位小数的金额", str(error))]) from None
         facts = {"month": month, "region": region, "reason": said["reason"], "operator": said["operator"]}
-        now = self.notes.stamp()
-        number = made_id(self.place.org, "deduction", month, region, str(amount), said["reason"])
-        if await self.ledger.account_item(number) is None:
-            item = AccountItem(
-                number, self.place.org, receivables.DEDUCTION, "deduction", month, "booked",
-                amount_fen=amount, opened_at=now, changed_at=now, facts=facts,
-            )  # fmt: skip
-            await self.notes.noted(item)
-        return {"item_id": number}
+        return payments.payment_data(await self._payments_book.deduct(amount, facts))
 
     async def _bank(self, order: Order) -> Data:
         """Bank lines in: each is kept once; where exactly one due has its amount, it pays it."""
-        lines = receivables.read_bank_lines(_rows(order))
-        org, now = self.place.org, self.notes.stamp()
-        new = [(one.item_id(org), one) for one in lines]
-        new = [(number, one) for number, one in dict(new).items() if await self.ledger.account_item(number) is None]
-        fits = await asyncio.to_thread(receivables.matched, self.books, await self._dues(), new)
-        for number, one in new:
-            month, region = fits.get(number, ("", ""))
-            facts = {"month": month, "region": region, "payer": one.payer, "reference": one.reference, "note": one.note}
-            state = receivables.MATCHED if month else receivables.UNMATCHED
-            item = AccountItem(
-                number, org, receivables.BANK, "line", one.day, state,
-                amount_fen=one.amount, opened_at=now, changed_at=now, facts=facts,
-            )  # fmt: skip
-            await self.notes.noted(item)
-        return {"lines": len(lines), "new": len(new), "matched": len(fits)}
+        dues = await self._dues()
+        return dict(await self._payments_book.book(_rows(order), lambda new: payments.matched(self.books, dues, new)))
+
+    async def _payments(self, order: Order) -> Data:
+        """Bank lines and deductions; without ``all`` the bank lines that nobody matched yet."""
+        items = await self._payments_book.items()
+        shown = [one for one in items if order.get("all") or one.state == receivables.UNMATCHED]
+        return {"payments": [payments.payment_data(one) for one in shown]}
+
+    async def _match(self, order: Order) -> Data:
+        """A person says which month, and which place of insurance, a bank line pays."""
+        said, month = _texts(order, "item_id", "operator"), _month(order)
+        region = str(order.get("insuplc_admdvs") or "")
+        book, dues = self._payments_book, await self._dues()
+        return payments.payment_data(await book.assign(said["item_id"], month, region, said["operator"], dues))
+
+    async def _unbook(self, order: Order) -> Data:
+        said = _texts(order, "item_id", "operator", "reason")
+        return payments.payment_data(
+            await self._payments_book.take_out(said["item_id"], said["operator"], said["reason"])
+        )
 
     async def _apply(self, order: Order) -> Data:
         said = _texts(order, "clr_type")
@@ -236,11 +242,69 @@ class AccountsOffice:
         return (await self.clearing().monthly_list(_month(order), bool(order.get("confirm")))).data()
 
     async def _calendar(self, order: Order) -> Data:
-        return {"calendar": receivables.calendar(self._today())}
+        today = self._today()
+        return {"calendar": deadlines.calendar(today, await self._known(deadlines.month_before(today)))}
+
+    async def _known(self, month: str) -> deadlines.Known:
+        """What the books show done of a month."""
+        org = self.place.org
+        runs = await self.ledger.account_items(org, RUN, (BALANCED, DIFFERS))
+        standing = await self.ledger.account_items(org, DIFFERENCE, STANDING)
+        settled = await asyncio.to_thread(deadlines.settled_days, self.books, org, month)
+        applied = await self.ledger.account_items(org, APPLICATION, (APPLIED,), month)
+        listed = await self.ledger.account_items(org, LISTED, ("confirmed",), month)
+        inquirable = await asyncio.to_thread(receivables.inquiries, self.books, org, month)
+        return deadlines.Known(
+            unbalanced=(settled - {one.day for one in runs}) | {one.day for one in standing if one.day[:7] == month},
+            applied={one.subject for one in applied},
+            listed=bool(listed),
+            inquirable=len(inquirable),
+            dues=await self._dues(),
+        )
+
+    async def _remind(self, order: Order) -> Data:
+        """Alarms, each once: the prepayment's level, and a date that passed with its work not done."""
+        org, today = self.place.org, self._today()
+        asked = (self.books, org, today[:4], self.prepaid_fen)
+        level = await asyncio.to_thread(receivables.prepayment, *asked)
+        due = []
+        if level["level"] in ("yellow", "red"):
+            text = f"{today[:4]} 年预付金已用 {level['percent']}%（{level['used']} / {level['quota']} 元）"
+            due.append((f"prepayment {level['year']} {level['level']}", text))
+        for row in (await self._calendar({}))["calendar"]:
+            if row["late"] and not row["what"].endswith(deadlines.INQUIRED):
+                due.append((f"deadline {row['what']}", f"已过期限 {row['by']}：{row['what']}"))
+        alarms = []
+        for subject, text in due:
+            number, now = made_id(org, ALARM, subject), self.notes.stamp()
+            if await self.ledger.account_item(number) is not None:
+                continue
+            item = AccountItem(
+                number, org, ALARM, subject.split()[0], today, OPEN, opened_at=now, changed_at=now, facts={"text": text}
+            )
+            await self.notes.noted(item)
+            alarms.append(item_data(item))
+        return {"alarms": alarms}
 
     async def _inquiries(self, order: Order) -> Data:
-        found = await asyncio.to_thread(receivables.inquiries, self.books, self.place.org, _month(order))
-        return {"inquiries": found}
+        """With what the other side's inquiry names: invoice, stay number and dates."""
+        month = _month(order)
+        found = await asyncio.to_thread(receivables.inquiries, self.books, self.place.org, month)
+        rows = [{**row, **await self._inquired(row["case_id"])} for row in found]
+        return {**self._named(), "month": month, "inquiries": rows, "table": receivables.inquiry_table(rows)}
+
+    async def _inquired(self, case_id: str) -> dict[str, str]:
+        case = await self.ledger.case(case_id)
+        encounter = await self.ledger.encounter(case.encounter_id) if case else None
+        bill = await self.ledger.bill(case.bill_id) if case else None
+        if case is None or encounter is None or bill is None:
+            return {}
+        visit, settle = encounter.content.get("visit", {}), bill.content.get("settle", {})
+        invono = case.data.get("acked", {}).get("invono") or settle.get("invono") or ""
+        names = ("ipt_no", "begntime", "endtime")
+        stay = visit.get("ipt_no") or visit.get("ipt_otp_no") or ""
+        said = {name: str(visit.get(name) or "") for name in names}
+        return {**said, "ipt_no": str(stay), "invono": str(invono)}
 
     # the third side, watching, reports
 

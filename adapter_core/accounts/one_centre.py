@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ class AccountLedger(ItemLedger, Protocol):
     """What a run reads of the ledger beside the books."""
 
     async def entries_to_file(
-        self, org: str, day: str, offices: Iterable[str], after: int, limit: int
+        self, org: str, day: str, offices: Sequence[str], after: int, limit: int
     ) -> list[tuple[Any, ...]]: ...
 
 
@@ -70,6 +70,7 @@ class OneCentre:
         self._acting = Acting(ledger, files, desk, place)
         self._home = place.site.admdvs
         self._agreeing: dict[tuple[str, str, str, bool | None], bool] = {}
+        self._whole: dict[tuple[str, str, str, bool | None], bool] = {}
 
     async def reconcile(self, raw: Iterable[Totals], doubts: list[Doubted], is_closed: bool, detail: bool) -> Found:
         """raw: the day's groups and those to be asked empty; doubts: the money calls that this day's file could name; is_closed: its
@@ -117,9 +118,7 @@ class OneCentre:
         del uploaded
         matching = Matching(self._working, self._place.org, self._day, optins, self._home, self._way)
         # beside the event loop: patients are served meanwhile
-        here, there = await asyncio.to_thread(
-            lambda: matching.read(read_result(file, self._form), self._form)
-        )
+        here, there = await asyncio.to_thread(lambda: matching.read(read_result(file, self._form), self._form))
         found.rows_here += here
         found.rows_there += there
         return matching
@@ -129,18 +128,19 @@ class OneCentre:
         offices = (optins, "") if optins == self._home else (optins,)
         lines, cash, after = [], 0, 0
         while page := await self._ledger.entries_to_file(self._place.org, self._day, offices, after, PAGE):
-            for after, entry_id, way, refunded, setl_id, mdtrt_id, *fens, cash_fen, psn_no in page:
+            after = page[-1][0]
+            for _, entry_id, way, refunded, setl_id, mdtrt_id, *fens, cash_fen, psn_no in page:
                 if self._way not in ("", way or self._old_ways.get(entry_id, "")):
                     continue
                 total, fund, account = map(abs, fens)
-                lines.append(upload_line((setl_id, mdtrt_id, psn_no), (total, fund, account), bool(refunded), self._form))
+                lines.append(
+                    upload_line((setl_id, mdtrt_id, psn_no), (total, fund, account), bool(refunded), self._form)
+                )
                 cash += cash_fen
             await asyncio.sleep(0)  # reading awaits nothing where the ledger is a file
         return write_upload(lines, self._form), cash
 
-    async def _note_absent(
-        self, matching: Matching, optins: str, groups: list[Totals], doubts: list[Doubted]
-    ) -> None:
+    async def _note_absent(self, matching: Matching, optins: str, groups: list[Totals], doubts: list[Doubted]) -> None:
         """Evidence E4: the calls that this office's file would name if the centre had them, and does not."""
         grouping = self._form.grouping
         for doubt in doubts:
@@ -164,8 +164,9 @@ class OneCentre:
         ]
         if len(differing) > 1:
             return False
-        agrees, _ = await self._desk.totals_agree(self._day, matching.listed(group))
-        return agrees
+        if key not in self._whole:
+            self._whole[key], _ = await self._desk.totals_agree(self._day, matching.listed(group))
+        return self._whole[key]
 
 
 def sized(group: Totals) -> Totals:

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from adapter_core.accounts.books import Books, Working
-from adapter_core.accounts.differences import made_id
+from adapter_core.accounts.books import Books
 from adapter_core.accounts.reports import place_named
+from adapter_core.province.schemes import LOCAL, schemes
 from adapter_core.settlement.records import AccountItem
 from adapter_core.values.errors import Fault, TranslationError
-from adapter_core.values.money import MoneyError, fen, from_fen, yuan
+from adapter_core.values.money import from_fen
 
 BANK, DEDUCTION = "bank", "deduction"
-MATCHED, UNMATCHED = "matched", "unmatched"
+MATCHED, UNMATCHED, WITHDRAWN = "matched", "unmatched", "withdrawn"
 YELLOW, RED = 70, 90
 """Prepayment used, per cent.  Source: 苏医保发〔2022〕75号 31 (90 %), [MG] (70 %); `policy/cross-province` §10."""
+AGES = ((0, "0–30"), (31, "31–60"), (61, "61–90"), (91, "90 以上"))
+"""First day, and what it is called."""
+PAYS_ZH = {"monthly": "按月清算", "reserve": "备用金"}
 LONGEST_MONTHS = 2
 """Longest delay of a clearing.  Source: 苏医保发〔2022〕75号 48–49."""
 INQUIRY_FEN = 30_000_00
@@ -29,19 +32,13 @@ OWED = (
     "GROUP BY SUBSTR(business_day, 1, 7), insuplc_admdvs, scheme, clr_type ORDER BY month, insuplc_admdvs, scheme, clr_type"
 )
 INQUIRIES = (
-    "SELECT business_day, setl_id, mdtrt_id, insuplc_admdvs, total_fen, case_id FROM {ledger}entries WHERE org = ? AND stands "
-    "AND entry = 'settle' AND kind = 'inpatient' AND total_fen >= ? AND business_day LIKE ? ORDER BY total_fen DESC"
+    "SELECT business_day, setl_id, mdtrt_id, insuplc_admdvs, total_fen, case_id FROM {ledger}entries AS entries WHERE org = ? AND stands "
+    "AND entry = 'settle' AND kind = 'inpatient' AND total_fen >= ? AND business_day LIKE ? "
+    "AND NOT EXISTS (SELECT 1 FROM {ledger}entries AS back WHERE back.org = entries.org AND back.stands "
+    "AND back.entry = 'void' AND back.original_setl_id = entries.setl_id AND back.mdtrt_id = entries.mdtrt_id) "
+    "ORDER BY total_fen DESC, setl_id"
 )
 YEAR = "SELECT COALESCE(SUM(fund_fen), 0) FROM {ledger}entries WHERE org = ? AND stands AND scheme <> 'local' AND business_day LIKE ?"
-DUES = "CREATE TEMP TABLE dues (month TEXT, region TEXT, scheme TEXT, clr_type TEXT, owed BIGINT)"
-CAME = "CREATE TEMP TABLE came (line_id TEXT, month TEXT, region TEXT, amount BIGINT)"
-CANDIDATES = (
-    "SELECT came.line_id, groups.month, groups.region FROM came JOIN ("
-    "SELECT month, region, SUM(owed) AS owed FROM dues GROUP BY month, region "
-    "UNION ALL SELECT month, '', SUM(owed) FROM dues GROUP BY month HAVING COUNT(DISTINCT region) > 1) AS groups ON groups.owed = came.amount "
-    "AND (came.month = '' OR came.month = groups.month) AND (came.region = '' OR came.region = groups.region) "
-    "ORDER BY came.line_id, groups.month, groups.region"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +63,17 @@ class Due:
 
     def age_days(self, today: str) -> int:
         """Days since the end of its month."""
-        return max(0, (date.fromisoformat(today) - _month_end(self.month)).days)
+        return max(0, (date.fromisoformat(today) - month_end(self.month)).days)
 
     def is_late(self, today: str) -> bool:
-        return bool(self.left) and date.fromisoformat(today) > _months_on(_month_end(self.month), LONGEST_MONTHS)
+        return bool(self.left) and date.fromisoformat(today) > months_on(month_end(self.month), LONGEST_MONTHS)
 
 
 COLUMNS = (
     "月份",
     "参保地",
     "方案",
+    "拨付方式",
     "清算类别",
     "人次",
     "总额",
@@ -101,7 +99,7 @@ def _settled(dues: list[Due], items: Iterable[AccountItem]) -> list[Due]:
     """The dues less what came and was deducted; a sum for several of them goes to each in full, oldest first."""
     rows = list(dues)
     for item in items:
-        if (item.topic == BANK and item.state != MATCHED) or item.state == "withdrawn":
+        if (item.topic == BANK and item.state != MATCHED) or item.state == WITHDRAWN:
             continue
         left = item.amount_fen or 0
         field = "came" if item.topic == BANK else "deducted"
@@ -121,7 +119,8 @@ def table(dues: Sequence[Due], today: str) -> list[list[str]]:
         amounts = (due.total, due.fund, due.account, due.owed, due.came, due.deducted, due.left)
         texts = [f"{from_fen(one):.2f}" for one in amounts]
         age = str(due.age_days(today)) + ("（逾期）" if due.is_late(today) else "")
-        rows.append([due.month, place_named(due.region), due.scheme, due.clr_type, str(due.count), *texts, age])
+        arranged = (scheme_named(due.scheme), PAYS_ZH[pays(due.scheme)])
+        rows.append([due.month, place_named(due.region), *arranged, due.clr_type, str(due.count), *texts, age])
     return rows
 
 
@@ -132,6 +131,7 @@ def data(dues: Sequence[Due], today: str) -> list[dict[str, Any]]:
             "month": due.month,
             "insuplc_admdvs": due.region,
             "scheme": due.scheme,
+            "pays": pays(due.scheme),
             "clr_type": due.clr_type,
             "count": due.count,
             **{
@@ -143,6 +143,27 @@ def data(dues: Sequence[Due], today: str) -> list[dict[str, Any]]:
         }
         for due in dues
     ]
+
+
+def scheme_named(name: str) -> str:
+    """An arrangement for people."""
+    found = next((one for one in schemes() if one.name == name), None)
+    return found.title if found else {LOCAL: "本省"}.get(name, "未列方案")
+
+
+def pays(name: str) -> str:
+    """How an arrangement pays: ``monthly`` clearing or a ``reserve`` (备用金)."""
+    return next((one.pays for one in schemes() if one.name == name), "monthly")
+
+
+def ageing(dues: Iterable[Due], today: str) -> list[dict[str, str]]:
+    """What is not paid yet, by days since the end of its month."""
+    left = [0] * len(AGES)
+    for due in dues:
+        age = due.age_days(today)
+        place = next(place for place, (first, _) in reversed(list(enumerate(AGES))) if age >= first)
+        left[place] += due.left
+    return [{"days": title, "left": f"{from_fen(sum_):.2f}"} for (_, title), sum_ in zip(AGES, left, strict=True)]
 
 
 def prepayment(books: Books, org: str, year: str, quota_fen: int) -> dict[str, Any]:
@@ -173,55 +194,19 @@ def inquiries(books: Books, org: str, month: str) -> list[dict[str, str]]:
     for row in found:
         row["total"] = f"{from_fen(int(row['total'])):.2f}"
         row["work_order"] = row["case_id"][:10].upper()
-        row["answer_by"] = _day_of_next_month(month, 26)
+        row["answer_by"] = day_of_next_month(month, 26)
     return found
 
 
-def calendar(today: str) -> list[dict[str, str]]:
-    """The dates that wait, for the month before.  Source: 苏医保发〔2022〕75号 43, 48–49; `policy/cross-province` §9."""
-    last = (date.fromisoformat(today).replace(day=1) - timedelta(days=1)).isoformat()[:7]
-    year = int(last[:4])
-    rows = [
-        (_day_of_next_month(last, 3), f"{last} 账目全部对平"),
-        (_day_of_next_month(last, 20), f"{last} 清算申报（3203）与清分确认（3261）"),
-        (_day_of_next_month(last, 26), f"{last} 住院三万元以上费用协查答复"),
-        (_months_on(_month_end(last), LONGEST_MONTHS).isoformat(), f"{last} 款项最迟到账"),
-        (f"{year + 1}-03-31", f"{year} 年度清算截止"),
-    ]
-    return [{"by": by, "what": what, "late": "1" if by < today else ""} for by, what in rows]
+INQUIRY_COLUMNS: Mapping[str, str] = {
+    "date": "结算日", "setl_id": "结算编号", "mdtrt_id": "就诊编号", "invono": "发票号", "ipt_no": "住院号", "begntime": "入院", "endtime": "出院",
+    "insuplc_admdvs": "参保地", "total": "总额", "work_order": "工单", "answer_by": "答复期限",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class BankLine:
-    """One received payment.  reference: the bank's own number; note: what its text says.  Fen."""
-
-    day: str
-    amount: int
-    payer: str
-    reference: str
-    note: str
-
-    def item_id(self, org: str) -> str:
-        return made_id(org, BANK, self.day, str(self.amount), self.reference, self.payer)
-
-
-BANK_COLUMNS: Mapping[str, tuple[str, ...]] = {"day": ("日期", "date"), "amount": ("金额", "amount"), "payer": ("付款方", "payer"), "reference": ("流水号", "reference"), "note": ("摘要", "note")}  # fmt: skip
-
-
-def read_bank_lines(rows: Sequence[Sequence[str]]) -> list[BankLine]:
-    """Bank lines from a table with a heading (Chinese or English).  Raises: TranslationError with every fault."""
-    cells = columns_of(rows, BANK_COLUMNS, ("day", "amount", "reference"))
-    faults: list[Fault] = []
-    found = []
-    for number, row in cells:
-        try:
-            day = date.fromisoformat(row["day"][:10]).isoformat()
-            found.append(BankLine(day, fen(yuan(row["amount"])), row["payer"], row["reference"], row["note"]))
-        except (ValueError, MoneyError):
-            faults.append(Fault(f"row {number}", "日期 yyyy-MM-dd 和两位小数的金额", "其他"))
-    if faults:
-        raise TranslationError(faults, message_zh="银行到账明细有误，未导入")
-    return found
+def inquiry_table(rows: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Bills that may be inquired into, as a table."""
+    return [list(INQUIRY_COLUMNS.values()), *([row.get(name, "") for name in INQUIRY_COLUMNS] for row in rows)]
 
 
 def columns_of(
@@ -245,43 +230,12 @@ def columns_of(
     ]
 
 
-def matched(books: Books, dues: Sequence[Due], lines: Sequence[tuple[str, BankLine]]) -> dict[str, tuple[str, str]]:
-    """Which month and region each line pays, by its amount and what its text names; only where exactly one fits.
-
-    lines: with their ids.
-    """
-    with books.working() as working:
-        return _matched(working, dues, lines)
+def month_end(month: str) -> date:
+    """Its last day."""
+    return months_on(date.fromisoformat(f"{month}-01"), 1) - timedelta(days=1)
 
 
-def _matched(
-    working: Working, dues: Sequence[Due], lines: Sequence[tuple[str, BankLine]]
-) -> dict[str, tuple[str, str]]:
-    working.run(DUES)
-    working.run(CAME)
-    left = ((due.month, due.region, due.scheme, due.clr_type, due.left) for due in dues if due.left > 0)
-    working.load("dues", ("month", "region", "scheme", "clr_type", "owed"), left)
-    named = ((number, *_named(line, dues), line.amount) for number, line in lines)
-    working.load("came", ("line_id", "month", "region", "amount"), named)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for number, month, place in working.rows(CANDIDATES):
-        found.setdefault(number, []).append((month, place))
-    return {number: places[0] for number, places in found.items() if len(set(places)) == 1}
-
-
-def _named(line: BankLine, dues: Sequence[Due]) -> tuple[str, str]:
-    """The month and the region that a line's text names; "" for neither."""
-    text = f"{line.note} {line.payer}"
-    months = {due.month for due in dues if due.month in text or due.month.replace("-", "") in text}
-    regions = {due.region for due in dues if due.region and due.region in text}
-    return (months.pop() if len(months) == 1 else "", regions.pop() if len(regions) == 1 else "")
-
-
-def _month_end(month: str) -> date:
-    return _months_on(date.fromisoformat(f"{month}-01"), 1) - timedelta(days=1)
-
-
-def _months_on(day: date, months: int) -> date:
+def months_on(day: date, months: int) -> date:
     """The same day so many months on, or that month's last."""
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
@@ -291,5 +245,6 @@ def _months_on(day: date, months: int) -> date:
     return last if is_end else first.replace(day=min(day.day, last.day))
 
 
-def _day_of_next_month(month: str, day: int) -> str:
-    return _months_on(date.fromisoformat(f"{month}-01"), 1).replace(day=day).isoformat()
+def day_of_next_month(month: str, day: int) -> str:
+    """As yyyy-MM-dd."""
+    return months_on(date.fromisoformat(f"{month}-01"), 1).replace(day=day).isoformat()

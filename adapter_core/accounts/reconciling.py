@@ -1,63 +1,56 @@
-"""The daily reconciliation of one institution with the centre (`reliability.md` §10): totals, then the file where they differ.
+"""The daily reconciliation of one institution with its centres (`reliability.md` §10): totals, then the file where they differ.
 
-A run may be killed anywhere and made again: what it found is recorded under ids that say what it is about.
+A run may be killed anywhere and made again: what it found is recorded under ids that say what it is about.  A day that went by several
+gateways is reconciled with each one's centre apart.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from adapter_core.accounts.acting import Acting, ItemLedger
 from adapter_core.accounts.books import Books, Working
-from adapter_core.accounts.centre_desk import CentreDesk, NoAnswer, Totals
+from adapter_core.accounts.centre_desk import CentreDesk, Desks, NoAnswer, Totals
+from adapter_core.accounts.day_sums import (
+    DOUBTS,
+    OLD_WAYS,
+    UNNAMED,
+    columns,
+    days_before,
+    earlier_groups,
+    groups_in,
+    groups_of,
+)
 from adapter_core.accounts.differences import CLASSES, CLOSED, STANDING, TOPIC, made_id
-from adapter_core.accounts.matching import Matching
-from adapter_core.accounts.statement_file import BadFile, read_result, write_upload
+from adapter_core.accounts.one_centre import AccountLedger, Found, OneCentre
+from adapter_core.accounts.statement_file import BadFile
 from adapter_core.accounts.statement_form import StatementForm
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
-from adapter_core.settlement.records import AccountItem, Entry
+from adapter_core.settlement.records import AccountItem
+from adapter_core.settlement.unfiled import Doubted
+from adapter_core.settlement.ways import GatewayGone
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported
+from adapter_core.values.moments import iso, national_date, parse_national_time
 from adapter_core.values.money import from_fen
 
 RUN, ALARM = "run", "alarm"
-BALANCED, DIFFERS, REFUSED, FAILED = "balanced", "differs", "refused", "failed"
-"""How a run ended: the sums agree; differences were recorded; the centre's file was no statement; no usable answer came."""
-SEEN_DAYS = 31
-"""Groups that had settlements within so many days are asked for even when today has none: the centre may have some."""
-PAGE = 500
-
-GROUPS = (
-    "SELECT insutype, clr_type, clr_optins, refunded, SUM(counted), SUM(total), SUM(fund), SUM(account) FROM ("
-    "SELECT insutype, clr_type, clr_optins, CASE WHEN entry = 'void' THEN 1 ELSE 0 END AS refunded, "
-    "CASE WHEN business_day = ? THEN 1 ELSE 0 END AS counted, "
-    "CASE WHEN business_day = ? THEN total_fen ELSE 0 END AS total, "
-    "CASE WHEN business_day = ? THEN fund_fen ELSE 0 END AS fund, "
-    "CASE WHEN business_day = ? THEN acct_pay_fen ELSE 0 END AS account "
-    "FROM {ledger}entries WHERE org = ? AND stands AND business_day BETWEEN ? AND ?) AS seen "
-    "GROUP BY insutype, clr_type, clr_optins, refunded ORDER BY insutype, clr_type, clr_optins, refunded"
-)
-DOUBTS = (
-    "SELECT COUNT(*) FROM {ledger}cases AS cases WHERE org = ? AND state IN "
-    "('SENDING', 'CONFIRMING', 'RESOLVING', 'REVERSING', 'FROZEN')"
-)
-
-
-class AccountLedger(ItemLedger, Protocol):
-    """What a run reads of the ledger beside the books."""
-
-    async def entries_with_person(self, org: str, day: str, after: int, limit: int) -> list[tuple[int, Entry, str]]: ...
+BALANCED, DIFFERS, PARTLY, REFUSED, FAILED = "balanced", "differs", "partly", "refused", "failed"
+"""How a run ended: the sums agree; differences were recorded; a gateway's part can't be reconciled by itself; a centre's file was no
+statement; no usable answer came.  Of several gateways the last of these counts."""
+SEVERITY = (BALANCED, DIFFERS, PARTLY, REFUSED, FAILED)
+Forms = Callable[[str], StatementForm]
+"""How a gateway, by its name, writes and reads statements."""
 
 
 @dataclass(slots=True)
 class Report:
-    """One run.  sums: fen by name; found: differences by class; new: of them, those recorded for the first time."""
+    """One run.  sums: fen by name; found: differences by class."""
 
     org: str
     day: str
@@ -86,142 +79,162 @@ class Report:
             "text": self.text,
         }
 
+    def came_to(self, state: str, text: str = "") -> None:
+        """One centre's end, beside those of the others."""
+        self.state = max(self.state, state, key=SEVERITY.index)
+        self.text = "；".join(one for one in (self.text, text) if one)
+
+
+@dataclass(slots=True)
+class Part:
+    """One gateway's part of a day.  groups: its entries' sums, and the empty ones that are asked all the same."""
+
+    groups: list[Totals] = field(default_factory=list)
+    entries: int = 0
+    doubts: list[Doubted] = field(default_factory=list)
+
 
 class Reconciling:
     def __init__(
-        self, books: Books, ledger: AccountLedger, files: FromFiles, desk: CentreDesk, place: Place, form: StatementForm
+        self,
+        books: Books,
+        ledger: AccountLedger,
+        files: FromFiles,
+        desks: Desks,
+        place: Place,
+        forms: Forms,
     ) -> None:
         self._books = books
         self._ledger = ledger
         self._files = files
-        self._desk = desk
+        self._desks = desks
         self._place = place
-        self._form = form
-        self._acting = Acting(ledger, files, place)
+        self._forms = forms
 
     async def run(self, day: str, phase: str = "asked", detail: bool = False) -> Report:
         """Reconcile a business day.  phase: ``T+0``, ``T+1`` or ``asked``; detail: fetch the file even where the sums agree.
 
-        Raises: NotSupported for a day that went by several gateways.
+        Raises: NotSupported where none of the day's gateways can be reconciled with.
         """
         report = Report(self._place.org, day)
-        if self._place.ways.is_choice:
-            await self._choose_way(day)
-        try:
-            with self._books.working() as working:
-                await self._reconciled(working, report, detail)
-        except (BadFile, NoAnswer) as error:
-            report.state = REFUSED if isinstance(error, BadFile) else FAILED
-            report.text = error.message_zh
-            await self._alarm(day, report.state, error)
+        with self._books.working() as working:
+            working.run(OLD_WAYS)
+            old_ways = await self._old_ways(working, day)
+            parts = await self._parts(working, report)
+            unable = 0
+            for way in sorted(parts):
+                try:
+                    place, desk = self._centre(way)
+                except (GatewayGone, NotSupported) as error:
+                    unable += 1
+                    if unable == len(parts):
+                        raise
+                    report.came_to(PARTLY, f"{way}：{error.message_zh}")
+                    continue
+                form = self._forms(way or self._place.way)
+                centre = OneCentre(working, self._ledger, self._files, desk, place, form, day, way, old_ways)
+                await self._one_centre(centre, report, way, parts[way], detail)
         await self._record(report, phase)
         return report
 
-    async def _choose_way(self, day: str) -> None:
-        """The centre of the gateway that the day's settlements went by is asked: before a cut-over the old one."""
-        ways = sorted({await self._files.way_of(entry.case_id) async for entry, _ in self._entries(day)})
-        if len(ways) > 1:
-            listed = "、".join(ways)
-            text = f"{day} 的结算走了多条线路（{listed}），不能自动对账，请按线路向医保中心核对"
-            raise NotSupported(f"{day} went by {', '.join(ways)}", message_zh=text)
-        if ways:
-            self._place = self._place.via(ways[0])
-            self._desk = self._desk.at(self._place)
-            self._acting = Acting(self._ledger, self._files, self._place)
+    def _centre(self, way: str) -> tuple[Place, CentreDesk]:
+        """Raises: GatewayGone, NotSupported."""
+        place = self._place.via(way) if way else self._place
+        return place, self._desks(place)
 
-    async def _reconciled(self, working: Working, report: Report, detail: bool) -> None:
-        groups = self._groups(working, report)
-        differing = [group for group in groups if not await self._agrees(report, group)]
-        in_doubt = next(iter(working.rows(DOUBTS.format(ledger=working.ledger), self._place.org)))[0]
-        offices = {group.optins for group in differing}
-        if detail or in_doubt:
-            offices |= {group.optins for group in groups}
-        found: set[str] = set()
-        for optins in sorted(offices):
-            found |= await self._detailed(working, report, optins, [one for one in groups if one.optins == optins])
-        report.state = DIFFERS if found or differing else BALANCED
-        await self._close_gone(report, found)
-
-    def _groups(self, working: Working, report: Report) -> list[Totals]:
+    async def _one_centre(self, centre: OneCentre, report: Report, way: str, part: Part, detail: bool) -> None:
         day = report.day
-        since = (date.fromisoformat(day) - timedelta(days=SEEN_DAYS)).isoformat()
-        parameters = (day, day, day, day, self._place.org, since, day)
-        rows = list(working.rows(GROUPS.format(ledger=working.ledger), *parameters))
-        home = self._place.site.admdvs
-        found = [
-            Totals(insutype, clr_type, optins or home, bool(refunded), int(count), int(total), int(fund), int(account))
-            for insutype, clr_type, optins, refunded, count, total, fund, account in rows
-        ] or [Totals("310", "11", home, False, 0, 0, 0, 0)]
-        names = ("total", "fund", "account")
-        report.sums = {
-            "count": sum(one.count for one in found),
-            **{name: sum(getattr(one, f"{name}_fen") for one in found) for name in names},
-        }
-        return _grouped(found, self._form.grouping)
+        # before anything is asked: what is read of the doubts now was so when the file was made
+        doubts = [one for one in part.doubts if day in one.days]
+        is_closed = self._files.stamp() >= self._closed_from(day, way)
+        try:
+            found = await centre.reconcile(part.groups, doubts, is_closed, detail)
+        except (BadFile, NoAnswer) as error:
+            state = REFUSED if isinstance(error, BadFile) else FAILED
+            if way and state == FAILED and not part.entries and not part.doubts:
+                state = PARTLY  # nothing of ours went there today, and a centre that was switched off answers no more
+            report.came_to(state, f"{way}：{error.message_zh}" if way else error.message_zh)
+            if state != PARTLY:
+                await self._alarm(day, state, error)
+            return
+        await self._entered(report, found)
+        await self._close_gone(report, way, {item.item_id for item in found.items})
 
-    async def _agrees(self, report: Report, group: Totals) -> bool:
-        """One 3201.  Raises: NoAnswer."""
-        agrees, text = await self._desk.totals_agree(report.day, _sized(group))
-        kind = "" if group.refunded is None else "退费" if group.refunded else "结算"
-        report.groups.append(
-            {
-                "insutype": group.insutype,
-                "clr_type": group.clr_type,
-                "setl_optins": group.optins,
-                "kind": kind,
-                "count": str(group.count),
-                "total": f"{from_fen(group.total_fen):.2f}",
-                "fund": f"{from_fen(group.fund_fen):.2f}",
-                "agrees": agrees,
-                "centre": text,
-            }
-        )
-        return agrees
-
-    async def _detailed(self, working: Working, report: Report, optins: str, groups: list[Totals]) -> set[str]:
-        """The ids of the differences that the file of one clearing office shows.  Raises: NoAnswer, BadFile."""
-        home = self._place.site.admdvs
-        rows, cash = [], 0
-        async for entry, psn_no in self._entries(report.day):
-            if (entry.clr_optins or home) == optins:
-                rows.append(_uploaded(entry, psn_no))
-                cash += entry.cash_fen
-        uploaded = write_upload(rows, self._form)
-        del rows
-        sums = {
-            "total": sum(one.total_fen for one in groups),
-            "fund": sum(one.fund_fen for one in groups),
-            "cash": cash,
-            "count": sum(one.count for one in groups),
-        }
-        file = await self._desk.statement(report.day, optins, uploaded, sums)
-        del uploaded
-        matching = Matching(working, self._place.org, report.day, optins, home)
-        here, there = matching.read(read_result(file, self._form), self._form)
-        report.rows_here += here
-        report.rows_there += there
-        found = set()
-        for one in list(matching.differences()):
-            item = await self._acting.act(one)
+    async def _entered(self, report: Report, found: Found) -> None:
+        report.groups += found.groups
+        report.rows_here += found.rows_here
+        report.rows_there += found.rows_there
+        report.items += found.items
+        for item in found.items:
             report.found[item.subject] += 1
-            report.items.append(item)
-            found.add(item.item_id)
-            if CLASSES[one.code].incident:
+            if CLASSES[item.subject].incident:
                 await self._incident(item)
+        report.came_to(DIFFERS if found.items or found.differs else BALANCED)
+
+    def _closed_from(self, day: str, way: str) -> str:
+        """When the centre's file of a day is whole, RFC 3339."""
+        after = date.fromisoformat(day) + timedelta(days=1)
+        return iso(parse_national_time(f"{after.isoformat()} {self._forms(way or self._place.way).closed_at}:00"))
+
+    # what went where
+
+    @property
+    def _several(self) -> bool:
+        return len(self._place.ways.named) > 1
+
+    async def _old_ways(self, working: Working, day: str) -> dict[str, str]:
+        """The gateways of the day's entries that were booked before an entry said its own."""
+        if not self._several:
+            return {}
+        unnamed = list(working.rows(UNNAMED.format(ledger=working.ledger), self._place.org, day))
+        found = {entry_id: await self._files.way_of(case_id) for entry_id, case_id in unnamed}
+        working.load("old_ways", ("entry_id", "way"), found.items())
         return found
 
-    async def _entries(self, day: str) -> AsyncIterator[tuple[Entry, str]]:
-        after = 0
-        while page := await self._ledger.entries_with_person(self._place.org, day, after, PAGE):
-            for _, entry, psn_no in page:
-                yield entry, psn_no
-            after = page[-1][0]
+    async def _parts(self, working: Working, report: Report) -> dict[str, Part]:
+        """By gateway ("" where the institution has only one): today's groups, those of the days before, the doubts."""
+        org, day, home = self._place.org, report.day, self._place.site.admdvs
+        today = groups_of(working, org, day, home)
+        report.sums = columns(group for _, group in today)
+        parts: defaultdict[str, Part] = defaultdict(Part)
+        for way, group in today:
+            part = parts[self._named(way)]
+            part.groups.append(group)
+            part.entries += group.count
+        ids = [case_id for (case_id,) in list(working.rows(DOUBTS.format(ledger=working.ledger), org))]
+        for doubt in await self._files.doubts(self._place, ids):
+            if day in doubt.days:
+                parts[self._named(doubt.way)].doubts.append(doubt)
+        for way, group in await self._seen(working, day):
+            name = self._named(way)
+            if name in parts or self._may_be_asked(name, day):
+                parts[name].groups.append(group)
+        return dict(parts) or {self._named(""): Part()}
 
-    async def _close_gone(self, report: Report, found: set[str]) -> None:
+    def _named(self, way: str) -> str:
+        return (way or self._place.ways.usual) if self._several else ""
+
+    def _may_be_asked(self, way: str, day: str) -> bool:
+        """Whether a gateway that nothing of the day went by is asked all the same: not after it was switched off."""
+        over = [one for one in self._place.ways.cutovers if one.source == way and national_date(one.at) < day]
+        return not way or (way in self._place.ways.named and not over)
+
+    async def _seen(self, working: Working, day: str) -> list[tuple[str, Totals]]:
+        """Groups of the days before: a centre may have today what we have nothing of."""
+        runs = []
+        for before in days_before(day):
+            runs += await self._ledger.account_items(self._place.org, RUN, (), before)
+        if runs:
+            return sorted(set(groups_in(runs)), key=repr)
+        return earlier_groups(working, self._place.org, day, self._place.site.admdvs)
+
+    # what is recorded
+
+    async def _close_gone(self, report: Report, way: str, found: set[str]) -> None:
         """Differences of the day that no longer show: balance closes them, not the reply to a reversal."""
         standing = await self._ledger.account_items(self._place.org, TOPIC, STANDING, report.day)
         for item in standing:
-            if item.item_id not in found:
+            if item.item_id not in found and self._named(str(item.facts.get("way", ""))) == way:
                 closed = replace(item, state=CLOSED, version=item.version + 1, changed_at=self._files.stamp())
                 await self._noted(closed)
                 report.closed += 1
@@ -270,31 +283,3 @@ class Reconciling:
             await self._files.noted(item)
         except Conflict:
             return  # another replica ran the same day and wrote it first
-
-
-def _grouped(found: list[Totals], grouping: tuple[str, ...]) -> list[Totals]:
-    """The groups as this gateway is asked: what the grouping leaves out is summed up."""
-    sums: dict[tuple[str, str, str, bool | None], list[int]] = {}
-    for one in found:
-        key = (
-            one.insutype if "insutype" in grouping else "",
-            one.clr_type if "clr_type" in grouping else "",
-            one.optins,
-            one.refunded if "refd_setl_flag" in grouping else None,
-        )
-        row = sums.setdefault(key, [0, 0, 0, 0])
-        for place, value in enumerate((one.count, one.total_fen, one.fund_fen, one.account_fen)):
-            row[place] += value
-    return [Totals(*key, *row) for key, row in sums.items()]
-
-
-def _sized(group: Totals) -> Totals:
-    """Refunds apart are told by their size; in a net group they are negative already."""
-    if not group.refunded:
-        return group
-    return replace(group, total_fen=-group.total_fen, fund_fen=-group.fund_fen, account_fen=-group.account_fen)
-
-
-def _uploaded(entry: Entry, psn_no: str) -> tuple[str, str, str, int, int, int, bool]:
-    sizes = (abs(entry.total_fen), abs(entry.fund_fen), abs(entry.acct_pay_fen))
-    return (entry.setl_id, entry.mdtrt_id, psn_no, *sizes, entry.entry == "void")

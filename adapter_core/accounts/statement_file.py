@@ -159,9 +159,7 @@ def _fen(text: str, line: int) -> int:
     return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
 
 
-def upload_line(
-    line: tuple[str, str, str], fens: tuple[int, int, int], refunded: bool, form: StatementForm
-) -> str:
+def upload_line(line: tuple[str, str, str], fens: tuple[int, int, int], refunded: bool, form: StatementForm) -> str:
     """One line of the file that 9101 uploads.  line: setl_id, mdtrt_id, psn_no; fens: total, fund, account without sign."""
     sign = "-" if refunded and form.refunds_negative else ""
     flag = form.refund_flag if refunded else form.settle_flag

@@ -19,7 +19,8 @@ class StatementForm:
     ``zip``, ``plain`` or either (``auto``).  settle_flag, refund_flag: ``refd_setl_flag``.  refunds_negative: amounts of uploaded
     refunds carry a minus.  uploads_as: 9101's ``in`` as ``base64`` or as ``numbers``.  grouping: one 3201 for each of these
     together; without ``refd_setl_flag`` refunds count negative.  missing_share: a file that lacks more of our own rows than this
-    share (and more than missing_rows) is no statement of that day.
+    share (and more than missing_rows) is no statement of that day.  closed_at: from this time (``HH:MM``, China time) of the day after
+    a day's file is whole, so that what it does not name is not there.
     """
 
     separator: str = "\t"
@@ -32,6 +33,7 @@ class StatementForm:
     uploads_as: str = "base64"
     grouping: tuple[str, ...] = GROUPINGS
     balanced: tuple[str, ...] = ("0",)
+    closed_at: str = "06:00"
     missing_share: float = 0.2
     missing_rows: int = 20
     bytes_max: int = 256 * 1024 * 1024

@@ -232,5 +232,5 @@ class Watching:
         item = AccountItem(
             number, self._org, TOPIC, rule, day, OPEN, case_id, opened_at=now, changed_at=now, facts=facts
         )
-        await self._notes.noted(item)
+        await self._notes.noted(item, event="FLAGGED", rule=rule, count=str(count))
         return item

@@ -97,13 +97,24 @@ def watch_of(config: Config, ledger: OpenLedger) -> Watch | None:
 
 
 def reconciling_of(running: Adapter, place: Place) -> Reconciling:
-    """Who reconciles an institution served here.  Raises: NotSupported where its way out is no national gateway."""
+    """Who reconciles an institution served here.  Raises: NotSupported where none of its ways out is a national gateway."""
     from adapter_core.accounts.centre_desk import CentreDesk
     from adapter_core.accounts.reconciling import Reconciling
     from adapter_core.accounts.statement_form import StatementForm
+    from adapter_core.province.national import NationalGateway
 
-    form = StatementForm(**running.config.settings.accounts.statement.model_dump())
-    desk = CentreDesk(running.pipeline, place, form)
+    settings = running.config.settings.accounts
+    plain = settings.statement.model_dump()
+
+    def form(way: str) -> StatementForm:
+        own = settings.statements.get(way)
+        return StatementForm(**{**plain, **(own.model_dump(exclude_unset=True) if own else {})})
+
+    def desk(at: Place) -> CentreDesk:
+        return CentreDesk(running.pipeline, at, form(at.way))
+
+    if not any(isinstance(one.gateway, NationalGateway) for one in place.every_way()):
+        desk(place)
     return Reconciling(books_of(running.config), running.ledger, running.pipeline.from_files, desk, place, form)
 
 
@@ -158,6 +169,7 @@ def rounds_of(running: Adapter, place: Place) -> Rounds:
         report = await reconciling.run(day, phase)
         if phase == "T+1":
             await office.do("watch", {"date": day})
+            await office.do("remind", {})
         return report
 
     return Rounds(place.org, running.ledger, running.pipeline.from_files, run, SystemClock(), times)

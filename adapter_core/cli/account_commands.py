@@ -125,6 +125,60 @@ def bank(
     run(imported(config, institution, "bank", file, {}, as_json))
 
 
+@accounts_app.command("payments")
+def payments(
+    everything: AllOption = False,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """列出未核销的到账；加 --all 包括已核销的和扣款。
+
+    例 / example: his-adapter accounts payments
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, institution, "payments", {"all": everything}, as_json))
+
+
+@accounts_app.command("match")
+def match(
+    item: Annotated[str, typer.Argument(help="到账编号 / bank line")],
+    month: MonthOption,
+    operator: OperatorOption,
+    region: Annotated[str, typer.Option(help="参保地区划，缺省为该月全部 / place of insurance")] = "",
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """人工核销一笔到账：付的是哪个月、哪个参保地；多于未收的不受理。
+
+    例 / example: his-adapter accounts match 3f2a… --month 2026-10 --region 330100 --operator 测试主任
+    """
+    from adapter_core.cli.accounting import plain
+
+    order = {"item_id": item, "month": month, "insuplc_admdvs": region, "operator": operator}
+    run(plain(config, institution, "match", order, as_json))
+
+
+@accounts_app.command("unbook")
+def unbook(
+    item: Annotated[str, typer.Argument(help="到账或扣款编号 / bank line or deduction")],
+    operator: OperatorOption,
+    reason: ReasonOption,
+    institution: InstitutionOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """撤销一笔核销，或作废一笔扣款登记。
+
+    例 / example: his-adapter accounts unbook 3f2a… --operator 测试主任 --reason 核销错月份
+    """
+    from adapter_core.cli.accounting import plain
+
+    run(plain(config, institution, "unbook", {"item_id": item, "operator": operator, "reason": reason}, as_json))
+
+
 @accounts_app.command("deduct")
 def deduct(
     month: MonthOption,
@@ -281,17 +335,18 @@ def calendar(
 @accounts_app.command("inquiries")
 def inquiries(
     month: MonthOption,
+    out: OutOption = None,
     institution: InstitutionOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """可能收到费用协查的住院结算（三万元以上）。
+    """可能收到费用协查的住院结算（三万元以上），带发票号、住院号和起止日期，供答复。
 
-    例 / example: his-adapter accounts inquiries --month 2026-11
+    例 / example: his-adapter accounts inquiries --month 2026-11 --out inquiries.pdf
     """
-    from adapter_core.cli.accounting import plain
+    from adapter_core.cli.accounting import inquired
 
-    run(plain(config, institution, "inquiries", {"month": month}, as_json))
+    run(inquired(config, institution, month, out, as_json))
 
 
 @accounts_app.command("report")

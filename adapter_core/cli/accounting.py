@@ -141,6 +141,18 @@ async def imported(
     return await run(config, institution, name, {**order, "rows": rows}, as_json)
 
 
+async def inquired(config: Path, institution: str, month: str, out: Path | None, as_json: bool) -> int:
+    told = await ordered(config, institution, "inquiries", {"month": month})
+    if out is not None:
+        write_file(config, out, "inquiries", told)
+    table = told.pop("table")
+    if as_json:
+        print_json(told)
+        return EXIT["done"]
+    print_table(f"{month} 费用协查", table[0], table[1:])
+    return EXIT["done"]
+
+
 async def report(config: Path, institution: str, since: str, until: str, out: Path | None, as_json: bool) -> int:
     told = await ordered(config, institution, "report", {"from": since, "to": until})
     if out is not None:

@@ -11,7 +11,10 @@ import msgspec
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _LEAVES = frozenset({str, Decimal, int, bool, type(None)})
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
+_STRICT = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
+_QUICK = msgspec.json.Decoder(float_hook=Decimal)
+_MINUS_ZERO = (b":-0", b",-0", b"[-0", b" -0")
+"""Where a number that begins so may stand: as an integer it would lose its sign."""
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -30,10 +33,37 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 def decode(text: bytes) -> dict[str, Any]:
     """The document again; every number is a Decimal with the scale it was written with.  Raises: ValueError."""
-    document = _DECODER.decode(text.decode())
+    document = _decoded(text)
     if not isinstance(document, dict):
         raise ValueError("a document is a JSON object")
     return document
+
+
+def _decoded(text: bytes) -> Any:
+    if not any(begun in text for begun in _MINUS_ZERO):
+        try:
+            document = _QUICK.decode(text)
+        except ValueError:  # what it doesn't read, the strict reader may
+            pass
+        else:
+            if type(document) is dict:
+                _make_decimal(document, document.items())
+            return document
+    return _STRICT.decode(text.decode())
+
+
+def _make_decimal(place: Any, items: Iterable[tuple[Any, Any]]) -> None:
+    """Integers, in place; everything else is as the strict reader has it."""
+    for key, value in items:
+        kind = type(value)
+        if kind is str or kind is Decimal:
+            continue
+        if kind is int:
+            place[key] = Decimal(value)
+        elif kind is dict:
+            _make_decimal(value, value.items())
+        elif kind is list:
+            _make_decimal(value, enumerate(value))
 
 
 class _Person(msgspec.Struct):

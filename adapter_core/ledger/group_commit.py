@@ -1,7 +1,7 @@
 """Group commit: one thread, one connection; the changes waiting together share one synced COMMIT.
 
-Each change has its own savepoint, so a conflict takes down nobody else.  A future resolves only after the COMMIT it
-is part of.
+Where anything is amiss with a batch it is written once more, each change under a savepoint of its own, so that a conflict takes
+down nobody else.  A future resolves only after the COMMIT it is part of.
 """
 
 from __future__ import annotations
@@ -122,11 +122,23 @@ class GroupCommit:
         return self._commit(batch)
 
     def _commit(self, batch: list[Ticket]) -> list[Result]:
+        try:
+            return self._transact(batch, self._attempt)
+        except Exception as exc:
+            if not _is_callers_fault(exc):
+                raise
+            self._connection.execute("ROLLBACK")
+        return self._transact(batch, self._attempt_apart)
+
+    def _transact(self, batch: list[Ticket], attempt: Callable[[Transaction, Change], Result]) -> list[Result]:
         self._connection.execute("BEGIN IMMEDIATE")
         key = self._key_of_today()
         transaction = Transaction(self._connection, key, self._keys.master, dict(self._heads))
         is_low = self._reserve.is_low()
-        results = [self._attempt(transaction, ticket.change, is_low) for ticket in batch]
+        results = [
+            _refused_for_room() if is_low and opens_work(ticket.change) else attempt(transaction, ticket.change)
+            for ticket in batch
+        ]
         for org in {ticket.change.org for ticket in batch}:
             self._save_head(org, transaction.heads.get(org) or Head(0, START))
         self._connection.execute("COMMIT")
@@ -137,17 +149,16 @@ class GroupCommit:
         self._data_key = key
         return results
 
-    def _attempt(self, transaction: Transaction, change: Change, is_low: bool) -> Result:
-        if is_low and opens_work(change):
-            return LedgerUnavailable("the disk is nearly full", message_zh="磁盘空间不足，暂停受理新业务")
+    def _attempt(self, transaction: Transaction, change: Change) -> Result:
+        return transaction.write(change, in_place=True)
+
+    def _attempt_apart(self, transaction: Transaction, change: Change) -> Result:
         self._connection.execute("SAVEPOINT one_change")
         result: Result
         try:
             result = transaction.write(change)
-        except (sqlite3.OperationalError, sqlite3.InternalError):
-            raise
         except Exception as exc:  # this caller's fault alone: the rest of the batch goes on
-            if isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, _CALLERS_FAULTS):
+            if not _is_callers_fault(exc):
                 raise
             self._connection.execute("ROLLBACK TO one_change")
             result = self._explained(change, exc)
@@ -182,6 +193,15 @@ class GroupCommit:
 
 
 _CALLERS_FAULTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
+
+
+def _is_callers_fault(exc: Exception) -> bool:
+    """Not the database's: nothing is wrong but with the change."""
+    return not isinstance(exc, sqlite3.DatabaseError) or isinstance(exc, _CALLERS_FAULTS)
+
+
+def _refused_for_room() -> LedgerUnavailable:
+    return LedgerUnavailable("the disk is nearly full", message_zh="磁盘空间不足，暂停受理新业务")
 
 
 def _tell(batch: list[Ticket], results: list[Result]) -> None:

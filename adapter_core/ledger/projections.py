@@ -6,8 +6,8 @@ statement.  Columns come from the records; a contract test compares them with `s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 from adapter_core.ledger import documents
@@ -24,8 +24,10 @@ class Projection(Generic[Record]):
     """One table of records, each replaced version by version.
 
     sealed: the record's fields that lie encrypted, as one document; derived: its properties kept as columns to be
-    indexed;
-    revive: how a column becomes the record's value again.
+    indexed; lasting: indexed columns that hardly ever change; revive: how a column becomes the record's value again.
+
+    ``replace`` writes every column.  ``revise`` leaves the lasting ones alone, and with them their indexes, which cost SQLite more
+    than the row: it meets the row only if none of them changed.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Projection(Generic[Record]):
         *,
         sealed: tuple[str, ...] = (),
         derived: tuple[str, ...] = (),
+        lasting: tuple[str, ...] = (),
         revive: Mapping[str, Callable[[Any], Any]],
     ) -> None:
         self.table = table
@@ -51,6 +54,13 @@ class Projection(Generic[Record]):
         self.insert = f"INSERT INTO {table} ({', '.join(self.columns)}) VALUES ({places})"
         settings = ", ".join(f"{column} = ?" for column in self.columns)
         self.replace = f"UPDATE {table} SET {settings} WHERE {self.id_name} = ? AND version = ?"
+        kept: list[str] = [self.id_name, *lasting, *derived]
+        changing: list[str] = [column for column in self.columns if column not in kept]
+        changes = ", ".join(f"{column} = ?" for column in changing)
+        unchanged = " AND ".join(f"{column} = ?" for column in kept)
+        self.revise = f"UPDATE {table} SET {changes} WHERE {unchanged} AND version = ?"
+        self._revising = _picking(self.columns, [*changing, *kept])
+        self._derived = derived
         self.select = f"SELECT {', '.join((*self.plain, *(SEALED_COLUMNS if sealed else ())))} FROM {table} "
         self.version = f"SELECT version FROM {table} WHERE {self.id_name} = ?"
 
@@ -78,6 +88,12 @@ class Projection(Generic[Record]):
             return ()
         return (key.key_id, key.seal(document, self._place(record.org, record)))
 
+    def replacing(self, record: Record, row: Sequence[Any], in_place: bool) -> tuple[str, Sequence[Any]]:
+        """The statement that puts this row in the place of the version before, and its parameters; in_place: `revise` will do."""
+        if in_place and all(getattr(record, name) for name in self._derived):
+            return self.revise, (*self._revising(row), record.version - 1)
+        return self.replace, (*row, self.id_of(record), record.version - 1)
+
     def record(self, row: Sequence[Any], keys: DataKeys) -> Record:
         """A row of ``select`` as its record.  Raises: LedgerDamaged."""
         fields = dict(zip(self.plain, row, strict=False))
@@ -102,19 +118,43 @@ class Projection(Generic[Record]):
         return bound_to(org, self.table, self._id(record), record.version)
 
 
+def _picking(columns: Sequence[str], wanted: Iterable[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Takes the wanted columns out of a row of these."""
+    return itemgetter(*map(columns.index, wanted))
+
+
 def _result(value: str) -> Result | str:
     return Result(value) if value else ""
 
 
-ENCOUNTERS = Projection("encounters", Encounter, sealed=("content", "standing"), revive={})
-BILLS = Projection("bills", Bill, sealed=("content", "standing"), revive={"is_open": bool})
-CASES = Projection(
-    "cases", Case, sealed=("told", "data"), derived=("holds_visit",), revive={"state": State, "wanted": bool}
+ENCOUNTERS = Projection(
+    "encounters", Encounter, sealed=("content", "standing"), lasting=("org", "encounter_key"), revive={}
 )
-CALLS = Projection("calls", CallRecord, revive={"result": _result, "replied": bool, "burnt": bool})
+BILLS = Projection(
+    "bills", Bill, sealed=("content", "standing"), lasting=("org", "encounter_id"), revive={"is_open": bool}
+)
+CASES = Projection(
+    "cases",
+    Case,
+    sealed=("told", "data"),
+    derived=("holds_visit",),
+    lasting=("org", "purpose", "key", "visit_key", "bill_id", "opened_at"),
+    revive={"state": State, "wanted": bool},
+)
+CALLS = Projection(
+    "calls",
+    CallRecord,
+    lasting=("org", "msgid", "case_id"),
+    revive={"result": _result, "replied": bool, "burnt": bool},
+)
 
-ENTRIES = Projection("entries", Entry, revive={"stands": bool})
-ITEMS = Projection("account_items", AccountItem, sealed=("facts",), revive={})
+ENTRIES = Projection(
+    "entries",
+    Entry,
+    lasting=("org", "case_id", "msgid", "setl_id", "mdtrt_id", "business_day"),
+    revive={"stands": bool},
+)
+ITEMS = Projection("account_items", AccountItem, sealed=("facts",), lasting=("org", "topic", "day"), revive={})
 
 JOURNAL_COLUMNS = ("org", "seq", "at", "kind", "case_id", "encounter_id", "key_id", "sealed", "hash")
 APPEND_EVENT = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"

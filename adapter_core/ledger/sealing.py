@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from adapter_core.values.errors import ConfigError, LedgerDamaged
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+NONCES_AT_ONCE = 256
 _SEPARATOR = "\x1f"
 
 
@@ -32,6 +33,30 @@ def bound_to(*place: object) -> bytes:
     open.
     """
     return _SEPARATOR.join(map(str, place)).encode()
+
+
+class _Nonces:
+    """Random nonces, drawn many at a time.  Each is given out once: taking one is a single step, for any number of threads."""
+
+    def __init__(self) -> None:
+        self._left: Iterator[bytes] = iter(())
+
+    def draw(self) -> bytes:
+        nonce = next(self._left, None)
+        if nonce is None:
+            drawn = os.urandom(NONCE_BYTES * NONCES_AT_ONCE)
+            left = iter([drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)])
+            nonce = next(left)
+            self._left = left
+        return nonce
+
+    def forget(self) -> None:
+        self._left = iter(())
+
+
+_NONCES = _Nonces()
+if hasattr(os, "register_at_fork"):  # a child must not go on with its parent's
+    os.register_at_fork(after_in_child=_NONCES.forget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +70,7 @@ class DataKey:
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
         """Nonce (12 bytes), ciphertext, tag (16 bytes)."""
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = _NONCES.draw()
         return nonce + self._cipher.encrypt(nonce, plain, place)
 
     def unseal(self, sealed: bytes, place: bytes) -> bytes:
@@ -64,8 +89,8 @@ class MasterKey:
             raise ConfigError(f"a master key has {KEY_BYTES} bytes, this one {len(secret)}")
         self.key_id = _derive(secret, "id")[:8].hex()
         self._wrap = AESGCM(_derive(secret, "wrap"))
-        self._index = _derive(secret, "index")
-        self._head = _derive(secret, "head")
+        self._index = hmac.new(_derive(secret, "index"), digestmod="sha256")
+        self._head = hmac.new(_derive(secret, "head"), digestmod="sha256")
 
     def __repr__(self) -> str:
         return f"MasterKey({self.key_id})"
@@ -85,11 +110,11 @@ class MasterKey:
 
     def blind(self, *value: str) -> bytes:
         """The keyed hash a value is found by; equal values give equal hashes, and nothing leads back."""
-        return hmac.digest(self._index, _SEPARATOR.join(value).encode(), "sha256")
+        return _keyed(self._index, _SEPARATOR.join(value).encode())
 
     def head_seal(self, org: str, seq: int, link: bytes) -> bytes:
         """Proves that the chain's head was written by a holder of the master key."""
-        return hmac.digest(self._head, bound_to(org, seq) + link, "sha256")
+        return _keyed(self._head, bound_to(org, seq) + link)
 
 
 class DataKeys:
@@ -133,6 +158,13 @@ def create_master_key(path: Path) -> None:
 def read_master_key(path: Path) -> MasterKey:
     """Raises: ConfigError when it can't be read, has another length, or others can read it."""
     return MasterKey(read_key_file(path, KEY_BYTES + 1))
+
+
+def _keyed(key: hmac.HMAC, message: bytes) -> bytes:
+    """The key was taken in once; its copy takes in the message.  `hmac.digest` costs twice that, and lets go of the interpreter."""
+    keyed = key.copy()
+    keyed.update(message)
+    return keyed.digest()
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

@@ -56,12 +56,12 @@ class Statement(NamedTuple):
     written: Written | None = None
 
 
-def record_statements(change: Change, key: DataKey, master: MasterKey) -> Iterator[Statement]:
-    """What stores the change's records, aliases and search values.  Raises: TypeError, ValueError for a document JSON
-    can't hold exactly.
+def record_statements(change: Change, key: DataKey, master: MasterKey, in_place: bool = False) -> Iterator[Statement]:
+    """What stores the change's records, aliases and search values; in_place: as `Projection.revise` does.  Raises: TypeError,
+    ValueError for a document JSON can't hold exactly.
     """
     for record in written_order(change):
-        yield _save(PROJECTION_OF[type(record)], record, key)
+        yield _save(PROJECTION_OF[type(record)], record, key, in_place)
     for alias in change.aliases:
         blind = blind_alias(master, alias.org, alias.dialect, alias.kind, alias.value)
         target = (alias.encounter_id, alias.bill_id, alias.case_id, alias.note)
@@ -103,14 +103,15 @@ class Transaction:
         self._key = key
         self._master = master
 
-    def write(self, change: Change) -> int:
+    def write(self, change: Change, in_place: bool = False) -> int:
         """Returns the org's last sequence number.  ``heads`` moves on only when all of the change was written.
 
+        in_place: as `Projection.revise` does; then Superseded says no more than that it wouldn't do.
         Raises: Superseded, the driver's integrity error, TypeError or ValueError for a document JSON can't hold
         exactly.
         """
         written: list[Written] = []
-        for statement in record_statements(change, self._key, self._master):
+        for statement in record_statements(change, self._key, self._master, in_place):
             if self._execute(statement.text, statement.parameters).rowcount != 1 and statement.replaces:
                 raise Superseded
             if statement.written is not None:
@@ -181,13 +182,13 @@ PROJECTION_OF: dict[type, Projection[Any]] = {
 }
 
 
-def _save(projection: Projection[Any], record: Any, key: DataKey) -> Statement:
+def _save(projection: Projection[Any], record: Any, key: DataKey, in_place: bool) -> Statement:
     values, document = projection.values(record), projection.document(record)
     row = (*values, *projection.sealed_columns(record, document, key))
     written = Written(projection, values, record.version, document)
     if record.version == 1:
         return Statement(projection.insert, row, written=written)
-    return Statement(projection.replace, (*row, projection.id_of(record), record.version - 1), True, written)
+    return Statement(*projection.replacing(record, row, in_place), replaces=True, written=written)
 
 
 def _holds_visit(case: Case) -> bool:

@@ -9,7 +9,7 @@ from adapter_core.accounts.reports import Sheet, sheets_of, workbook
 from adapter_core.config import Config
 from adapter_core.formats.sheets import write_csv
 from adapter_core.paperwork import rendering
-from adapter_core.paperwork.account_sheets import day_end_sheet, receivables_sheet, report_sheet
+from adapter_core.paperwork.account_sheets import day_end_sheet, inquiries_sheet, receivables_sheet, report_sheet
 from adapter_core.paperwork.dossier import House
 from adapter_core.values.errors import Fault, TranslationError
 
@@ -24,6 +24,7 @@ _PRINTED: Mapping[str, tuple[str, Printed]] = {
     "dayend": ("day_end", day_end_sheet),
     "report": ("report", report_sheet),
     "receivables": ("report", receivables_sheet),
+    "inquiries": ("report", inquiries_sheet),
 }
 NAMES = tuple(_PRINTED)
 """The orders whose answers are printed."""
@@ -61,5 +62,7 @@ def _sheets(name: str, told: Told) -> list[Sheet]:
             return [Sheet("日结", told["table"])]
         case "receivables":
             return [Sheet("应收", told["table"], (list(told["table"][0]).index("未收"),))]
+        case "inquiries":
+            return [Sheet("费用协查", told["table"])]
         case _:
             return sheets_of(told["sheets"])

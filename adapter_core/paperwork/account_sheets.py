@@ -71,12 +71,28 @@ def receivables_sheet(house: House, told: Mapping[str, Any], at: str, by: str = 
         "form": "report",
         "title": "应收医保款",
         "facts": [["截至", told["date"]], ["预付金已用", used], ["预付金状态", LEVEL_ZH[level["level"]]]],
-        "sections": [_section(left, key_columns=3)],
+        "sections": [_section(left, key_columns=3), _section(_aged(told["ageing"]))],
+    }
+
+
+def inquiries_sheet(house: House, told: Mapping[str, Any], at: str, by: str = "") -> dict[str, Any]:
+    """Bills that may be inquired into, with what an answer needs.  told: as the order ``inquiries`` answers."""
+    return {
+        **_head(house, at, by),
+        "form": "report",
+        "title": "住院费用协查清单",
+        "facts": [["月份", told["month"]], ["起点", "三万元"]],
+        "sections": [_section({"title": "可能被协查的结算", "rows": told["table"], "plotted": []})],
     }
 
 
 def _head(house: House, at: str, by: str) -> dict[str, Any]:
     return {"environment": house.environment, "institution": institution(house), "printed_at": at, "printed_by": by}
+
+
+def _aged(ages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    rows = [["账龄（天）", "未收"], *([one["days"], one["left"]] for one in ages)]
+    return {"title": "账龄", "rows": rows, "plotted": [1]}
 
 
 def _section(sheet: Mapping[str, Any], key_columns: int = 1) -> dict[str, Any]:

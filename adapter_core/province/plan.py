@@ -98,6 +98,8 @@ class Route:
     chains: Mapping[str, tuple[str, ...]]
     goals: Mapping[str, Mapping[str, str]]
     backs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    _paths: dict[tuple[str, str], tuple[Step, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _taken_back: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def goal(self, kind: str, verb: str) -> Step | None:
         """The last step ``verb`` needs on this kind of encounter; None when the route can't do it."""
@@ -117,12 +119,20 @@ class Route:
 
     def takes_back_money(self, name: str) -> bool:
         """Whether the step of that name takes a settlement back."""
-        return any(step.undo == name and step.kind_class == "N" for step in self.steps.values())
+        known = self._taken_back.get(name)
+        if known is None:
+            known = any(step.undo == name and step.kind_class == "N" for step in self.steps.values())
+            self._taken_back[name] = known
+        return known
 
     def path(self, kind: str, goal: Step) -> tuple[Step, ...]:
         """The chain's steps up to and with ``goal``."""
-        chain = self.chains[kind]
-        return tuple(self.steps[name] for name in chain[: chain.index(goal.name) + 1])
+        known = self._paths.get((kind, goal.name))
+        if known is None:
+            chain = self.chains[kind]
+            known = tuple(self.steps[name] for name in chain[: chain.index(goal.name) + 1])
+            self._paths[kind, goal.name] = known
+        return known
 
 
 def load_route(text: str, variants: Mapping[str, str] | None = None) -> Route:

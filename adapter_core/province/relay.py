@@ -7,7 +7,7 @@ a message means comes from ``KEYS`` (`contracts.md` §5, `translation.md` §7).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -24,6 +24,7 @@ from adapter_core.standard.transactions import transaction
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.frames import Frame
+from adapter_core.values.moments import national_date, parse_national_time
 from adapter_core.values.money import MoneyError, yuan
 
 NAME = "fsi"
@@ -41,8 +42,9 @@ SECTIONS = ("person", "visit", "settle", "bill")
 class Keys:
     """How one transaction names its case.
 
-    verb: what it is to the pipeline (``quote``: a trial, which holds nothing); kind: the flow; parts: the fields of its input that make the key, all needed;
-    visit: those that make the bill's; final: the value of ``mid_setl_flag`` whose bill a stay has only once.
+    verb: what it is to the pipeline (``quote``: a trial, which holds nothing); kind: the flow; parts: the fields of its input that
+    make the key, all needed (`READ`: those that aren't read as they stand); visit: those that make the bill's, none where one key
+    is both.
     """
 
     verb: Literal["register", "admit", "settle", "void", "quote"]
@@ -53,8 +55,17 @@ class Keys:
 
 _OUTPATIENT = Keys("settle", "outpatient", ("psn_no", "mdtrt_id", "chrg_bchno"), ("mdtrt_id", "chrg_bchno"))
 _STAY = ("mdtrt_id", "mid_setl_flag")
+_SALE = Keys("settle", "pharmacy", ("psn_no", "begntime.day", "drugdetail"))
+"""A sale has no ``mdtrt_id`` before its reply, and no source names a number of its own.  A line's number is unique within its visit
+only (2204), and each sale is a visit: so the day is part of the key, else a HIS that counts its lines from 1 could sell the same
+goods once.  The moment isn't, as a HIS may draw it anew at a retry: it is compared, so what looks alike is refused, never sold twice.
+"""
 _INPATIENT = Keys("settle", "inpatient", ("psn_no", "mdtrt_id", "mid_setl_flag", "medfee_sumamt"), _STAY)
 KEYS: Mapping[str, Keys] = {
+    "2101": replace(_SALE, verb="quote"),
+    "2102": _SALE,
+    "2102A": _SALE,
+    "2103": Keys("void", "pharmacy", ("psn_no", "setl_id")),
     "2201": Keys("register", "outpatient", ("psn_no", "ipt_otp_no", "begntime")),
     "2401": Keys("admit", "inpatient", ("psn_no", "ipt_no", "begntime")),
     "2206": replace(_OUTPATIENT, verb="quote"),
@@ -69,6 +80,13 @@ KEYS: Mapping[str, Keys] = {
 }
 INTERIM = "1"
 """``mid_setl_flag`` of a mid-stay settlement: a stay may have several, each its own bill."""
+SALE, SALE_TRIAL = "2102", "2101"
+"""Both have the same input, so a sale's own makes the trial that the HIS left out.  Source: `schemas/national`, 2101."""
+SALE_MED_TYPE = "41"
+"""定点药店购药: the dictionary ``med_type``."""
+GOODS = "drugdetail"
+LINE = ("feedetl_sn", "med_list_codg", "medins_list_codg", "det_item_fee_sumamt")
+"""What of a sold line makes the sale's key; ``feedetl_sn`` is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +100,21 @@ class Asked:
 
     def said(self, name: str) -> str:
         """The first value of a field anywhere in the input's records, as text; "" where it isn't said."""
-        for node in self.input.values():
-            for record in node if isinstance(node, list) else [node]:
-                value = record.get(name) if isinstance(record, dict) else None
-                if value is not None and value != "" and not isinstance(value, (dict, list, bool)):
-                    return str(value).strip()
-        return ""
+        return said_in(self.input, name)
 
     @property
     def kind_class(self) -> str:
         return transaction(self.infno).kind_class
+
+
+def said_in(given: Content, name: str) -> str:
+    """The first value of a field anywhere in an input's records, as text; "" where it isn't said."""
+    for node in given.values():
+        for record in node if isinstance(node, list) else [node]:
+            value = record.get(name) if isinstance(record, dict) else None
+            if value is not None and value != "" and not isinstance(value, (dict, list, bool)):
+                return str(value).strip()
+    return ""
 
 
 def read_asked(body: bytes) -> Asked:
@@ -127,22 +150,26 @@ def operation_of(asked: Asked) -> Operation:
     """
     keys = KEYS.get(asked.infno)
     content = _content(asked)
-    if keys is None or (keys.verb == "quote" and not all(map(asked.said, keys.parts))):
+    missing = [name for name in keys.parts if not _part(asked, name)] if keys else []
+    if keys is None or (keys.verb == "quote" and missing):
         return Operation("relay", asked.infno, NAME, content=content)
-    missing = [name for name in keys.parts if not asked.said(name)]
     if missing:
-        raise TranslationError([Fault(f"input.{name}", "一个值", "缺少或为空") for name in missing])
+        raise TranslationError([_missing(name) for name in missing])
     whole = f"{asked.infno[:4]}-{_key(asked, keys.parts)}"
     mdtrt_id = asked.said("mdtrt_id")
     refs = {"mdtrt_id": mdtrt_id} if mdtrt_id else {}
     if keys.verb in ("register", "admit"):
         return Operation(keys.verb, asked.infno, NAME, keys.kind, content=content, keys={"encounter": whole})
-    encounter = encounter_key(mdtrt_id)
+    if keys.verb != "void" and not keys.visit:
+        encounter = visit = encounter_key(f"sale-{_key(asked, keys.parts)}")
+        refs = {}
+    else:
+        encounter = encounter_key(mdtrt_id)
+        visit = f"{encounter}-{visit_of(asked, keys)}"
     if keys.verb == "void":
         return Operation(
-            "void", asked.infno, NAME, keys.kind, content=content, refs=refs, keys={"encounter": encounter}
+            "void", asked.infno, NAME, keys.kind, content=content, refs=refs, keys={"encounter": encounter} if refs else {}
         )
-    visit = f"{encounter}-{visit_of(asked, keys)}"
     if keys.verb == "quote":
         held = {"encounter": encounter, "visit": visit}
         return Operation("relay", asked.infno, NAME, keys.kind, content=content, refs=refs, keys=held)
@@ -160,9 +187,45 @@ def visit_of(asked: Asked, keys: Keys) -> str:
 
 def _key(asked: Asked, names: tuple[str, ...]) -> str:
     """Values of a key without the person's number in clear: keys lie unsealed in the ledger."""
-    values = [_plain(asked.said(name)) if name == "medfee_sumamt" else asked.said(name) for name in names]
+    values = [_part(asked, name) for name in names]
     digest = hashlib.sha256("\x1f".join([str(asked.fields.get("fixmedins_code", "")), *values]).encode()).hexdigest()
     return digest[:32]
+
+
+def _part(asked: Asked, name: str) -> str:
+    """The value of one part of a key; "" where the message doesn't say it."""
+    read = READ.get(name)
+    return read(asked) if read else asked.said(name)
+
+
+def _missing(name: str) -> Fault:
+    field = name.partition(".")[0]
+    if field == GOODS:
+        return Fault(f"input.{field}", "至少一行，每行有明细流水号 feedetl_sn", "缺少或为空", "购药明细")
+    return Fault(f"input.{field}", "一个值", "缺少或为空，或形式不对")
+
+
+def _day(asked: Asked) -> str:
+    """The day of ``begntime``; "" for one of no national form."""
+    begun = sale_begun(asked.input)
+    return national_date(begun) if begun else ""
+
+
+def sold_lines(given: Content) -> Sequence[tuple[str, ...]]:
+    """The lines of a sale, in whatever order they came, by what makes them the same; none where one has no number."""
+    rows = given.get(GOODS)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get(LINE[0]) not in (None, "") for row in rows):
+        return ()
+    named = (tuple(str(row.get(name, "")).strip() for name in LINE) for row in rows)
+    return sorted((*codes, _plain(amount)) for *codes, amount in named)
+
+
+def sale_begun(given: Content) -> datetime | None:
+    """When a sale began, as the HIS says."""
+    try:
+        return parse_national_time(said_in(given, "begntime"))
+    except ValueError:
+        return None
 
 
 def _plain(amount: str) -> str:
@@ -171,6 +234,14 @@ def _plain(amount: str) -> str:
         return format(yuan(amount), "f")
     except MoneyError:
         return amount
+
+
+READ: Mapping[str, Callable[[Asked], str]] = {
+    "medfee_sumamt": lambda asked: _plain(asked.said("medfee_sumamt")),
+    "begntime.day": _day,
+    GOODS: lambda asked: "\x1e".join("\x1d".join(line) for line in sold_lines(asked.input)),
+}
+"""Parts of a key that are not a field's own text."""
 
 
 def _content(asked: Asked) -> Content:
@@ -194,6 +265,9 @@ def _content(asked: Asked) -> Content:
     }
     more = {name: value for name, value in fields.items() if name not in OUR_ENVELOPE and value is not None}
     content["relay"] = {"envelope": more, asked.infno: asked.input}
+    if asked.infno[:4] == SALE:
+        content["relay"][SALE_TRIAL] = asked.input
+        content["settle"].setdefault("med_type", SALE_MED_TYPE)  # not told to the centre: 5201 is printed to want it
     return {name: value for name, value in content.items() if value}
 
 
@@ -285,7 +359,8 @@ def _relayed_trial(quote: Step, infno: str) -> Step:
     """It stands on what its own message says: the lines were uploaded by the HIS."""
     over = tuple(path for path in quote.over if path.startswith("settle."))
     total = "settle.medfee_sumamt"
-    return replace(quote, call=infno, needs=("visit.mdtrt_id",), over=tuple(dict.fromkeys((total, *over))))
+    needs = tuple(path for path in quote.needs if path != "fees")
+    return replace(quote, call=infno, needs=needs, over=tuple(dict.fromkeys((total, *over))))
 
 
 class RelayDialect(NationalDialect):

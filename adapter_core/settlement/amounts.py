@@ -41,7 +41,8 @@ def amounts(result: Mapping[str, Any]) -> Amounts:
     """The amounts of a ``result`` section; missing terms are 0."""
 
     def term(name: str) -> Decimal:
-        return Decimal(result.get(name, ZERO))
+        value = result.get(name, ZERO)
+        return value if type(value) is Decimal else Decimal(value)
 
     return Amounts(
         total=term("medfee_sumamt"),

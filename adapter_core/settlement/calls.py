@@ -117,13 +117,15 @@ class Caller:
         content: Content,
         with_intent: Change | None = None,
         resolving: bool = False,
+        intended: Callable[[], None] = lambda: None,
     ) -> Called:
         """A call that changes something at the centre, once: J3, gate, wire, J5, verdict.  The caller journals J6.
 
-        with_intent: records to store in the intent's own transaction (the case going to SENDING).
+        with_intent: records to store in the intent's own transaction (the case going to SENDING); intended: told once they are.
         Raises: whatever the ledger raises at J3: then nothing was sent.
         """
         record, call, frame, gate_closes = await self._intent(step, context, content, with_intent)
+        intended()
 
         def gate() -> None:
             if self._clock.mono() > gate_closes:

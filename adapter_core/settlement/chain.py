@@ -14,10 +14,10 @@ from adapter_core.settlement.filing import file_reply, undo_step
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import unmoved
 from adapter_core.settlement.ports import Ledger
-from adapter_core.settlement.records import Bill, Change
+from adapter_core.settlement.records import Bill, Change, Encounter
 from adapter_core.settlement.standing import applies, at, doubt, footing, missing, stands, view
 from adapter_core.settlement.states import Result
-from adapter_core.settlement.stopping import refuse_ineligible, with_fresh_insurance
+from adapter_core.settlement.stopping import facts_of, refuse_ineligible, with_fresh_insurance
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
@@ -32,6 +32,9 @@ TO_COME = {
 
 ALL_ROWS = "0000"
 """2302's feedetl_sn for every line.  Source: `schemas/national/envelope.json`, rules.cancel_all."""
+UNTYPED = "11"
+"""普通门诊.  2201 says no 医疗类别 and 5201 is printed to want one: no source says under which a centre lists what is only registered, so a
+visit of another kind is looked for under both."""
 SENT = "sent"
 """The section of a bill's content with its rows as they went up, by key (`Step.drop` = ``line``)."""
 MARKS = "marks"
@@ -83,22 +86,20 @@ class Chain:
 
         Raises: StepStopped, Refused, TranslationError, ledger conflicts.
         """
-        context = with_fresh_insurance(context)
-        refuse_disease(context.place, context.encounter, context.bill)
-        refuse_ineligible(context)
+        context = _begun(context)
         for step in steps:
-            if step.kind_class == "N" or _is_done(context, step) or not _is_called_for(context, step, goal):
-                continue
-            lacking = missing(step, view(context.encounter, context.bill))
-            if lacking:
-                if step is goal:
-                    raise _lacking(step, lacking)
+            if not _is_next(context, step, goal):
                 continue
             context = await self._made(context, step)
             if step.kind_class == "R":
                 refuse_disease(context.place, context.encounter, context.bill)
                 refuse_ineligible(context)
         return context
+
+    def is_run(self, context: Context, steps: Sequence[Step], goal: Step) -> bool:
+        """Whether everything up to ``goal`` stands, so that nobody has to be asked.  Raises: Refused, TranslationError."""
+        begun = _begun(context)
+        return begun is context and not any(_is_next(context, step, goal) for step in steps)
 
     async def _made(self, context: Context, step: Step) -> Context:
         if step.each:
@@ -183,12 +184,16 @@ class Chain:
         assert encounter is not None
         return replace(context, encounter=encounter), called
 
-    async def looked_up(self, context: Context, step: Step) -> Called:
-        """What the centre has, where a create ended in doubt.  Raises: StepStopped when this wasn't answered either."""
+    async def looked_up(self, context: Context, step: Step, med_type: str = "") -> Called:
+        """What the centre has, where a create ended in doubt.  med_type: asked for instead of the bill's own.
+
+        Raises: StepStopped when this wasn't answered either.
+        """
         ask = context.place.gateway.route.steps[step.ask]
         content = view(context.encounter, context.bill)
         until = {**content.get("env", {}), "endtime": self._caller.national_moment()}
-        called = await self._caller.read(ask, context, {**content, "env": until})
+        settle = {**content["settle"], "med_type": med_type} if med_type else content["settle"]
+        called = await self._caller.read(ask, context, {**content, "settle": settle, "env": until})
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))
         return called
@@ -223,9 +228,11 @@ class Chain:
         if not step.ask:
             return None
         called = await self.looked_up(context, step)
-        ours = context.encounter.content["visit"].get("ipt_otp_no")
-        visits = called.verdict.content.get("visits", [])
-        rows = [row for row in visits if row.get("ipt_otp_no") == ours and row.get("mdtrt_id")]
+        rows = ours_among(context.encounter, called)
+        own = str(view(context.encounter, context.bill)["settle"].get("med_type", ""))
+        if not rows and context.encounter.kind == "outpatient" and own not in ("", UNTYPED):
+            called = await self.looked_up(context, step, UNTYPED)
+            rows = ours_among(context.encounter, called)
         if not rows:
             return None
         adopted = replace(called.verdict, content={"visit": {"mdtrt_id": rows[-1]["mdtrt_id"]}})
@@ -427,6 +434,14 @@ class Chain:
         await self._ledger.commit(change)
 
 
+def ours_among(encounter: Encounter, called: Called) -> list[Mapping[str, Any]]:
+    """The rows of a query for visits that carry the HIS's own number of this one."""
+    ours = encounter.content["visit"].get("ipt_otp_no")
+    return [
+        row for row in called.verdict.content.get("visits", []) if row.get("ipt_otp_no") == ours and row.get("mdtrt_id")
+    ]
+
+
 def _without(standing: Mapping[str, Any], step: Step) -> dict[str, Any]:
     return {name: row for name, row in standing.items() if name not in (step.name, doubt(step))}
 
@@ -478,6 +493,25 @@ def _as_sale(content: Content, row: Mapping[str, Any]) -> Content:
         "finl_trns_pric": row.get("pric"),
     }
     return {**{name: value for name, value in told.items() if value is not None}, **row}
+
+
+def _begun(context: Context) -> Context:
+    """The context with what must be asked anew forgotten.  Raises: Refused for what needs no asking."""
+    facts = facts_of(context)
+    begun = with_fresh_insurance(context, facts)
+    refuse_disease(begun.place, begun.encounter, begun.bill)
+    refuse_ineligible(begun, facts if begun is context else None)
+    return begun
+
+
+def _is_next(context: Context, step: Step, goal: Step) -> bool:
+    """Whether a step is to be made now.  Raises: TranslationError where the goal lacks what it needs."""
+    if step.kind_class == "N" or _is_done(context, step) or not _is_called_for(context, step, goal):
+        return False
+    lacking = missing(step, view(context.encounter, context.bill))
+    if lacking and step is goal:
+        raise _lacking(step, lacking)
+    return not lacking
 
 
 def _is_done(context: Context, step: Step) -> bool:

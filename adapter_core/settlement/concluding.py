@@ -8,6 +8,7 @@ from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.decisions import after_money, move, settled
 from adapter_core.settlement.entries import VERSION, booked, withdrawn
+from adapter_core.settlement.list_items import lists_taken_back
 from adapter_core.settlement.outbox import item_of
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.ports import Ledger
@@ -98,10 +99,16 @@ class Concluding:
                 bill,
                 is_open=False,
                 version=bill.version + 1,
-                content={**bill.content, MONEY: content["result"], "funds": content.get("funds", [])},
+                content={
+                    **bill.content,
+                    MONEY: content["result"],
+                    "funds": content.get("funds", []),
+                    **({"lines": content["lines"]} if content.get("lines") else {}),
+                },
             )
             change = replace(change, bills=(bill,))
-            if context.place.gateway.route.after_money(concluded.kind):
+            its_own = "relay" in bill.content  # a HIS that speaks the national JSON sends what follows itself
+            if context.place.gateway.route.after_money(concluded.kind) and not its_own:
                 change = replace(change, cases=(*change.cases, item_of(concluded, self._teller.stamp())))
             quoted = concluded.data.get("quoted")
             if quoted and {name: int(value) for name, value in quoted.items()} != amounts(content["result"]).as_fen():
@@ -109,10 +116,10 @@ class Concluding:
         else:
             target = await self._ledger.case(concluded.target_case_id)
             assert target is not None
-            voided = move(
-                target, State.VOIDED, self._teller.stamp(), data={**target.data, "refund_setl_id": concluded.setl_id}
-            )
-            change = replace(change, cases=(replace(voided, told={}),))
+            at = self._teller.stamp()
+            voided = move(target, State.VOIDED, at, data={**target.data, "refund_setl_id": concluded.setl_id})
+            lists = await lists_taken_back(self._ledger, target, at)
+            change = replace(change, cases=(replace(voided, told={}), *lists))
         closed = replace(context, bill=bill)
         concluded, entry = booked(closed, concluded, content["result"], msgid, self._teller.wall())
         change = replace(change, entries=(entry,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from adapter_core.province.schemes import Trip, serving
@@ -73,7 +74,8 @@ def withdrawn(entries: list[Entry]) -> tuple[Entry, ...]:
 
 
 def _said(result: Mapping[str, Any]) -> Content:
-    return {name: value for name, value in result.items() if value not in (None, "")}
+    # a Decimal that is asked whether it equals a text looks through all kinds of numbers first
+    return {name: value for name, value in result.items() if type(value) is Decimal or value not in (None, "")}
 
 
 def _original(context: Context) -> str:

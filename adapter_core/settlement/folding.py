@@ -21,6 +21,7 @@ from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import doubt
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.undoing import MID_STAY
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
 from adapter_core.values.moments import iso
@@ -121,19 +122,42 @@ class Folding:
 
     # -- giving back
 
-    async def unfold(self, context: Context, operation: Operation) -> Context:
+    async def unfold(self, place: Place, stay: Encounter, operation: Operation, signed_in: SignedIn) -> None:
         """The stay without the lines of the visits a message names, or of all; they are outpatient lines again.
 
-        Raises: TranslationError for a visit that is not folded; StepStopped.
+        Raises: TranslationError for a visit that is not folded; Refused USE_VOID, VISIT_HELD; StepStopped.
         """
-        there = preadmission.folded_in(context.bill)
-        wanted = [one.get("visit", one["encounter"]) for one in _named(operation, must=False)] or list(there)
-        strange = [key for key in wanted if key not in there]
+        bills = [one for one in await self._ledger.bills_of(stay.encounter_id) if preadmission.folded_in(one)]
+        there = [key for bill in bills for key in preadmission.folded_in(bill)]
+        named = [one.get("visit", one["encounter"]) for one in _named(operation, must=False)]
+        strange = [key for key in named if key not in there]
         if strange:
             raise TranslationError([Fault("visits", "visits that are folded into this stay", key) for key in strange])
-        for visit_key in wanted:
-            context = await self._given_back(context, visit_key)
-        return context
+        for bill in bills:
+            wanted = [key for key in preadmission.folded_in(bill) if key in named or not named]
+            if not wanted:
+                continue
+            await self._refuse_settled(bill)
+            context = await signed_in(Context(place, stay, bill))
+            for visit_key in wanted:
+                context = await self._given_back(context, visit_key)
+            stay = context.encounter
+
+    async def refuse_settled(self, stay: Encounter) -> None:
+        """Nothing is folded into a stay that is over.  Raises: Refused USE_VOID, VISIT_HELD."""
+        for bill in await self._ledger.bills_of(stay.encounter_id):
+            if str(bill.content.get("settle", {}).get("mid_setl_flag", "0")) != MID_STAY:
+                await self._refuse_settled(bill)
+
+    async def _refuse_settled(self, stay_bill: Bill) -> None:
+        holder = await self._ledger.holder(stay_bill.org, stay_bill.visit_key)
+        if holder is None or holder.state is State.QUOTED:
+            return
+        if holder.state is State.SETTLED:
+            text = f"该住院已结算（业务号 {holder.key}），未办理；请先退费"
+            raise Refused("settled", code="USE_VOID", message_zh=text)
+        text = f"该住院正在办理结算（业务号 {holder.key}），未办理；请先办结"
+        raise Refused(f"state {holder.state}", code="VISIT_HELD", message_zh=text)
 
     async def _given_back(self, context: Context, visit_key: str) -> Context:
         org = context.place.org

@@ -133,9 +133,11 @@ class FromFiles:
         await self._teller.tell(context, frozen, answers.standing_outcome(frozen), change)
         return True
 
-    async def noted(self, *items: AccountItem) -> None:
-        """Items alone.  Raises: Conflict."""
-        await self._teller.commit(Change(items[0].org, items=items))
+    async def noted(self, *items: AccountItem, event: str = "", **facts: str) -> None:
+        """Items; with an event's kind also what was found or said of the first, in its case's journal.  Raises: Conflict."""
+        about = {"item_id": items[0].item_id, **facts}
+        events = (Event(event, self._teller.stamp(), items[0].case_id, "", about),) if event else ()
+        await self._teller.commit(Change(items[0].org, events=events, items=items))
 
     async def reported(self, case: Case, what: str, by: str, item: AccountItem) -> None:
         """A security event of a case, with its item.  Raises: Conflict."""
@@ -153,6 +155,12 @@ class FromFiles:
             return Finding("silent", {}, [], "this gateway can't be asked")
         call = last[0]
         return await ask_by_setl_id(self._caller, context, call, view(context.encounter, context.bill), setl_id)
+
+    async def lines_of(self, case: Case) -> tuple[str, list[Content]]:
+        """The person's ``psn_no`` and the fee lines the case settled, as they were uploaded."""
+        encounter, bill = await self._ledger.encounter(case.encounter_id), await self._ledger.bill(case.bill_id)
+        assert encounter is not None and bill is not None
+        return str(encounter.content.get("person", {}).get("psn_no", "")), list(bill.content.get("fees", []))
 
     async def doubts(self, place: Place, case_ids: Iterable[str]) -> list[Doubted]:
         """The newest money call of each of these cases that is in doubt; where none was intended, none is doubted."""

@@ -120,21 +120,27 @@ class LateFilings:
         """Who leaves first comes first, then who came first.  What is over is forgotten on the way."""
         found = []
         for item in await self._ledger.account_items(place.org, TOPIC, (OPEN,), limit=LOOKED_AT_MAX):
-            encounter = await self._ledger.encounter(item.subject)
-            if encounter is None:
-                continue
-            bills = await self._ledger.bills_of(encounter.encounter_id)
-            cases = [case for bill in bills for case in await self._ledger.cases_of_bill(bill.bill_id)]
-            if self._is_over(item, encounter, bills, cases):
-                await self._ended(item)
-            elif (one := self._unfiled(place, item, encounter, bills, cases)) is not None:
+            one = await self._looked_at(place, item)
+            if one is not None:
                 found.append(one)
         return sorted(found, key=lambda one: (not one.is_discharged, one.admitted, one.encounter.encounter_key))
 
     async def one(self, place: Place, encounter_key: str) -> Unfiled | None:
         """One stay as it is on the list; None where it isn't."""
-        rows = await self.listed(place)
-        return next((row for row in rows if row.encounter.encounter_key == encounter_key), None)
+        encounter = await self._ledger.encounter_by_key(place.org, encounter_key)
+        item = await self._ledger.account_item(item_id(encounter.encounter_id)) if encounter is not None else None
+        return await self._looked_at(place, item) if item is not None and item.state == OPEN else None
+
+    async def _looked_at(self, place: Place, item: AccountItem) -> Unfiled | None:
+        encounter = await self._ledger.encounter(item.subject)
+        if encounter is None:
+            return None
+        bills = await self._ledger.bills_of(encounter.encounter_id)
+        cases = [case for bill in bills for case in await self._ledger.cases_of_bill(bill.bill_id)]
+        if not self._is_over(item, encounter, bills, cases):
+            return self._unfiled(place, item, encounter, bills, cases)
+        await self._ended(item)
+        return None
 
     async def asked(self, place: Place, encounter_key: str, stated: Filing | None = None) -> Answer:
         """Ask the centre again, and keep what it says with the stay.

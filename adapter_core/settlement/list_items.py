@@ -1,4 +1,8 @@
-"""Settlement lists on their way: each version an outbox item of its own, purpose ``list``; the newest one counts."""
+"""Settlement lists on their way: each version an outbox item of its own, purpose ``list``; the newest one counts.
+
+No transaction takes a list back from the centre (4102 changes a state whose values are the centre's own), so the list of a settlement
+that was taken back is marked for people, and one that waits goes out no more.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from adapter_core.province.relay import RelayGateway
 from adapter_core.settlement.absorb import content_hash
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.decisions import move
-from adapter_core.settlement.outbox import LIST, item_of
+from adapter_core.settlement.outbox import LIST, TAKEN_BACK, item_of
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Case, Change, Event
@@ -25,6 +29,8 @@ from adapter_core.values.errors import NotSupported, Refused
 
 STEP = "settlement_list"
 UPLOADS = ("4101", "4101A")
+VOIDED_AT = "voided_at"
+"""In an item's data: when its settlement was taken back."""
 
 
 def list_call(place: Place) -> str:
@@ -45,16 +51,6 @@ class ListItems:
         self._sessions = sessions
         self._teller = teller
 
-    async def newest(self, settled: Case) -> tuple[Case | None, int]:
-        """The newest version of a settlement's list, and its number; None and 0 where none was ever handed in."""
-        newest: Case | None = None
-        number = 0
-        while True:
-            found = await self._ledger.case_by_key(settled.org, LIST, _key(settled, number + 1))
-            if found is None:
-                return newest, number
-            newest, number = found, number + 1
-
     async def hand_in(self, place: Place, settled: Case, said: Mapping[str, Any]) -> Case:
         """The item that carries this list: the newest one where it says the same and wasn't refused, else a new one, nobody's as yet.
 
@@ -69,7 +65,7 @@ class ListItems:
         infno = list_call(place)
         nodes = build_list(infno, place.site, settled, encounter, bill, said)
         digest = content_hash({"infno": infno, "nodes": nodes})
-        newest, number = await self.newest(settled)
+        newest, number = await newest_list(self._ledger, settled)
         if newest is not None and newest.data.get("digest") == digest and newest.state is not State.REJECTED:
             return newest
         at = self._teller.stamp()
@@ -91,7 +87,7 @@ class ListItems:
     async def send(self, context: Context) -> tuple[Result, str, Mapping[str, Any]]:
         """One try of an item's upload, journalled: what became of it, the centre's text, what it told.
 
-        Raises: NotSupported, StepStopped, TranslationError, ledger conflicts."""
+        Raises: NotSupported, StepStopped, TranslationError, ledger conflicts: then nothing was sent, or all of it is journalled."""
         item = context.case
         assert item is not None
         infno = str(item.data["infno"])
@@ -106,10 +102,39 @@ class ListItems:
         }
         way = replace(signed.place, gateway=RelayGateway(gateway, infno))
         sending = replace(signed, place=way, case=item)
-        called = await self._caller.send(Step(STEP, infno, "U"), sending, content)
+        # its own next version goes with the intent: who took the settlement, or this list, back in between sends nothing
+        still = Change(item.org, cases=(replace(item, version=item.version + 1),))
+        called = await self._caller.send(Step(STEP, infno, "U"), sending, content, still)
         record, event = self._caller.outcome(sending, called)
         await self._ledger.commit(Change(item.org, events=(event,), calls=(record,)))
         return called.verdict.result, called.verdict.text, _told(called)
+
+
+async def newest_list(ledger: Ledger, settled: Case) -> tuple[Case | None, int]:
+    """The newest version of a settlement's list, and its number; None and 0 where none was ever handed in."""
+    newest: Case | None = None
+    number = 0
+    while True:
+        found = await ledger.case_by_key(settled.org, LIST, _key(settled, number + 1))
+        if found is None:
+            return newest, number
+        newest, number = found, number + 1
+
+
+async def lists_taken_back(ledger: Ledger, settled: Case, at: str) -> tuple[Case, ...]:
+    """The settlement's newest list with the mark that its settlement was taken back ``at``; CANCELLED where it hadn't gone out."""
+    newest, _ = await newest_list(ledger, settled)
+    if newest is None:
+        return ()
+    data = {**newest.data, VOIDED_AT: at}
+    if newest.state is State.READY:
+        return (move(newest, State.CANCELLED, at, data={**data, "why": TAKEN_BACK}),)
+    return (replace(newest, data=data, changed_at=at, version=newest.version + 1),)
+
+
+def is_stranded(item: Case) -> bool:
+    """Whether the centre has this list though its settlement was taken back: for people to settle with the centre."""
+    return VOIDED_AT in item.data and (item.state is State.DONE or "setl_list_id" in item.data)
 
 
 def _told(called: Called) -> dict[str, Any]:

@@ -151,6 +151,11 @@ def noted(encounter: Encounter, operation: Operation, options: Mapping[str, str]
     return replace(encounter, content=content)
 
 
+def has_gathered(context: Context, operation: Operation) -> bool:
+    """Whether an admission finds lines of its newborn waiting."""
+    return bool(child_of(context.encounter) and operation.verb in ADMITTING and context.bill.content.get("fees"))
+
+
 NOBODY = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "0", "psn_no": "0"}
 """Stands in for the person there will be."""
 

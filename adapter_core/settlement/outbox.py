@@ -1,7 +1,8 @@
 """The outbox: what goes to the centre after a settlement stands (3505, …).  It never touches the money state.
 
 An item is a case of its own, purpose ``after``, that moves nothing: READY until its steps are made, then DONE; REJECTED when the
-centre refused or the HIS's data don't suffice, DONE too when the settlement was taken back meanwhile.
+centre refused or the HIS's data don't suffice, DONE too when the settlement was taken back meanwhile (a settlement list: CANCELLED).  While
+a refund is under way nothing goes out: it may come to nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from adapter_core.values.errors import TranslationError
 PURPOSE = "after"
 LIST = "list"
 """The purpose of a settlement list's items (`list_items`): they come when the HIS has the medical record, and may come again."""
+TAKEN_BACK = "the settlement was taken back"
 FOLLOWING = frozenset({PURPOSE, LIST})
 """Cases that move nothing: their steps may be made at any time after the settlement."""
 
@@ -93,12 +95,13 @@ class Outbox:
             if case is None:
                 return
             target = await self._ledger.case(case.target_case_id)
-            if target is None or target.state is not State.SETTLED:
-                await self._end(case, State.DONE, "the settlement was taken back")
+            if target is None or target.state not in (State.SETTLED, State.VOIDING):
+                await self._end(case, State.CANCELLED if case.purpose == LIST else State.DONE, TAKEN_BACK)
                 return
-            stopped = await (self._list(context, case) if case.purpose == LIST else self._steps(context, case))
-            if stopped is None or stopped is Result.REJECTED:
-                return
+            if target.state is State.SETTLED:
+                stopped = await (self._list(context, case) if case.purpose == LIST else self._steps(context, case))
+                if stopped is None or stopped is Result.REJECTED:
+                    return
             pause = pause_after(tries, context.place.timers) * self._random.uniform(0.8, 1.2)
             tries += 1
             if not await self._waited(context, pause):
@@ -146,8 +149,11 @@ class Outbox:
     async def _end(self, case: Case, state: State, why: str, facts: Mapping[str, Any] | None = None) -> None:
         fresh = await self._ledger.case(case.case_id)
         assert fresh is not None
-        if fresh.state is not State.READY:
-            return  # a newer version took its place meanwhile
+        if fresh.state is not State.READY:  # a newer version took its place, or the settlement was taken back meanwhile
+            if facts:
+                known = replace(fresh, data={**fresh.data, **facts}, version=fresh.version + 1)
+                await self._ledger.commit(Change(case.org, cases=(known,)))
+            return
         at = self._teller.stamp()
         ended = move(fresh, state, at, data={**fresh.data, **(facts or {}), "why": why})
         event = Event("FOLLOWED_UP", at, case.case_id, case.encounter_id, {"state": str(state), "why": why})

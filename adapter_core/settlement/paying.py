@@ -19,6 +19,7 @@ from adapter_core.settlement.decisions import move
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.list_items import ListItems
+from adapter_core.settlement.opening import Opening
 from adapter_core.settlement.outbox import FOLLOWING, Outbox
 from adapter_core.settlement.ownership import Ownership, unmoved
 from adapter_core.settlement.place import Place
@@ -29,16 +30,16 @@ from adapter_core.settlement.retracing import Retracing
 from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.sessions import Sessions
-from adapter_core.settlement.standing import view
+from adapter_core.settlement.standing import stands, view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.stopping import with_reason
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision, check_decision, decided, rechecked
 from adapter_core.settlement.watch import Suspected, Suspicion, Watch
-from adapter_core.settlement.ways import GatewayGone
+from adapter_core.settlement.ways import GatewayGone, way_of
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
-from adapter_core.values.errors import Refused, TranslationError
+from adapter_core.values.errors import AdapterError, Refused, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import china
 from adapter_core.values.money import from_fen
@@ -86,13 +87,15 @@ class Paying:
 
     # -- the driver
 
-    async def drive(self, place: Place, case_id: str, operation: Operation) -> None:
-        """Take the case as far as it goes now: to an answer, or to evidence."""
+    async def drive(self, place: Place, case_id: str, operation: Operation, opening: Opening | None = None) -> None:
+        """Take the case as far as it goes now: to an answer, or to evidence.  opening: of one that is not stored yet."""
+        if opening is not None and not await self._begin(opening, operation):
+            return
         conflicts = 0
         while True:
             case = await self._ledger.case(case_id)
             assert case is not None
-            if case.state in OWNED and not self._ownership.is_mine(case):
+            if case.state not in OWNED or not self._ownership.is_mine(case):
                 return
             try:
                 context = await self._context(place, case)
@@ -100,8 +103,7 @@ class Paying:
                 await self._stranded(place, case, gone)
                 return
             try:
-                if not await self._turn(context, case.state, operation):
-                    return
+                await self._turn(context, case.state, operation)
             except Conflict:
                 # another bill of the encounter, or a cancel, wrote first; a case in doubt never loses its driver over that
                 conflicts += 1
@@ -112,8 +114,51 @@ class Paying:
             if after is case.state and after not in IN_DOUBT:
                 return
 
-    async def _turn(self, context: Context, state: State, operation: Operation) -> bool:
-        """One step of a case; False where nothing is left to do."""
+    async def _begin(self, opening: Opening, operation: Operation) -> bool:
+        """J1 of a new case: alone, or in one transaction with what follows at once where nobody has to be asked before.  False
+        when it was not stored; whoever opened the case hears why."""
+        try:
+            ready = await self._ready_at_once(opening.context, operation)
+            if ready is None:
+                await self._teller.commit(opening.alone)
+            else:
+                context, prepared = ready
+                await self._quote_or_pay(context, operation, opening.with_more(prepared), opening.stored)
+        except BaseException as failure:
+            if not opening.is_stored:
+                opening.failed(failure)
+                if isinstance(failure, Exception):
+                    return False
+            if not isinstance(failure, Conflict):
+                raise
+            # stored, and somebody wrote since: read again, decide anew
+        opening.stored()
+        return True
+
+    async def _ready_at_once(self, context: Context, operation: Operation) -> tuple[Context, Change] | None:
+        """A new case as READY, unstored, and J2; None where somebody has to be asked first, or something speaks against it."""
+        case = context.case
+        assert case is not None
+        if self._watch is not None or way_of(context.encounter) is None:
+            return None
+        try:
+            context = replace(context, place=context.place.of(context.encounter))
+            route = context.place.gateway.route
+            goal = route.goal(case.kind, "quote")
+            known = await self._sessions.known(context)
+            if goal is None or known is None or not stands(goal, context.encounter, context.bill):
+                return None
+            if not self._chain.is_run(known, route.path(case.kind, goal), goal):
+                return None
+        except AdapterError:
+            return None  # told once the case is stored, where it is met again
+        if self._credential_is_old(context) or self._untellable(context, operation):
+            return None
+        ready, prepared = self._prepared(context)
+        return replace(context, case=replace(ready, version=case.version - 1)), prepared
+
+    async def _turn(self, context: Context, state: State, operation: Operation) -> None:
+        """One step of a case in one of the states ``OWNED``."""
         match state:
             case State.PREPARING:
                 await self._prepare(context, operation)
@@ -127,9 +172,6 @@ class Paying:
                 await self._confirming.turn(context, operation)
             case State.RESOLVING | State.REVERSING:
                 await self._resolve(context)
-            case _:
-                return False
-        return True
 
     async def _state(self, case_id: str) -> State:
         case = await self._ledger.case(case_id)
@@ -192,23 +234,29 @@ class Paying:
         if fault:
             await self._refuse(context, "NOT_TELLABLE", fault)
             return
-        quoted = amounts(context.bill.content["trial"])
+        ready, prepared = self._prepared(context)
         told_before = {name: int(value) for name, value in case.data.get("quoted", {}).items()}
-        if told_before and told_before != quoted.as_fen():
+        if told_before and told_before != ready.data["quoted"]:
             await self._quote_changed(context, operation, told_before)
             return
+        # J2 is stored with what follows from it at once: an intent, still before the wire, or a quote
+        unstored = replace(context, case=replace(ready, version=case.version))
+        await self._quote_or_pay(unstored, operation, prepared)
+
+    def _prepared(self, context: Context) -> tuple[Case, Change]:
+        """The case READY with the trial's amounts, and J2 without it."""
+        case = context.case
+        assert case is not None
+        quoted = amounts(context.bill.content["trial"]).as_fen()
         ready = move(
             case,
             State.READY,
             self._teller.stamp(),
             insuplc_admdvs=str(context.encounter.content["person"].get("insuplc_admdvs", "")),
-            data={**case.data, "quoted": quoted.as_fen()},
+            data={**case.data, "quoted": quoted},
         )
-        event = self._teller.event("PREPARED", context, {"quoted": quoted.as_fen()})
-        prepared = Change(case.org, events=(event,), search=self._search(context))
-        # J2 is stored with what follows from it at once: an intent, still before the wire, or a quote
-        unstored = replace(context, case=replace(ready, version=case.version))
-        await self._quote_or_pay(unstored, operation, prepared)
+        event = self._teller.event("PREPARED", context, {"quoted": quoted})
+        return ready, Change(case.org, events=(event,), search=self._search(context))
 
     async def _chained(self, place: Place, case: Case, operation: Operation) -> Context:
         """The chain up to the trial; a session the centre no longer knows is renewed once."""
@@ -275,8 +323,8 @@ class Paying:
             context, quoted, Outcome("QUOTED", "QUOTE_CHANGED", text, content, {}, answers.NEXT["QUOTED"])
         )
 
-    async def _stop(self, context: Context, stopped: StepStopped) -> None:
-        """A step before the money was refused or not reached: no money is at stake."""
+    async def _stop(self, context: Context, stopped: StepStopped, unstored: Change | None = None) -> None:
+        """A step before the money was refused or not reached: no money is at stake.  unstored: J1 of a case that isn't stored."""
         case = await self._fresh(context)
         if case.state not in (State.PREPARING, State.READY):
             return
@@ -284,18 +332,19 @@ class Paying:
         if verdict.result is Result.REJECTED:
             verdict = with_reason(await self._context(context.place, case), stopped.step, verdict)
             rejected = move(case, State.REJECTED, self._teller.stamp())
-            await self._teller.tell(context, rejected, answers.ended(rejected, verdict))
+            await self._teller.tell(context, rejected, answers.ended(rejected, verdict), unstored)
             return
         # an upload or a registration in doubt is taken up again, by asking first, at the next try
         unsent = move(case, State.NOT_SENT, self._teller.stamp())
-        await self._teller.tell(context, unsent, answers.ended(unsent, verdict))
+        await self._teller.tell(context, unsent, answers.ended(unsent, verdict), unstored)
 
-    async def _refuse(self, context: Context, code: str, message_zh: str) -> None:
+    async def _refuse(self, context: Context, code: str, message_zh: str, unstored: Change | None = None) -> None:
         case = await self._fresh(context)
         if case.state not in (State.PREPARING, State.READY):
             return
         outcome = answers.plain("CANCELLED", code, message_zh)
-        await self._teller.tell(context, move(case, State.CANCELLED, self._teller.stamp(), wanted=False), outcome)
+        ended = move(case, State.CANCELLED, self._teller.stamp(), wanted=False)
+        await self._teller.tell(context, ended, outcome, unstored)
 
     async def never_sent(self, case: Case) -> None:
         """At start: a case that never reached its intent.  The journal proves that no money call left."""
@@ -353,8 +402,14 @@ class Paying:
 
     # -- quote and money
 
-    async def _quote_or_pay(self, context: Context, operation: Operation, prepared: Change | None = None) -> None:
-        """prepared: J2, and the context's case is only to become READY with it."""
+    async def _quote_or_pay(
+        self,
+        context: Context,
+        operation: Operation,
+        prepared: Change | None = None,
+        stored: Callable[[], None] = lambda: None,
+    ) -> None:
+        """prepared: J2, and the context's case is only to become READY with it; of a new case J1 as well.  stored: told once it is."""
         case = context.case
         assert case is not None
         change = prepared or Change(case.org)
@@ -367,16 +422,16 @@ class Paying:
             context = replace(context, case=replace(case, version=case.version + 1))
             assert context.case is not None
             await self._teller.commit(replace(change, cases=(context.case,)))
+            stored()
             change = Change(case.org)
         for sign_again in (True, False):
             try:
                 if self._credential_is_old(context):
-                    await self._stop(context, StepStopped(money_step(context), CREDENTIAL_EXPIRED))
-                    return
+                    raise StepStopped(money_step(context), CREDENTIAL_EXPIRED)
                 context = await self._sessions.signed_in(context)  # of today: a quote or a settlement may be older
                 context = await self._after_trial(context)
             except StepStopped as stopped:
-                await self._stop(context, stopped)
+                await self._stop(context, stopped, _first_of(context, change))
                 return
             assert context.case is not None
             case = context.case
@@ -384,9 +439,10 @@ class Paying:
             step = money_step(context)
             content = _as_settled(context, view(context.encounter, context.bill))
             try:
-                called = await self._caller.send(step, context, content, replace(change, cases=(sending,)))
+                first = replace(change, cases=(sending,))
+                called = await self._caller.send(step, context, content, first, intended=stored)
             except TranslationError as error:  # nothing was journalled and nothing sent
-                await self._refuse(context, error.code, error.message_zh)
+                await self._refuse(context, error.code, error.message_zh, _first_of(context, change))
                 return
             if called.verdict.code != SIGN_IN_INVALID or not sign_again:
                 break
@@ -533,6 +589,8 @@ class Paying:
 
     async def _fresh(self, context: Context) -> Case:
         assert context.case is not None
+        if not context.case.version:
+            return context.case  # to be stored with what is written next
         case = await self._ledger.case(context.case.case_id)
         assert case is not None
         return case
@@ -547,6 +605,11 @@ class Paying:
         if invoice:
             rows.append(("invono", str(invoice)))
         return tuple((kind, value, context.case.case_id) for kind, value in rows)
+
+
+def _first_of(context: Context, change: Change) -> Change | None:
+    """What must be stored with the first version of a case; None for one that is stored already."""
+    return change if context.case is not None and not context.case.version else None
 
 
 def _as_settled(context: Context, content: Content) -> Content:

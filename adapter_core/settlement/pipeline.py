@@ -8,25 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
-from adapter_core.settlement import answers, newborns
+from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import absorb, refuse_faults
-from adapter_core.settlement.applications import Applications
 from adapter_core.settlement.booking import acknowledged
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
 from adapter_core.settlement.enquiring import Enquiring
 from adapter_core.settlement.filing import choose_insurance
-from adapter_core.settlement.folding import Folding
 from adapter_core.settlement.from_files import FromFiles
-from adapter_core.settlement.hospital_items import refuse_unmapped
-from adapter_core.settlement.identifying import Identifying
 from adapter_core.settlement.lanes import Lanes
+from adapter_core.settlement.list_items import newest_list
+from adapter_core.settlement.opening import Opening
 from adapter_core.settlement.outbox import FOLLOWING, item_key
 from adapter_core.settlement.outbox import PURPOSE as OUTBOX
 from adapter_core.settlement.ownership import Ownership
@@ -36,17 +32,17 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison
 from adapter_core.settlement.ports import Clock, Conflict, InHand, ItemCodes, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
-from adapter_core.settlement.records import Bill, Case, Change, Encounter
+from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.relaying import Relaying
 from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
+from adapter_core.settlement.stepping import Stepping, door, stopped_outcome
 from adapter_core.settlement.telling import Teller
-from adapter_core.settlement.undoing import Undoing
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.settlement.watch import Watch
-from adapter_core.values.errors import AdapterError, Refused
+from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
 from adapter_core.values.moments import iso, national_time
 
 CONFLICT_TRIES = 5
@@ -55,7 +51,6 @@ WATCH_S = 0.2
 UNHURRIED = frozenset({"quote", "settle", "void"})
 BOUND_VERBS = frozenset({"void", "abort", "drop_fees", "unregister", "unadmit", "undischarge", "fold", "unfold", "relay"})
 """About something that stands: it goes where that stands, whatever is configured now."""
-UNADMITS = frozenset({"unadmit", "unregister"})
 LOCAL_VERBS = frozenset({"query", "confirm", "cancel"})
 """Answered from the ledger: also for an encounter whose gateway is gone."""
 POLLING = "national"
@@ -99,10 +94,6 @@ class Pipeline:
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit, items)
         self.from_files = FromFiles(ledger, self._caller, self._teller)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
-        self._applications = Applications(ledger, self._chain, clock, random)
-        self._undoing = Undoing(ledger, self._chain, self._reception)
-        self._folding = Folding(ledger, self._chain, self._reception, clock)
-        self._identifying = Identifying(ledger, self._reception, self._undoing, clock)
         self._sessions = Sessions(ledger, self._caller, clock, self._ownership.instance)
         self._relaying = Relaying(ledger, self._caller, self._reception, self._sessions, self._teller.commit)
         self.enquiring = Enquiring(ledger, self._caller, self._sessions, clock)
@@ -125,6 +116,9 @@ class Pipeline:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._errands: list[asyncio.Task[Outcome]] = []
         self._doors = Lanes()
+        self._stepping = Stepping(
+            ledger, self._chain, self._reception, self._teller, self._sessions, self._routing, self._doors, clock, random
+        )
 
     async def handle(
         self, place: Place, dialect: Dialect, operation: Operation, wait_s: float | None = None
@@ -157,13 +151,13 @@ class Pipeline:
             case "identify":
                 return await self._identify(place, operation)
             case "register" | "admit" | "upload_fees" | "discharge":
-                return await self._apart(place, operation, self._step(place, dialect, operation), wait)
+                return await self._apart(place, operation, self._stepping.step(place, dialect, operation), wait)
             case "file" | "unfile":
-                return await self._application(place, operation)
+                return await self._stepping.application(place, operation)
             case "drop_fees" | "unregister" | "unadmit" | "undischarge":
-                return await self._apart(place, operation, self._undo(place, dialect, operation), wait)
+                return await self._apart(place, operation, self._stepping.undo(place, dialect, operation), wait)
             case "fold" | "unfold":
-                return await self._apart(place, operation, self._folded(place, dialect, operation), wait)
+                return await self._apart(place, operation, self._stepping.fold(place, dialect, operation), wait)
             case "quote" | "settle":
                 return await self._settle(place, dialect, operation, wait)
             case "void" | "cancel" | "abort":
@@ -171,7 +165,7 @@ class Pipeline:
             case "relay" if not operation.keys:
                 return await self._relaying.relay(place, dialect, operation)
             case "relay":
-                async with self._door(place, operation):
+                async with door(self._doors, place, operation):
                     return await self._relaying.relay(place, dialect, operation)
             case "confirm":
                 return await self._booked(place, dialect, operation)
@@ -189,7 +183,7 @@ class Pipeline:
         try:
             told = await self._sessions.sign_in(await self._passing(place, operation))
         except StepStopped as stopped:
-            return self._stopped(stopped)
+            return stopped_outcome(stopped)
         refs = await self._teller.minted(place, dialect, "sign_in", None)
         return Outcome("DONE", "OK", "签到成功", {"env": dict(told)}, refs)
 
@@ -200,10 +194,10 @@ class Pipeline:
         try:
             context = await self._sessions.signed_in(context)
         except StepStopped as stopped:
-            return self._stopped(stopped)
+            return stopped_outcome(stopped)
         called = await self._caller.read(step, context, view(context.encounter, context.bill))
         if called.verdict.result is not Result.APPLIED:
-            return self._stopped(StepStopped(step, called.verdict))
+            return stopped_outcome(StepStopped(step, called.verdict))
         content = dict(called.verdict.content)
         rows = content.get("insurances", [])
         chosen = choose_insurance(rows, operation.content.get("settle", {}).get("insutype")) if rows else None
@@ -225,109 +219,6 @@ class Pipeline:
         bill = Bill("", place.org, "", "", "")
         encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
         return Context(place, encounter, bill)
-
-    def _stopped(self, stopped: StepStopped) -> Outcome:
-        if stopped.verdict.result is Result.REJECTED:
-            return answers.rejected(stopped.verdict)
-        return answers.not_sent(stopped.verdict.code)
-
-    # -- steps without a case
-
-    async def _step(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
-        newborns.refuse_misfit(operation)
-        async with self._door(place, operation), self._cradle(place, operation):
-            found = await self._reception.locate(place, dialect, operation)
-            goal = place.gateway.route.goal(operation.kind, operation.verb)
-            if goal is None:
-                raise Refused(
-                    f"no {operation.verb} here", code="NOT_SUPPORTED", message_zh="该线路不支持此业务，未发送"
-                )
-            self._reception.refuse_cut_over(place, begins=found.encounter is None)
-            await self._reception.refuse_held(place, found)
-            try:
-                if newborns.identifies(found.encounter, operation):
-                    signed_in = self._sessions.signed_in
-                    found = await self._identifying.identified(place, dialect, operation, found, signed_in)
-                elif newborns.alias_of(operation):
-                    await self._identifying.refuse_known(place, operation, found)
-                context, change = self._reception.admitted(place, dialect, operation, found)
-                refuse_unmapped(context.bill, self._reception.items)
-                steps = place.gateway.route.path(operation.kind, goal)
-                refuse_faults(operation, context.bill, plan_faults(newborns.as_if_known(context), steps))
-                await self._teller.commit(change)
-                if newborns.waits(context.encounter):
-                    told = view(context.encounter, context.bill)
-                    return answers.plain("DONE", "NEWBORN_WAITS", newborns.WAITS_ZH, told)
-                context = await self._stepped(context, operation)
-            except StepStopped as stopped:
-                return self._stopped(stopped)
-            refs = await self._teller.minted(place, dialect, operation.verb, context)
-        return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
-
-    async def _stepped(self, context: Context, operation: Operation) -> Context:
-        """The way to the verb's own step; a stay's lines that were gathered before it was admitted go up with it."""
-        context = await self._routing.routed(context, operation.kind, operation.verb, operation)
-        route = context.place.gateway.route
-        gathered = newborns.child_of(context.encounter) and context.bill.content.get("fees")
-        goal = route.goal(operation.kind, "upload_fees" if gathered else operation.verb) or route.goal(
-            operation.kind, operation.verb
-        )
-        assert goal is not None
-        steps = route.path(operation.kind, goal)
-        return await self._chain.run(await self._sessions.signed_in(context), steps, goal)
-
-    def _cradle(self, place: Place, operation: Operation) -> AbstractAsyncContextManager[None]:
-        """One admission at a time of a newborn without a number of its own, whatever encounter it is said for."""
-        child = newborns.alias_of(operation)
-        return self._doors.lane(f"{place.org}/{newborns.ALIAS}/{child}") if child else nullcontext()
-
-    async def _folded(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
-        """Outpatient lines into a stay, and up with it; or out of it again."""
-        async with self._door(place, operation):
-            found = await self._reception.locate(place, dialect, operation)
-            if found.encounter is None or found.encounter.kind != "inpatient":
-                text = "没有找到该住院就诊，未办理，请先办理入院登记"
-                raise Refused("no such stay", code="NO_SUCH_ENCOUNTER", message_zh=text)
-            await self._reception.refuse_held(place, found)
-            context, change = self._reception.admitted(place, dialect, operation, found)
-            await self._teller.commit(change)
-            signed_in = self._sessions.signed_in
-            try:
-                if operation.verb == "unfold":
-                    context = await self._folding.unfold(await signed_in(context), operation)
-                else:
-                    lane = partial(self._visit_lane, place, dialect)
-                    context = await self._folding.fold(context, operation, signed_in, lane)
-                    goal = place.gateway.route.goal("inpatient", "upload_fees")
-                    if goal is not None and not newborns.waits(context.encounter):
-                        steps = place.gateway.route.path("inpatient", goal)
-                        context = await self._chain.run(await signed_in(context), steps, goal)
-            except StepStopped as stopped:
-                return self._stopped(stopped)
-        return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill))
-
-    def _visit_lane(self, place: Place, dialect: Dialect, encounter_key: str) -> AbstractAsyncContextManager[None]:
-        return self._doors.lane(f"{place.org}/{dialect.name}/{encounter_key}")
-
-    async def _application(self, place: Place, operation: Operation) -> Outcome:
-        async with self._door(place, operation):
-            try:
-                return await self._applications.run(place, operation, self._sessions.signed_in)
-            except StepStopped as stopped:
-                return self._stopped(stopped)
-
-    async def _undo(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
-        async with self._door(place, operation):
-            found = await self._reception.locate(place, dialect, operation)
-            try:
-                context = await self._undoing.undo(place, operation, found, self._sessions.signed_in)
-            except StepStopped as stopped:
-                return self._stopped(stopped)
-            if operation.verb in UNADMITS and operation.kind == "inpatient":
-                await self._folding.not_admitted(context.encounter)
-            if operation.verb in UNADMITS and newborns.child_of(context.encounter):
-                await self._teller.commit(Change(place.org, encounter=newborns.gone(context.encounter)))
-        return Outcome("DONE", "OK", "已撤销", view(context.encounter, context.bill))
 
     async def _apart(
         self, place: Place, operation: Operation, work: Coroutine[Any, Any, Outcome], wait: float
@@ -354,13 +245,24 @@ class Pipeline:
     # -- money
 
     async def _settle(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
-        async with self._door(place, operation):
-            case = await self._reception.open_case(place, dialect, operation)
-            running = self._run(place, case, operation)
+        async with door(self._doors, place, operation):
+            opened = await self._reception.open_case(place, dialect, operation)
+            case, opening = opened.case, None
+            if opened.context is not None and opened.accepted is not None:
+                opening = Opening(opened.context, opened.accepted)
+            running = self._run(place, case, operation, opening)
+            if opening is not None:
+                try:
+                    await opening.wait()
+                except LedgerUnavailable:
+                    left = await self._ledger.case(case.case_id)
+                    if left is None or left.state not in UNDECIDED:
+                        raise
+                    return answers.standing_outcome(left)  # it may have been stored after all: nobody sends it any more
         return await self._answer(running, case.case_id, wait)
 
     async def _take_back(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
-        async with self._door(place, operation):
+        async with door(self._doors, place, operation):
             case = await self._reception.named_case(place, dialect, operation)
             or_cancel = operation.otherwise == "cancel" or operation.verb == "abort"
             if operation.verb == "cancel" or (or_cancel and case.state not in (State.SETTLED, State.VOIDING)):
@@ -371,7 +273,7 @@ class Pipeline:
 
     async def _booked(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
         """A two-phase HIS confirms, or any HIS acknowledges: it booked what it was told."""
-        async with self._door(place, operation):
+        async with door(self._doors, place, operation):
             case = await self._reception.named_case(place, dialect, operation)
             change = acknowledged(case, operation, iso(self._clock.wall()))
             if change is not None:
@@ -384,11 +286,13 @@ class Pipeline:
             await self._teller.commit(change)
         return outcome
 
-    def _run(self, place: Place, case: Case, operation: Operation) -> asyncio.Task[None]:
+    def _run(
+        self, place: Place, case: Case, operation: Operation, opening: Opening | None = None
+    ) -> asyncio.Task[None]:
         """The one task that drives a case in this process; a second request for it joins the first."""
         running = self._running.get(case.case_id)
         if running is None or running.done():
-            running = asyncio.create_task(self._paying.drive(place, case.case_id, operation))
+            running = asyncio.create_task(self._paying.drive(place, case.case_id, operation, opening))
             self._running[case.case_id] = running
             running.add_done_callback(lambda done: self._forget(case.case_id, done))
             if case.purpose == "settle":
@@ -442,11 +346,6 @@ class Pipeline:
                 return case
             await asyncio.sleep(min(WATCH_S, left))
 
-    def _door(self, place: Place, operation: Operation) -> AbstractAsyncContextManager[None]:
-        """One request at a time decides about one encounter; the unique index decides between processes."""
-        key = operation.keys.get("encounter") or operation.keys.get("settle") or operation.keys.get("void") or ""
-        return self._doors.lane(f"{place.org}/{operation.dialect}/{key}")
-
     async def decide(self, place: Place, case: Case, decision: OperatorDecision) -> Outcome:
         """An operator's decision about a frozen case, with name, reason and proof (E5).
 
@@ -480,7 +379,7 @@ class Pipeline:
 
     async def newest_list(self, settled: Case) -> tuple[Case | None, int]:
         """The newest version of a settlement's list, and its number; from the ledger only."""
-        return await self._paying.lists.newest(settled)
+        return await newest_list(self._ledger, settled)
 
     # -- life
 

@@ -22,6 +22,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, ItemCodes, Ledger, Random
 from adapter_core.settlement.preadmission import carried, folded_in, refuse_folded
 from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
+from adapter_core.settlement.reopening import reopened
 from adapter_core.settlement.standing import stands
 from adapter_core.settlement.states import PAPER, UNDECIDED, State
 from adapter_core.settlement.ways import way_section
@@ -41,6 +42,16 @@ class Found:
     encounter: Encounter | None = None
     bill: Bill | None = None
     case: Case | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The case a message means.  context, accepted: of a new case, which is not stored yet: its records, and J1 without the case
+    itself; whoever takes it on stores it, alone or together with what follows at once."""
+
+    case: Case
+    context: Context | None = None
+    accepted: Change | None = None
 
 
 class Reception:
@@ -145,6 +156,8 @@ class Reception:
             if found.bill is not None and folded_in(found.bill):
                 bill, closed = carried(found.bill, bill)
                 others.append(closed)
+            if found.bill is not None:
+                bill = reopened(place.gateway.route, encounter.kind, found.bill, bill)
         encounter, bill = self._absorbed(place, encounter, bill, operation)
         encounter = noted(encounter, operation, options_of(place))
         encounter = replace(encounter, version=encounter.version + 1)
@@ -186,8 +199,8 @@ class Reception:
 
     # -- opening cases
 
-    async def open_case(self, place: Place, dialect: Dialect, operation: Operation) -> Case:
-        """The case a quote or settle means: its own, the one it repeats, the quote it settles, or a new one.
+    async def open_case(self, place: Place, dialect: Dialect, operation: Operation) -> Opened:
+        """The case a quote or settle means: its own, the one it repeats, the quote it settles, or a new one, not stored yet.
 
         Raises: Refused KEY_REUSED, VISIT_HELD, UNKNOWN_REF …; TranslationError with every fault of the whole plan.
         """
@@ -196,8 +209,7 @@ class Reception:
             raise NotSupported(
                 f"no {operation.verb} for {operation.kind} here", message_zh="该线路不支持此业务，未发送"
             )
-        key = await self._free_key(place, operation)
-        own = await self._ledger.case_by_key(place.org, "settle", key) if key else None
+        key, own = await self._free_key(place, operation)
         if own is not None:
             if operation.keys.get("visit") not in (None, own.visit_key):
                 raise _key_reused(own)
@@ -213,16 +225,16 @@ class Reception:
             return await self._continued(place, dialect, operation, quoted)
         return await self._new_case(place, dialect, operation, found, key)
 
-    async def _free_key(self, place: Place, operation: Operation) -> str:
-        """The settle key; where a protocol's key is no serial number, the next free repetition of it."""
+    async def _free_key(self, place: Place, operation: Operation) -> tuple[str, Case | None]:
+        """The settle key and the case that has it; where a protocol's key is no serial number, the next free repetition of it."""
         base = operation.keys.get("settle", "")
-        if not base or not operation.key_repeats:
-            return base
+        if not base:
+            return base, None
         key, number = base, 1
         while True:
             case = await self._ledger.case_by_key(place.org, "settle", key)
-            if case is None or case.state not in ENDED_WITHOUT_MONEY:
-                return key
+            if case is None or not operation.key_repeats or case.state not in ENDED_WITHOUT_MONEY:
+                return key, case
             number += 1
             key = f"{base}#{number}"
 
@@ -247,15 +259,15 @@ class Reception:
         holder = await self._ledger.holder(place.org, found.bill.visit_key)
         return holder if holder is not None and holder.state is State.QUOTED else None
 
-    async def _continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
+    async def _continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Opened:
         """An existing case met again: told again, taken up again, or the quote it was now settled."""
         if case.state is State.QUOTED:
             return await self._quote_continued(place, dialect, operation, case)
         if case.data.get("asked") != asked_hash(operation):
             raise _key_reused(case)
         if case.state is State.NOT_SENT:
-            return await self._taken_up_again(place, operation, case)
-        return case
+            return Opened(await self._taken_up_again(place, operation, case))
+        return Opened(case)
 
     async def _taken_up_again(self, place: Place, operation: Operation, case: Case) -> Case:
         """A case that never reached the centre, asked for again: with a new trial, which also shows that the centre is back."""
@@ -298,7 +310,7 @@ class Reception:
         now = national_time(self._clock.wall())
         return absorb(encounter, bill, with_codes(operation, self.items, place.org, now), place.defaults, now)
 
-    async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Case:
+    async def _quote_continued(self, place: Place, dialect: Dialect, operation: Operation, case: Case) -> Opened:
         encounter, bill = await self._records(case)
         goal = place.gateway.route.goal(operation.kind, "quote")
         assert goal is not None
@@ -316,7 +328,7 @@ class Reception:
                 message_zh="预结算已过有效期，已作废，请重新预结算后再结算",
             )
         if operation.verb == "quote" and unchanged:
-            return case
+            return Opened(case)
         if operation.verb == "quote" and operation.key_repeats:
             _, change = self.cancelled(case)
             assert change is not None
@@ -345,7 +357,7 @@ class Reception:
             events=(self._event("SETTLE_ASKED", wanted, {"keys": dict(operation.keys)}),),
         )
         await self._commit(change)
-        return wanted
+        return Opened(wanted)
 
     def _case_aliases(self, place: Place, operation: Operation, case: Case) -> tuple[Alias, ...]:
         """A quote's case answers to the settle message's own number as well."""
@@ -355,7 +367,7 @@ class Reception:
             if value == operation.keys.get("settle")
         )
 
-    async def _new_case(self, place: Place, dialect: Dialect, operation: Operation, found: Found, key: str) -> Case:
+    async def _new_case(self, place: Place, dialect: Dialect, operation: Operation, found: Found, key: str) -> Opened:
         self.refuse_cut_over(place, begins=True)
         case_id = self._random.token()
         found = await self._unheld(place, operation, found)
@@ -366,6 +378,7 @@ class Reception:
         refuse_unmapped(context.bill, self.items)
         refuse_faults(operation, context.bill, plan_faults(context, route.path(operation.kind, goal)))
         at = iso(self._clock.wall())
+        hashed = request_hash(operation)
         case = Case(
             case_id=case_id,
             org=place.org,
@@ -379,21 +392,20 @@ class Reception:
             state=State.PREPARING,
             owner=self._owner,
             epoch=1,
-            request_hash=request_hash(operation),
+            request_hash=hashed,
             version=1,
             opened_at=at,
             changed_at=at,
             data={
                 "intent": operation.verb,
-                "asked": asked_hash(operation),
+                "asked": _asked(operation, hashed),
                 "message": operation.message,
                 "on_unknown": operation.content.get("x", {}).get("on_unknown", ""),
             },
         )
         accepted = self._event("ACCEPTED", case, {"operation": operation_data(operation)})
         search = (("visit_key", case.visit_key, case_id),)
-        await self._commit(replace(change, cases=(*change.cases, case), events=(accepted,), search=search))
-        return case
+        return Opened(case, replace(context, case=case), replace(change, events=(accepted,), search=search))
 
     async def _unheld(self, place: Place, operation: Operation, found: Found) -> Found:
         """The bill free for a new case.  A quote may follow a quote, and an expired one
@@ -545,7 +557,11 @@ def _own_name(encounter: Encounter, charge_batch: str) -> str:
 
 def asked_hash(operation: Operation) -> str:
     """Hash of what was asked, verb included where it changes what happens."""
-    return f"{operation.verb}:{request_hash(operation)}"
+    return _asked(operation, request_hash(operation))
+
+
+def _asked(operation: Operation, hashed: str) -> str:
+    return f"{operation.verb}:{hashed}"
 
 
 def operation_data(operation: Operation) -> dict[str, object]:

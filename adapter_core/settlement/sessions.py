@@ -26,13 +26,18 @@ class Sessions:
 
     async def signed_in(self, context: Context) -> Context:
         """The context with today's ``sign_no`` of its operator, where the gateway wants one."""
+        known = await self.known(context)
+        if known is not None:
+            return known
+        return self._with_sign_no(context, str((await self.sign_in(context)).get("sign_no", "")))
+
+    async def known(self, context: Context) -> Context | None:
+        """As `signed_in`, from the ledger alone; None where the centre has to be asked."""
         place = context.place
         if place.gateway.capabilities.sign_in == "none":
             return context
         known = await self._ledger.alias(place.org, place.sessions, "sign_no", self._session(context))
-        if known is not None and known.note:
-            return self._with_sign_no(context, known.note)
-        return self._with_sign_no(context, str((await self.sign_in(context)).get("sign_no", "")))
+        return self._with_sign_no(context, known.note) if known is not None and known.note else None
 
     async def sign_in(self, context: Context) -> Mapping[str, Any]:
         """A new session (9001): what the centre told of it.  It serves every later call of this operator and day.

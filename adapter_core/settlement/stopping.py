@@ -58,21 +58,20 @@ def facts_of(context: Context) -> Facts:
     return Facts(question, around, insurances=rows or None, insurance=named[0] if len(named) == 1 else None)
 
 
-def refuse_ineligible(context: Context) -> None:
-    """Asked before anything is sent, and again after every read.
+def refuse_ineligible(context: Context, facts: Facts | None = None) -> None:
+    """Asked before anything is sent, and again after every read.  facts: of this context, where they are known.
 
     Raises: Refused with the reason's own code, in capitals.
     """
-    found = stop(facts_of(context))
+    found = stop(facts or facts_of(context))
     if found is not None:
         reason = reasons()[found.reason]
         text = f"{reason.cashier_zh}（{found.says}），未发送"
         raise Refused(f"{found.reason}: {found.source}", code=found.reason.upper(), message_zh=text)
 
 
-def with_fresh_insurance(context: Context) -> Context:
+def with_fresh_insurance(context: Context, facts: Facts) -> Context:
     """The context in which 1101 is asked again where its last answer would stop the visit: it may have been put right since."""
-    facts = facts_of(context)
     if facts.insurance is None or standing_fault(facts.insurance, facts.question.day) is None:
         return context
     standing = {name: row for name, row in context.encounter.standing.items() if name != "who"}

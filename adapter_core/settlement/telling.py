@@ -50,9 +50,13 @@ class Teller:
     ) -> None:
         dialect = self._dialects(case.dialect)
         verb = {"QUOTED": "quote", "SETTLED": "settle", "VOIDED": "void"}[state]
-        refs = await self.minted(context.place, dialect, verb, replace(context, case=case)) if dialect else {}
+        base = change or Change(case.org)
+        refs: dict[str, str] = {}
+        if dialect:
+            refs, aliases = self._minted(context.place, dialect, verb, replace(context, case=case))
+            base = replace(base, aliases=(*base.aliases, *aliases))
         kept = {**(operation.refs if operation and operation.verb != "query" else {}), **refs}
-        await self.tell(context, case, answers.amounts_outcome(state, content, kept), change)
+        await self.tell(context, case, answers.amounts_outcome(state, content, kept), base)
 
     async def tell(self, context: Context, case: Case, outcome: Outcome, change: Change | None = None) -> None:
         """J7: what the HIS is about to be answered is durable before it is answered."""
@@ -71,20 +75,27 @@ class Teller:
 
     async def minted(self, place: Place, dialect: Dialect, verb: str, context: Context | None) -> dict[str, str]:
         """New references this verb's answer makes, stored as aliases before they are told."""
+        refs, aliases = self._minted(place, dialect, verb, context)
+        if aliases:
+            await self._ledger.commit(Change(place.org, aliases=aliases))
+        return refs
+
+    def _minted(
+        self, place: Place, dialect: Dialect, verb: str, context: Context | None
+    ) -> tuple[dict[str, str], tuple[Alias, ...]]:
+        """New references, and the aliases to store before they are told."""
         kinds = {kind: spec for kind, spec in dialect.refs.items() if verb in spec.mint}
+        if not kinds:
+            return {}, ()
         moment = china(self._clock.wall())
         refs = {
             kind: spec.pattern.format(n=self._ledger.sequence(place.org), time=moment, admdvs=place.site.admdvs)
             for kind, spec in kinds.items()
         }
-        if not refs:
-            return {}
         ids = ("", "", "")
         if context is not None:
             ids = (context.encounter.encounter_id, context.bill.bill_id, context.case.case_id if context.case else "")
-        aliases = tuple(Alias(place.org, dialect.name, kind, value, *ids) for kind, value in refs.items())
-        await self._ledger.commit(Change(place.org, aliases=aliases))
-        return refs
+        return refs, tuple(Alias(place.org, dialect.name, kind, value, *ids) for kind, value in refs.items())
 
     def told_content(self, context: Context, result: Mapping[str, Any], funds: Any = None) -> Content:
         shown = view(context.encounter, context.bill)

@@ -88,7 +88,9 @@ def unfiled(case: Case, doubt: Doubted, day: str, at: str) -> Change | None:
     if day in days:
         return None
     facts = {"msgid": doubt.msgid, "days": sorted([*days, day])}
-    event = Event("NOT_FILED", at, case.case_id, case.encounter_id, {"evidence": "E4", "msgid": doubt.msgid, "day": day})
+    event = Event(
+        "NOT_FILED", at, case.case_id, case.encounter_id, {"evidence": "E4", "msgid": doubt.msgid, "day": day}
+    )
     noted = replace(case, version=case.version + 1, changed_at=at, data={**case.data, UNFILED: facts})
     return Change(case.org, events=(event,), cases=(noted,))
 

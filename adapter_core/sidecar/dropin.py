@@ -22,6 +22,7 @@ from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, js
 from adapter_core.sidecar.frames import REFUSALS, refusal_text
 from adapter_core.sidecar.local import hold_s
 from adapter_core.sidecar.problems import BadBody
+from adapter_core.sidecar.sales import ASKED_ABOUT, KIND, Sales, alike
 from adapter_core.values.errors import LedgerUnavailable, Refused, TranslationError
 
 IN_DOUBT = frozenset({*UNDECIDED, State.PREPARING, State.READY, State.FROZEN, State.VOIDING})
@@ -72,6 +73,7 @@ class _Exchange:
         self._place = desk.relays.of(place, asked.infno, asked.input)
         self._asked = asked
         self._hold_s = hold_s(desk, client)
+        self._sales = Sales(self._ledger, place.org)
         self._visit = ""
 
     async def answer(self) -> tuple[replies.Reply | replies.Verbatim, bool]:
@@ -134,6 +136,8 @@ class _Exchange:
             operation = relay.naming(operation, target.key)
             outcome = await self._handled(operation)
         else:
+            if operation.kind == KIND:
+                await self._sales.refuse_alike(self._asked, self._visit)
             outcome = await self._settled(await self._noted(operation))
         case_id = outcome.content.get("case", {}).get("case_id", "")
         case = await self._ledger.case(case_id)
@@ -194,7 +198,9 @@ class _Exchange:
         if case is not None and case.state in IN_DOUBT - {State.VOIDING}:
             return replies.unknown(standing_outcome(case).message_zh, case), True
         if case is not None and (case.state in STANDS or case.state is State.VOIDED):
-            return replies.settlement(self._asked, case, await self._first_msgid(case)), False
+            bill = await self._ledger.bill(case.bill_id)
+            assert bill is not None
+            return replies.settlement(self._asked, case, bill, await self._first_msgid(case)), False
         return replies.passed_on(self._asked, await self._handled(relay.operation_of(self._asked))), False
 
     async def _first_msgid(self, case: Case) -> str:
@@ -217,6 +223,8 @@ class _Exchange:
     async def _case_of_visit(self, mdtrt_id: str, setl_id: str = "") -> Case | None:
         """The settlement of a visit by its number; without one, the case in doubt or else the newest that stands."""
         cases = [case for case in await self._cases(mdtrt_id) if case.purpose == "settle"]
+        if not cases and self._asked.infno in ASKED_ABOUT:
+            cases = await self._sales.named(self._asked.said("psn_no"), mdtrt_id, setl_id)
         if setl_id:
             named = [case for case in cases if case.setl_id == setl_id]
             if named:
@@ -264,6 +272,8 @@ class _Exchange:
             holder = await self._ledger.holder(self._place.org, self._visit)
         else:
             holder = await self._case_of_visit(self._asked.said("mdtrt_id"))
+        if holder is not None and holder.state in STANDS and holder.kind == KIND:
+            return replies.refused(alike(holder)), False
         if holder is not None and holder.state in STANDS:
             text = f"【请勿改自费】该就诊已有一笔结算成功（工单号 {work_order(holder)}），本次内容与之前不同，请核对后走退费"
             return replies.refused(text), False

@@ -252,7 +252,8 @@ class ListOrder(Struct):
 
 
 class ListAnswer(Struct):
-    """The newest version of a settlement list: ``state`` PENDING, DONE, REJECTED or CANCELLED."""
+    """The newest version of a settlement list: ``state`` PENDING, DONE, REJECTED or CANCELLED.  ``voided_at``: when the settlement was
+    taken back; a list that is DONE lies at the centre all the same, which no transaction undoes."""
 
     settle_key: str
     settlement_state: str
@@ -261,6 +262,7 @@ class ListAnswer(Struct):
     message_zh: str
     reason: str
     setl_list_id: str | None
+    voided_at: str | None
     infno: str
     changed_at: str
 

@@ -11,9 +11,10 @@ from adapter_core.formats.json import write_json
 from adapter_core.formats.text import UTF_8_MARK
 from adapter_core.province.messages import Outcome
 from adapter_core.province.relay import Asked
-from adapter_core.settlement.answers import UNKNOWN_MARK, outcome_from, work_order
-from adapter_core.settlement.records import Case, Encounter
+from adapter_core.settlement.answers import UNKNOWN_MARK, work_order
+from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.states import State
+from adapter_core.settlement.telling import MONEY
 from adapter_core.sidecar.relays import FILE_TYPE
 from adapter_core.standard.codec import codec
 from adapter_core.values.content import Content
@@ -25,8 +26,10 @@ JSON_TYPE = "application/json"
 ERR_MSG_MAX = 200
 DONE_STATES = frozenset({"SETTLED", "VOIDED"})
 NOT_KNOWN = frozenset({"PENDING", "VOIDING", "FROZEN"})
-NAMES_IN_5203 = {"psn_pay": "psn_part_amt", "cash_payamt": "psn_cash_pay"}
-"""What a settlement's fields are called when it is asked for."""
+OTHER_NAMES = {"psn_pay": "psn_part_amt", "cash_payamt": "psn_cash_pay"}
+"""What a settlement's fields are called when it is asked for (5203), and in the refund of a sale."""
+SALE_REFUND = "2103"
+LINES = "detlcutinfo"
 encode = write_json
 
 
@@ -105,13 +108,15 @@ def done(asked: Asked, case: Case) -> Reply:
     return reply(0, None, {}, _stamp(case), _refmsgid(case))
 
 
-def settlement(asked: Asked, case: Case, their_msgid: str) -> Reply:
-    """A settlement as 5203 shows it, from what was told.  their_msgid: the one the HIS settled under."""
-    content = outcome_from(case.told).content
-    result = dict(content.get("result", {}))
-    result.update({name: result[ours] for name, ours in NAMES_IN_5203.items() if ours in result and name not in result})
+def settlement(asked: Asked, case: Case, bill: Bill, their_msgid: str) -> Reply:
+    """A settlement as 5203 shows it, from its bill: what was told of it is gone once it is refunded.
+
+    their_msgid: the one the HIS settled under.
+    """
+    result = dict(bill.content.get(MONEY, {}))
+    result.update(_other_names(result))
     result["refd_setl_flag"] = "1" if case.state is State.VOIDED else "0"
-    return _output(asked, {**content, "result": result}, case, their_msgid)
+    return _output(asked, {"result": result, "funds": bill.content.get("funds", [])}, case, their_msgid)
 
 
 def unregistered(encounter: Encounter) -> Encounter:
@@ -126,8 +131,19 @@ def _output(asked: Asked, content: Mapping[str, Any], case: Case, their_msgid: s
     result = dict(content["result"])
     if result.get("medins_setl_id") and their_msgid:
         result["medins_setl_id"] = their_msgid
+    if asked.infno == SALE_REFUND:
+        named = _other_names(result)
+        if "psn_pay" in named:
+            named["psn_pay"] = str(named["psn_pay"])  # printed as text there; a query that found the refund tells a number
+        result = {**{name: value for name, value in result.items() if name not in OTHER_NAMES.values()}, **named}
     nodes: Content = {"setlinfo": result, "setldetail": list(content.get("funds", []))}
+    if content.get("lines") and any(node.name == LINES for node in codec(asked.infno).transaction.output):
+        nodes[LINES] = list({str(line.get("feedetl_sn")): line for line in content["lines"]}.values())
     return reply(0, None, codec(asked.infno).write("output", nodes), _stamp(case), _refmsgid(case))
+
+
+def _other_names(result: Mapping[str, Any]) -> Content:
+    return {name: result[ours] for name, ours in OTHER_NAMES.items() if ours in result and name not in result}
 
 
 def _with_their_msgid(value: Any, ours: str, theirs: str) -> Any:

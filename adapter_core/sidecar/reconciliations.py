@@ -17,7 +17,9 @@ from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_time
 
-READING = frozenset({"run", "differences", "dayend", "receivables", "flags", "calendar", "inquiries", "report"})
+READING = frozenset(
+    {"run", "differences", "dayend", "receivables", "payments", "flags", "calendar", "inquiries", "report"}
+)
 """Orders that change nothing."""
 Text = Annotated[str | None, QueryParameter(max_length=10)]
 Institution = Annotated[str | None, QueryParameter(name="fixmedins_code", max_length=30)]
@@ -40,7 +42,8 @@ async def show(request: Caller, date: FromPath[str], fixmedins_code: Institution
 
 @post("/v1/accounts/{order:str}", operation_id="accounts", status_code=200)
 async def accounts(request: Caller, order: FromPath[str]) -> Response[bytes]:
-    """differences, close, dayend, receivables, deduct, bank, apply, withdraw, clear, his, watch, flags, calendar, inquiries, report."""
+    """differences, close, dayend, receivables, bank, payments, match, deduct, unbook, apply, withdraw, clear, his, watch, flags,
+    wrong_person, calendar, remind, inquiries, report."""
     tree = tree_of(request, optional=True)
     right = Right.READ if order in READING else Right.DECIDE
     office = _office(request, right, institution_named(tree))

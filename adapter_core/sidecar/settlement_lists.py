@@ -9,6 +9,7 @@ from litestar import Response, get, post, put
 from litestar.params import FromPath
 
 from adapter_core.catalogues.asking import answered
+from adapter_core.settlement.list_items import VOIDED_AT, is_stranded
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Right
@@ -78,6 +79,8 @@ async def _told(desk: Desk, settled: Case) -> Response[bytes]:
         text = "该结算还没有上传过结算清单"
         raise Refused("no list was handed in", code="NO_SUCH_LIST", message_zh=text)
     state, text = TEXTS[item.state]
+    if is_stranded(item):
+        text = "该结算已退费，清单已在医保中心且没有撤回的交易，请与医保中心联系处理"
     tree: dict[str, Any] = {
         "settle_key": settled.key,
         "settlement_state": str(settled.state),
@@ -86,6 +89,7 @@ async def _told(desk: Desk, settled: Case) -> Response[bytes]:
         "message_zh": text,
         "reason": str(item.data.get("why", "")),
         "setl_list_id": item.data.get("setl_list_id"),
+        "voided_at": item.data.get(VOIDED_AT),
         "infno": item.data.get("infno"),
         "changed_at": item.changed_at,
     }

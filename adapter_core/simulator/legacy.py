@@ -17,7 +17,7 @@ from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.simulator import settling
 from adapter_core.simulator.doors import Inquiry, Turned
-from adapter_core.simulator.records import Answer, Asked, NoEffect, Refusal, Settlement, Visit
+from adapter_core.simulator.records import Answer, Asked, NoEffect, Refund, Refusal, Settlement, Visit
 from adapter_core.simulator.transactions import answer, refused
 from adapter_core.simulator.wire import HttpReply, HttpRequest
 from adapter_core.simulator.world import World
@@ -308,22 +308,29 @@ class Play:
         return Target(target.mdtrt_id, stands[-1].setl_id) if stands else target
 
     def _confirm(self) -> Content:
-        return self._second(settling.confirm)
+        return self._second(settling.confirm, settling.confirm_refund)
 
     def _abort(self) -> Content:
-        return self._second(settling.abort)
+        return self._second(settling.abort, settling.abort_refund)
 
-    def _second(self, phase: Callable[[World, Settlement], None]) -> Content:
+    def _second(
+        self, phase: Callable[[World, Settlement], None], of_refund: Callable[[World, Settlement, Refund], None]
+    ) -> Content:
         """The second phase of what the message names; of nothing, as 2601 of nothing."""
         self.world.undo_unconfirmed()
         target = self._target()
         if target is None or not target.setl_id:
             return self._nothing()
-        one = self.world.settlements.get(target.setl_id)
-        if one is None:  # a refund: it stands at once here, so there is nothing to commit or discard
+        one, refund = self.world.settlements.get(target.setl_id), self.world.prepared_refunds.get(target.setl_id)
+        if one is None and refund is None:  # a refund that stood at once: there is nothing to commit or discard
             return {"visit": {"mdtrt_id": target.mdtrt_id}}
         try:
-            phase(self.world, one)
+            if refund is not None:
+                one = refund[0]
+                of_refund(self.world, *refund)
+            else:
+                assert one is not None
+                phase(self.world, one)
         except NoEffect:
             return {"visit": {"mdtrt_id": one.visit.mdtrt_id}}
         self.changed = True
@@ -449,8 +456,9 @@ class Play:
         return self.world.visits[opened["data"]["mdtrt_id"]]
 
     def _two_phase(self, infno: str) -> bool:
-        """Whether this family's settlements wait for a confirm of their own."""
-        return infno in ("2207", "2304") and any(one.verb == "confirm" for one in self.door.dialect.messages)
+        """Whether this family's settlements, and perhaps its refunds, wait for a confirm of their own."""
+        refunds = ("2208", "2305") if self.world.temperament.two_phase_refunds else ()
+        return infno in ("2207", "2304", *refunds) and any(one.verb == "confirm" for one in self.door.dialect.messages)
 
     def _call(self, infno: str, nodes: Mapping[str, Any], msgid: str = "") -> Content:
         env = self.operation.content.get("env", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from adapter_core.simulator.settling import CLR_TYPE, CLR_WAY, fund_rows, negati
 from adapter_core.simulator.visits import WITH_MOTHER
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
-from adapter_core.values.moments import national_date, national_time
+from adapter_core.values.moments import national_date, national_time, parse_national_time
 
 BALANCED, UNBALANCED = "0", "1"
 SETTLED, REFUNDED = "0", "1"
@@ -251,17 +252,29 @@ def totals(world: World, asked: Asked) -> Content:
 
 def _records(world: World, asked: Asked, data: Ask) -> list[tuple[int, Settlement]]:
     """What stands in the period: +1 settlements (refunded ones too), -1 refunds."""
-    since, until = data.need("stmt_begndate"), data.need("stmt_enddate")
+    begins, ends = period(data)
+    insutype, clr_type = data.need("insutype"), data.need("clr_type")
     flag = data.get("refd_setl_flag")
     found = []
     for one in world.settlements.values():
         ours = one.place.fixmedins_code == asked.fixmedins_code and one.state not in ("reversed", "prepared", "undone")
-        grouped = one.insutype == data.need("insutype") and CLR_TYPE[one.split.rule.kind] == data.need("clr_type")
+        grouped = one.insutype == insutype and CLR_TYPE[one.split.rule.kind] == clr_type
         if not ours or not grouped:
             continue
-        if flag != REFUNDED and since <= national_date(one.at) <= until:
+        if flag != REFUNDED and begins <= one.at < ends:
             found.append((1, one))
         refunded = one.refund if one.state == "refunded" else None
-        if flag != SETTLED and refunded is not None and since <= national_date(refunded.at) <= until:
+        if flag != SETTLED and refunded is not None and begins <= refunded.at < ends:
             found.append((-1, one))
     return found
+
+
+def period(data: Ask) -> tuple[datetime, datetime]:
+    """The days a statement asks for, from the first moment of the first to the first after the last."""
+    moments = []
+    for name in ("stmt_begndate", "stmt_enddate"):
+        try:
+            moments.append(parse_national_time(f"{data.need(name)[:10]} 00:00:00"))
+        except ValueError:
+            raise Refusal("field_bad", code=name) from None
+    return moments[0], moments[1] + timedelta(days=1)

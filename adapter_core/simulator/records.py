@@ -168,7 +168,8 @@ class Settlement:
 
 @dataclass(slots=True)
 class Refund:
-    """One refund of a settlement.  state: ``refunded`` | ``reversed``."""
+    """One refund of a settlement.  state: ``refunded`` | ``reversed``; where refunds have two phases first ``prepared``, then
+    ``refunded`` or ``undone``."""
 
     setl_id: str
     infno: str

@@ -126,6 +126,27 @@ def abort(world: World, one: Settlement) -> None:
     one.state, one.since = "undone", world.clock.mono()
 
 
+def confirm_refund(world: World, one: Settlement, made: Refund) -> None:
+    """The second phase of a refund.  Raises: NoEffect, Refusal."""
+    if made.state == "refunded" and world.temperament.confirm_again == "ok":
+        raise NoEffect
+    if made.state != "prepared":
+        raise Refusal("trade_confirmed" if made.state == "refunded" else "trade_undone")
+    if one.state != "settled":
+        raise Refusal("settlement_refunded")
+    made.state, made.since = "refunded", world.clock.mono()
+    world.refund(one, made)
+
+
+def abort_refund(world: World, one: Settlement, made: Refund) -> None:
+    """A second phase that discards a refund's first.  Raises: NoEffect, Refusal."""
+    if made.state == "undone":
+        raise NoEffect
+    if made.state != "prepared":
+        raise Refusal("trade_confirmed")
+    made.state, made.since = "undone", world.clock.mono()
+
+
 def refund(world: World, asked: Asked) -> Content:
     """2208, 2305: the whole settlement; its amounts come back negative, under the refund's own setl_id."""
     data = asked.record()
@@ -138,7 +159,10 @@ def refund(world: World, asked: Asked) -> Content:
     if found.state == "refunded":
         raise Refusal("settlement_refunded")
     made = Refund(world.identity("J"), asked.infno, asked.msgid, world.clock.wall(), world.clock.mono())
-    world.refund(found, made)
+    if asked.prepare:
+        world.prepare_refund(found, made)
+    else:
+        world.refund(found, made)
     return refund_told(world, found, made)
 
 

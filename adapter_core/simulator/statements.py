@@ -16,12 +16,12 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from adapter_core.simulator.queries import BALANCED, REFUNDED, SETTLED, UNBALANCED
+from adapter_core.simulator.queries import BALANCED, REFUNDED, SETTLED, UNBALANCED, period
 from adapter_core.simulator.records import Answer, Ask, Asked, Refund, Refusal, Settlement
 from adapter_core.simulator.settling import CLR_TYPE
 from adapter_core.simulator.world import World
 from adapter_core.values.content import Content
-from adapter_core.values.moments import national_date, national_time
+from adapter_core.values.moments import national_time
 from adapter_core.values.money import MoneyError, yuan
 
 UPLOADED = ("setl_id", "mdtrt_id", "psn_no", "medfee_sumamt", "fund_pay_sumamt", "acct_pay", "refd_setl_flag")
@@ -85,16 +85,17 @@ def compare(world: World, asked: Asked) -> Content:
 
 def records_between(world: World, asked: Asked, data: Ask) -> Iterator[tuple[Settlement, Refund | None]]:
     """Every record of the institution in the period: settlements (refunded ones too), and the refunds themselves."""
-    since, until = data.need("stmt_begndate"), data.need("stmt_enddate")
+    begins, ends = period(data)
+    clr_type = data.get("clr_type")
     for one in world.settlements.values():
         if one.place.fixmedins_code != asked.fixmedins_code or one.state in GONE:
             continue
-        if data.get("clr_type") not in ("", CLR_TYPE[one.split.rule.kind]):
+        if clr_type not in ("", CLR_TYPE[one.split.rule.kind]):
             continue
-        if since <= national_date(one.at) <= until:
+        if begins <= one.at < ends:
             yield one, None
         made = one.refund if one.state == "refunded" else None
-        if made is not None and since <= national_date(made.at) <= until:
+        if made is not None and begins <= made.at < ends:
             yield one, made
 
 

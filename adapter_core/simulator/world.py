@@ -39,7 +39,8 @@ class Temperament:
     wording: refusals in its ``own`` words, or in those ``seen`` of real centres.  wrapped: how many platforms pass a refusal on, each
     with the whole reply of the one behind it in its text.
     lists_sales: 5201 shows the visits that pharmacy sales made, too.
-    Of two-phase families: unconfirmed_s: a settlement nobody confirmed for so long is undone (0 = never).
+    Of two-phase families: two_phase_refunds: their refunds wait for a confirm as well.  unconfirmed_s: what nobody confirmed for so
+    long is undone (0 = never).
     shows_prepared: queries show it meanwhile.  confirm_again: ``ok`` | ``error``, what a second confirm meets.
     """
 
@@ -54,6 +55,7 @@ class Temperament:
     diagnoses: bool = False
     discharge: bool = False
     strict_input: bool = False
+    two_phase_refunds: bool = False
     unconfirmed_s: float = 0.0
     shows_prepared: bool = False
     confirm_again: str = "ok"
@@ -105,6 +107,7 @@ class World:
         self.visits: dict[str, Visit] = {}
         self.settlements: dict[str, Settlement] = {}
         self.refunds: dict[str, Settlement] = {}
+        self.prepared_refunds: dict[str, tuple[Settlement, Refund]] = {}
         self.sales: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.counters: dict[tuple[str, str, str, str], Counters] = {}
         self.sign_ins: dict[str, str] = {}
@@ -255,10 +258,18 @@ class World:
         for sn in settlement.lines:
             settlement.visit.lines[sn].setl_id = settlement.setl_id
 
+    def prepare_refund(self, settlement: Settlement, refund: Refund) -> None:
+        """Phase one of a refund: the settlement stands until it is confirmed."""
+        refund.state = "prepared"
+        self.prepared_refunds[refund.setl_id] = (settlement, refund)
+
     def undo_unconfirmed(self) -> None:
         """What nobody confirmed in time comes to nothing."""
         if not self.temperament.unconfirmed_s:
             return
+        for _, made in self.prepared_refunds.values():
+            if made.state == "prepared" and self.clock.mono() - made.since >= self.temperament.unconfirmed_s:
+                made.state, made.since = "undone", self.clock.mono()
         for one in self.settlements.values():
             if one.state == "prepared" and self.clock.mono() - one.since >= self.temperament.unconfirmed_s:
                 one.state, one.since = "undone", self.clock.mono()

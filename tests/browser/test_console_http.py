@@ -20,7 +20,8 @@ from adapter_core.settlement.states import State
 from adapter_core.simulator.people import Filing
 from adapter_core.simulator.server import Simulator
 from tests.browser.hall import PASSWORD, Browser, Hall, hall
-from tests.flow.hospital import message
+from tests.flow.hospital import message, void
+from tests.flow.test_catalogues_list import record
 from tests.flow.test_inpatient import done, stay
 
 Arrival = Callable[[str], Awaitable[Browser]]
@@ -308,6 +309,22 @@ async def test_a_role_has_its_own_actions_and_no_other_by_hand(console: Hall, ar
 
 
 # -- a case
+
+
+async def test_a_list_left_at_the_centre_by_a_refund_is_shown_with_the_settlement(
+    console: Hall, arrive: Arrival
+) -> None:
+    case = await console.settled()
+    running, browser = console.desk.running, await arrive("first")
+    await running.pipeline.hand_in_list(running.place, case, record())
+    await running.pipeline.settled_down()
+    left = "清单仍在医保中心"
+    await browser.open(f"/console/cases/{case.case_id}")
+    assert "结算清单 已受理" in browser.text()
+    assert left not in browser.text()
+    await console.hospital.say(void())
+    await browser.open(f"/console/cases/{case.case_id}")
+    assert left in browser.text()
 
 
 async def test_who_looks_in_clear_says_why_and_the_journal_keeps_it(console: Hall, arrive: Arrival) -> None:

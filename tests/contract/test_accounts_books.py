@@ -12,9 +12,11 @@ import pytest
 from adapter_core.accounts.books import Books, PostgresBooks, SqliteBooks
 from adapter_core.accounts.clearing import CLASSED, CLEARED, NOT_LISTED
 from adapter_core.accounts.day_end import Undecided, day_end
+from adapter_core.accounts.deadlines import settled_days
 from adapter_core.accounts.his_books import COMPARED, MISSING, TABLE
 from adapter_core.accounts.matching import Matching
-from adapter_core.accounts.receivables import BankLine, inquiries, matched, prepayment, receivables
+from adapter_core.accounts.payments import BankLine, matched
+from adapter_core.accounts.receivables import inquiries, prepayment, receivables
 from adapter_core.accounts.reports import direct_rates, sums
 from adapter_core.accounts.statement_file import BadFile, CentreRow
 from adapter_core.accounts.statement_form import StatementForm
@@ -50,6 +52,12 @@ def settled(number: int, **more: Any) -> Change:
     return Change(ORG, cases=(replace(case, state=state),), calls=(call,), entries=booked, search=search)
 
 
+STAY: dict[str, Any] = {
+    "kind": "inpatient", "business_day": "2026-11-23", "scheme": "local", "clr_type": "21", "fund_fen": 0, "account_fen": 0,
+    "acct_pay_fen": 0, "cash_fen": 0,
+}  # fmt: skip
+
+
 def changes() -> list[Change]:
     encounter = Encounter("e1", ORG, "e1", "outpatient", "d", 1, "M1", {"person": {"psn_no": "P1"}})
     return [
@@ -58,6 +66,12 @@ def changes() -> list[Change]:
         settled(6, state=State.RESOLVING),
         settled(7, state=State.NOT_APPLIED),
         settled(8, business_day="2026-11-22"),
+        # stays at 30,000 yuan: one just below, one at it, one that was refunded; another scheme's, so no prepayment
+        *(
+            settled(number, **STAY, total_fen=total)
+            for number, total in ((10, 29_999_99), (11, 30_000_00), (12, 31_000_00))
+        ),
+        settled(13, **STAY, entry="void", total_fen=-31_000_00, original_setl_id="J12", mdtrt_id="M12"),
     ]
 
 
@@ -144,18 +158,21 @@ def test_sums_dues_and_day_end(books: Books) -> None:
     ]
     assert (told.agrees, told.sum().cash, told.sum().unknown) == (True, 15_000, 1)
     assert [line.terminal for line in told.of("002").lines] == ["T9"]
-    [due] = receivables(books, ORG)
+    [due] = [one for one in receivables(books, ORG) if one.scheme == "national"]
     assert (due.month, due.region, due.count, due.owed) == ("2026-11", "330100", 6, 42_000)
-    assert prepayment(books, ORG, "2026", 50_000)["level"] == "yellow"
-    assert inquiries(books, ORG, "2026-11") == []
+    levels = {quota: prepayment(books, ORG, "2026", quota)["level"] for quota in (51_429, 51_428, 40_001, 40_000, 0)}
+    assert levels == {51_429: "ok", 51_428: "yellow", 40_001: "yellow", 40_000: "red", 0: "none"}
+    [inquired] = inquiries(books, ORG, "2026-11")
+    assert (inquired["setl_id"], inquired["total"], inquired["answer_by"]) == ("J11", "30000.00", "2026-12-26")
+    assert settled_days(books, ORG, "2026-11") == {DAY, "2026-11-22", "2026-11-23"}
     line = BankLine("2026-12-05", 42_000, "测试", "B1", "")
     assert matched(books, [due], [("b1", line)]) == {"b1": ("2026-11", "330100")}
-    [by_day, by_region] = sums(books, ORG, DAY, "2026-11-22")
+    by_day, by_region = sums(books, ORG, DAY, "2026-11-22")
     assert [cells[:4] for cells in by_day.rows[1:]] == [[DAY, "5", "0", "500.00"], ["2026-11-22", "1", "0", "100.00"]]
     assert len(by_region.rows) == 2
     [rate_by_day, rate_by_region], failures = direct_rates(books, ORG, DAY, DAY)
-    assert rate_by_day.rows[1] == [DAY, "7", "6", "1", "85.7"]
-    assert rate_by_region.rows[1] == ["330100 浙江省杭州市", "7", "6", "1", "85.7"]
+    assert rate_by_day.rows[1] == [DAY, "11", "10", "1", "90.9"]
+    assert rate_by_region.rows[1] == ["330100 浙江省杭州市", "11", "10", "1", "90.9"]
     assert failures == ["c7"]  # c6 is not known yet, so it is neither
     assert direct_rates(books, ORG, "2026-11-22", "2026-11-30")[0][0].rows[1:] == [["合计", "0", "0", "0", ""]]
 

@@ -96,7 +96,7 @@ async def test_waiting_commits_share_a_sync(ledger: SqliteLedger) -> None:
     write_connection(ledger).set_trace_callback(statements.append)
     await asyncio.gather(*(ledger.commit(one_case(f"c{n}", f"v{n}")) for n in range(200)))
     write_connection(ledger).set_trace_callback(None)
-    assert statements.count("SAVEPOINT one_change") == 200
+    assert sum(statement.startswith("INSERT INTO cases ") for statement in statements) == 200
     # 32 to a batch; the first may have been caught alone.
     assert 200 / 32 <= statements.count("COMMIT") <= 200 / 32 + 2
 

@@ -18,6 +18,8 @@ LONG_AGO = "2025-01-06 09:00:00"
 DIALYSIS = "M07801"
 SECOND = 'handle = "ours", shows = "confirmed", silence = "undone"'
 """The invented family's second phase: a lost first phase may be aborted, a lost confirm asked about."""
+UNCONFIRMED_S = 2.0
+"""And what that says of its centre: a trade nobody confirms is undone."""
 XML = {"number": re.compile(rb"<no>([^<]+)</no>"), "person": re.compile(rb"<card>([^<]+)</card>")}
 JSON_PERSON = re.compile(rb'"psn_no"\s*:\s*"([^"]+)"')
 

@@ -7,10 +7,7 @@ import asyncio
 from adapter_core.simulator.server import Simulator, loaded_dialects
 from tests.flow.two_phase import DIALECT
 
-from .care import TWO_PHASE
-
-UNCONFIRMED_S = 2.0
-"""What the invented family's route says of its centre: a trade nobody confirms is undone."""
+from .care import TWO_PHASE, UNCONFIRMED_S
 
 
 async def _serve() -> None:

@@ -17,8 +17,12 @@ from adapter_core.ledger.sealing import create_master_key
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.frames import Frame
 from tests.flow.hospital import Hospital, IntentFirst, assert_invariants, config_text
+from tests.flow.national_his import NationalHis
+from tests.flow.served import Served, configure, served
 
 Opening = Callable[..., Awaitable[Hospital]]
+Window = tuple[Served, NationalHis]
+ONLY_HERE = '["127.0.0.1/32"]'
 
 
 @pytest.fixture
@@ -80,3 +84,18 @@ async def lives(centre: Simulator, folder: Path, intents: IntentFirst) -> AsyncI
         yield start
     assert intents.missing == []
     assert_invariants(centre, folder)
+
+
+@pytest.fixture
+async def windows(centre: Simulator, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Window]]]:
+    """``await windows(hold_s=…)``: a service bound to this machine's address, and a HIS that knows its URL only."""
+    create_master_key(tmp_path / "master.key")
+    async with AsyncExitStack() as stack:
+
+        async def open_window(**settings: Any) -> Window:
+            config = configure(tmp_path, centre.url, addresses=ONLY_HERE, **settings)
+            service = await stack.enter_async_context(served(centre, config, token=""))
+            return service, await stack.enter_async_context(NationalHis(f"{service.url}/fsi/api"))
+
+        yield open_window
+    assert_invariants(centre, tmp_path)

@@ -113,3 +113,19 @@ class NationalHis:
             name: told[name] for name in ("fulamt_ownpay_amt", "overlmt_selfpay", "preselfpay_amt", "inscp_scp_amt")
         }
         return psn_no, mdtrt_id, self.bill(psn_no, mdtrt_id, batch, sum(amounts), invono="F001", **shares)
+
+    # what a pharmacy's counter does: the sale is its own visit, so there is no number before 2102's reply
+
+    def sale(self, psn_no: str, number: str, *amounts: float, at: str = "2026-11-21 09:00:00", **more: Any) -> dict[str, Any]:
+        """One sale's input, the trial's too.  number: of its receipt, which its lines' own begin with."""
+        info = {
+            "psn_no": psn_no, "mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "begntime": at,
+            "medfee_sumamt": round(sum(amounts), 2), "invono": "F001", "insutype": "310", "dise_codg": "", "dise_name": "",
+            "acct_used_flag": "1", "med_type": "41", **more,
+        }  # fmt: skip
+        rows = [
+            {"feedetl_sn": f"{number}-{n}", "rxno": "", "rx_circ_flag": "0", "fee_ocur_time": at, "med_list_codg": "XA00000001",
+             "medins_list_codg": "Y001", "det_item_fee_sumamt": amount, "cnt": 1, "pric": amount, "tcmdrug_used_way": ""}
+            for n, amount in enumerate(amounts)
+        ]  # fmt: skip
+        return {"druginfo": info, "drugdetail": rows}

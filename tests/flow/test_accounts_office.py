@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.settlement.states import State
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_date
-from tests.flow.hospital import Hospital, line, message, void
+from tests.flow.hospital import ORG, Hospital, line, message, void
+from tests.flow.test_inpatient import LEAVING, STAY, done, final, stay
 
 TODAY = national_date(datetime.now(UTC))
 MONTH = TODAY[:7]
@@ -71,7 +73,11 @@ async def test_dues_less_what_came_and_was_deducted(hospital: Hospital) -> None:
     assert case.account_fen is not None
     assert Decimal(due["owed"]) == Decimal(3 * (case.fund_fen + case.account_fen)).scaleb(-2)
     assert (due["month"], due["count"], due["left"]) == (MONTH, 3, due["owed"])
-    await do(hospital, "deduct", month=MONTH, amount="10.00", operator="测试主任", reason="审核扣款")
+    deduction = {"month": MONTH, "amount": "10.00", "operator": "测试主任", "reason": "审核扣款"}
+    wrong = await do(hospital, "deduct", **{**deduction, "amount": "99.00"})
+    await do(hospital, "unbook", item_id=wrong["item_id"], operator="测试主任", reason="金额登记错")
+    booked = [await do(hospital, "deduct", **deduction) for _ in range(2)]
+    assert booked[0] == booked[1], "the same notice twice is one deduction"
     left = str(Decimal(due["owed"]) - 10)
     heading = ["日期", "金额", "流水号", "付款方", "摘要"]
     rows = [
@@ -83,6 +89,17 @@ async def test_dues_less_what_came_and_was_deducted(hospital: Hospital) -> None:
     assert (await do(hospital, "bank", rows=rows))["new"] == 0
     [after] = (await do(hospital, "receivables"))["receivables"]
     assert (after["came"], after["deducted"], after["left"]) == (left, "10.00", "0.00")
+    [unknown] = (await do(hospital, "payments"))["payments"]
+    assert (unknown["reference"], unknown["state"]) == ("B2", "unmatched")
+    match = {"item_id": unknown["item_id"], "month": MONTH, "operator": "测试主任"}
+    with pytest.raises(Refused) as refused:
+        await do(hospital, "match", **match)
+    assert refused.value.code == "MORE_THAN_OWED"
+    whole = next(one for one in (await do(hospital, "payments", all=True))["payments"] if one["reference"] == "B1")
+    await do(hospital, "unbook", item_id=whole["item_id"], operator="测试主任", reason="核销错")
+    assert (await do(hospital, "match", **match))["state"] == "matched"
+    [again] = (await do(hospital, "receivables"))["receivables"]
+    assert (again["came"], Decimal(again["left"])) == ("1.00", Decimal(left) - 1)
 
 
 async def test_a_months_application_goes_out_once_and_may_be_taken_back(hospital: Hospital) -> None:
@@ -141,7 +158,10 @@ async def test_three_sides_name_who_lacks_a_bill(hospital: Hospital) -> None:
     ]
     for _ in range(2):
         told = await do(hospital, "his", date=TODAY, rows=rows)
-        assert {one["class"] for one in told["differences"]} == {"his_amount", "his_only", "his_missing"}
+        texts = {one["class"]: one["text"] for one in told["differences"]}
+        assert set(texts) == {"his_amount", "his_only", "his_missing"}
+        assert texts["his_amount"] == "业务号 K2，账本 186.50，HIS 186.51，中心：未见差异"
+        assert "HIS 无" in texts["his_missing"]
     rows[2][3] = "186.50"
     told = await do(hospital, "his", date=TODAY, rows=rows)
     assert {one["class"] for one in told["differences"]} == {"his_only", "his_missing"}
@@ -159,6 +179,10 @@ async def test_flags_are_listed_dismissed_with_a_reason_and_block_nothing(hospit
     [refunds] = [one for one in told["flags"] if one["class"] == "refunds"]
     closed = await do(hospital, "close", item_id=refunds["item_id"], operator="测试主任", reason="集中退费，已核实")
     assert (closed["state"], closed["text"]) == ("explained", "集中退费，已核实")
+    events, _ = await hospital.running.ledger.events_after(ORG, 0, ["FLAGGED", "EXPLAINED"], 10)
+    assert [(event.kind, event.data.get("rule"), event.data.get("reason")) for _, event in events] == [
+        ("FLAGGED", "split_bills", None), ("FLAGGED", "refunds", None), ("EXPLAINED", None, "集中退费，已核实"),
+    ]  # fmt: skip
     assert len((await do(hospital, "watch", date=TODAY))["flags"]) == 2
     assert [one["class"] for one in (await do(hospital, "flags"))["flags"]] == ["split_bills"]
     assert (await hospital.say(visit(9))).state == "SETTLED"
@@ -178,6 +202,45 @@ async def test_the_report_counts_every_day_region_and_reason(hospital: Hospital)
     [_, why] = sheets["未能直接结算的原因"]
     assert why[:3] == ["NOT_FILED", "1", "100.0"]
     assert "备案" in why[3]
+
+
+async def test_the_prepayments_level_and_a_missed_date_raise_one_alarm_each(hospital: Hospital) -> None:
+    await hospital.say(visit(1))
+    office = accounts_of(hospital.running, hospital.running.place)
+    case = await hospital.case("K1")
+    assert case.fund_fen
+    office.prepaid_fen = case.fund_fen * 100 // 75
+    [alarm] = (await office.do("remind", {}))["alarms"]
+    assert alarm["class"] == "prepayment"
+    assert "75%" in alarm["text"]
+    assert (await office.do("remind", {}))["alarms"] == []
+    office.prepaid_fen = case.fund_fen
+    assert len((await office.do("remind", {}))["alarms"]) == 1, "red is told apart from yellow"
+    next_month = datetime.now(UTC) + timedelta(days=31)
+
+    class Later(SystemClock):
+        def wall(self) -> datetime:
+            return next_month.replace(day=28)
+
+    office.clock, office.prepaid_fen = Later(), 0
+    told = {one["text"].split("：")[1].split()[1] for one in (await office.do("remind", {}))["alarms"]}
+    assert told == {"账目全部对平", "清算申报（3203）", "清分确认（3261）"}
+    await do(hospital, "reconcile", date=TODAY)
+    await do(hospital, "apply", month=MONTH, clr_type="11")
+    await do(hospital, "clear", month=MONTH, confirm=True)
+    assert [row["what"] for row in (await office.do("calendar", {}))["calendar"] if row["late"]] == []
+
+
+async def test_a_bill_that_may_be_inquired_into_is_listed_with_what_an_answer_needs(hospital: Hospital) -> None:
+    await done(hospital, stay("admit"))
+    await done(hospital, stay("upload_fees", fees=[line("F1", "30000.00")]))
+    await done(hospital, stay("discharge", visit={**STAY, **LEAVING}))
+    assert (await hospital.say(final(), wait_s=20)).state == "SETTLED"
+    told = await do(hospital, "inquiries", month=MONTH)
+    [row] = told["inquiries"]
+    assert row["total"] == "30000.00"
+    assert row["ipt_no"]
+    assert told["table"][1][8] == "30000.00"
 
 
 RIGHT = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "440304199001010000", "psn_name": "测试庚"}

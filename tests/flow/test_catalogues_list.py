@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from adapter_core.settlement.calls import Context
+from adapter_core.settlement.list_items import is_stranded
 from adapter_core.settlement.records import Case
+from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.states import State
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.errors import Refused, TranslationError
 from tests.flow.conftest import Opening
-from tests.flow.hospital import Hospital, message, void
+from tests.flow.hospital import Announcing, Hospital, message, void
 from tests.flow.served import configure, served
 
 RECORD = {
@@ -35,6 +38,14 @@ async def handed_in(hospital: Hospital, said: dict[str, Any], waits: bool = True
     found = await hospital.running.ledger.case(item.case_id)
     assert found is not None
     return found
+
+
+async def waiting(hospital: Hospital) -> Case:
+    """A list that the centre has been sent and never answers."""
+    hospital.rule("4101", "drop")
+    item = await handed_in(hospital, record(), waits=False)
+    await hospital.arrival("4101")
+    return item
 
 
 async def settled(hospital: Hospital) -> None:
@@ -119,6 +130,68 @@ async def test_a_list_needs_a_settlement_that_stands(hospital: Hospital) -> None
     assert hospital.sent("4101") == []
 
 
+async def test_a_list_at_the_centre_is_marked_when_its_settlement_is_taken_back(hospital: Hospital) -> None:
+    await settled(hospital)
+    first = await handed_in(hospital, record())
+    assert (await hospital.say(void())).state == "VOIDED"
+    await hospital.running.pipeline.settled_down()
+    item = await hospital.running.ledger.case(first.case_id)
+    assert item is not None
+    assert (item.state, item.data["setl_list_id"]) == (State.DONE, first.data["setl_list_id"])
+    assert is_stranded(item)
+    assert len(hospital.sent("4101")) == 1
+
+
+async def test_a_list_that_waits_goes_out_no_more_once_its_settlement_is_taken_back(hospital: Hospital) -> None:
+    await settled(hospital)
+    first = await waiting(hospital)
+    assert (await hospital.say(void())).state == "VOIDED"
+    sent = len(hospital.sent("4101"))
+    hospital.rules([])
+    await hospital.running.pipeline.settled_down()
+    item = await hospital.running.ledger.case(first.case_id)
+    assert item is not None
+    assert (item.state, item.data["why"]) == (State.CANCELLED, "the settlement was taken back")
+    assert not is_stranded(item)
+    assert (len(hospital.sent("4101")), lists(hospital)) == (sent, [])
+
+
+async def test_a_refund_in_the_moment_before_the_upload_stops_it(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settled(hospital)
+    sign_in = Sessions.signed_in
+    taken_back = iter([hospital.say(void())])
+
+    async def just_before(sessions: Sessions, context: Context) -> Context:
+        for refund in taken_back:
+            assert (await refund).state == "VOIDED"
+        return await sign_in(sessions, context)
+
+    monkeypatch.setattr(Sessions, "signed_in", just_before)
+    item = await handed_in(hospital, record())
+    assert (item.state, hospital.sent("4101")) == (State.CANCELLED, [])
+
+
+async def test_a_list_waits_while_a_refund_is_under_way_and_goes_on_when_it_came_to_nothing(hospital: Hospital) -> None:
+    await settled(hospital)
+    first = await waiting(hospital)
+    hospital.rules([{"infno": one, "nth": None, "actions": ["drop"]} for one in ("4101", "2208", "5203")])
+    assert (await hospital.say(void(), wait_s=0.0)).state == "VOIDING"
+    await hospital.arrival("5203")
+    sent = len(hospital.sent("4101"))
+    questions = Announcing([{"infno": "5203", "nth": None, "actions": ["drop"]}])
+    hospital.centre.set_rules(questions)
+    await questions.arrivals("5203", 6)  # they are no closer to each other than the list's tries
+    assert len(hospital.sent("4101")) == sent
+    hospital.rules([])
+    await hospital.running.pipeline.settled_down()
+    item = await hospital.running.ledger.case(first.case_id)
+    assert item is not None
+    assert (await hospital.case()).state is State.SETTLED
+    assert (item.state, len(lists(hospital))) == (State.DONE, 1)
+
+
 async def test_the_list_over_http(centre: Simulator, tmp_path: Path) -> None:
     async with served(centre, configure(tmp_path, centre.url)) as service:
         assert (await service.post("/v1/settlements", message(intent=None))).json()["state"] == "SETTLED"
@@ -133,3 +206,14 @@ async def test_the_list_over_http(centre: Simulator, tmp_path: Path) -> None:
         assert (submitted["state"], submitted["version"]) == ("REJECTED", 2)
         assert "已提交" in submitted["reason"]
         assert (await service.get("/v1/settlements/K1")).json()["state"] == "SETTLED"
+
+
+async def test_over_http_a_list_of_a_settlement_taken_back_says_so(centre: Simulator, tmp_path: Path) -> None:
+    async with served(centre, configure(tmp_path, centre.url)) as service:
+        await service.post("/v1/settlements", message(intent=None))
+        assert (await service.http.put("/v1/settlements/K1/list", json=record())).json()["voided_at"] is None
+        await service.post("/v1/settlements/K1/void", {"void_key": "R1"})
+        left = (await service.get("/v1/settlements/K1/list")).json()
+        assert (left["state"], left["settlement_state"]) == ("DONE", "VOIDED")
+        assert left["voided_at"]
+        assert "已退费" in left["message_zh"]

@@ -117,3 +117,12 @@ async def test_a_registration_without_an_answer_is_asked_for_before_it_is_sent_a
     assert told.state == ("DONE" if taken else "PENDING")
     assert (await hospital.say(filing())).state == "DONE"
     assert hospital.calls.count("2503") == (1 if taken else 2)
+
+
+async def test_a_lost_registration_is_found_though_it_said_no_kind_of_care(hospital: Hospital) -> None:
+    """2201 says no 医疗类别, so the centre lists it as ordinary until 2203A came; it is not registered a second time."""
+    hospital.rule("2201", "commit", "drop", nth=1)
+    told = await hospital.say(visit(DIALYSIS))
+    assert told.state == "SETTLED", told.text
+    assert hospital.calls.count("2201") == 1
+    assert len([one for one in hospital.truth["visits"] if one["kind"] == "outpatient"]) == 1

@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
-from adapter_core.ledger.sealing import create_master_key
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.truth import truth_of
-from tests.flow.hospital import assert_invariants
+from tests.flow.conftest import Window
 from tests.flow.national_his import NationalHis
-from tests.flow.served import Served, configure, served
 
 UNKNOWN = "【结果未知，请勿改自费】"
-ONLY_HERE = '["127.0.0.1/32"]'
 DAY = ["1101", "2201", "2203A", "2204", "2206", "2207"]
 OF_THE_HOUR = ("setl_time", "medins_setl_id")
 """What differs between two centres' days by nature."""
-
-Window = tuple[Served, NationalHis]
-
-
-@pytest.fixture
-async def windows(centre: Simulator, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Window]]]:
-    """``await windows(hold_s=…)``: a service bound to this machine's address, and a HIS that knows its URL only."""
-    create_master_key(tmp_path / "master.key")
-    async with AsyncExitStack() as stack:
-
-        async def open_window(**settings: Any) -> Window:
-            config = configure(tmp_path, centre.url, addresses=ONLY_HERE, **settings)
-            service = await stack.enter_async_context(served(centre, config, token=""))
-            return service, await stack.enter_async_context(NationalHis(f"{service.url}/fsi/api"))
-
-        yield open_window
-    assert_invariants(centre, tmp_path)
 
 
 async def a_day(his: NationalHis) -> list[dict[str, Any]]:
@@ -53,7 +29,9 @@ async def a_day(his: NationalHis) -> list[dict[str, Any]]:
     shares = {name: more["output"]["setlinfo"][name] for name in ("fulamt_ownpay_amt", "inscp_scp_amt")}
     replies.append(await his.call("2207", his.bill(psn_no, first, "B2", 20.0, **shares)))
     replies.append(await his.call("5203", {"data": {"psn_no": psn_no, "mdtrt_id": first, "setl_id": setl_id}}))
-    replies.append(await his.call("2208", {"data": {"psn_no": psn_no, "mdtrt_id": first, "setl_id": setl_id}}))
+    named = {"data": {"psn_no": psn_no, "mdtrt_id": first, "setl_id": setl_id}}
+    replies.append(await his.call("2208", named))
+    replies.append(await his.call("5203", named))  # refunded, and still answered
     _, _, second = await his.visit("OP2", "B3", [66.6])
     replies.append(await his.call("2207", second))
     return replies

@@ -65,7 +65,9 @@ async def test_a_newborn_from_a_temporary_number_to_its_settlement(service: Serv
 
 async def test_a_lost_answer_on_the_way_from_the_mothers_number(service: Served) -> None:
     mother = message()["person"]
-    assert (await put(service, "E1", person=mother, visit={**STAY, "med_type": "92"}, newborn=MOTHERS)).status_code == 200
+    assert (
+        await put(service, "E1", person=mother, visit={**STAY, "med_type": "92"}, newborn=MOTHERS)
+    ).status_code == 200
     assert (await service.post("/v1/encounters/E1/fees", {"fees": day(1, "30.00")}, headers=WAIT)).status_code == 200
     insured(service.hospital)
     service.hospital.rules([{"infno": "2404", "nth": None, "actions": ["commit", "drop"]}])
@@ -83,7 +85,12 @@ async def test_outpatient_tests_into_the_stay_and_back(service: Served) -> None:
     person, operator = message()["person"], message()["operator"]
     visit = {"person": person, "operator": operator, "visit": message()["visit"]}
     assert (await service.http.put("/v1/encounters/V0", content=json.dumps(visit))).status_code == 200
-    bill = {"visit_key": "V0", "fees": checks("40.00"), "diagnoses": message()["diagnoses"], "settle": {"med_type": "11"}}
+    bill = {
+        "visit_key": "V0",
+        "fees": checks("40.00"),
+        "diagnoses": message()["diagnoses"],
+        "settle": {"med_type": "11"},
+    }
     assert (await service.post("/v1/encounters/V0/fees", bill)).status_code == 200
     assert (await put(service, "E1", person=person)).status_code == 200
     folded = await service.post("/v1/encounters/E1/preadmission", {"visits": ["V0"]}, headers=WAIT)
@@ -94,7 +101,9 @@ async def test_outpatient_tests_into_the_stay_and_back(service: Served) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "FOLDED")
     back = await service.http.delete("/v1/encounters/E1/preadmission", headers=WAIT)
     assert (back.status_code, back.json()["state"]) == (200, "DONE")
-    settled = await service.post("/v1/settlements", {**message(settle_key="K0", fees=checks("40.00")), "visit_key": "V0"})
+    settled = await service.post(
+        "/v1/settlements", {**message(settle_key="K0", fees=checks("40.00")), "visit_key": "V0"}
+    )
     assert settled.json()["state"] == "SETTLED"
 
 

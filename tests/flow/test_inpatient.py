@@ -100,6 +100,32 @@ async def test_a_settlement_after_a_reversed_one_takes_nothing_back(hospital: Ho
     assert hospital.calls[before:] == ["2304"] or hospital.calls[before:] == ["2303", "2304"]
 
 
+@pytest.mark.parametrize(
+    ("fees", "sent"),
+    [
+        (None, ["2303", "2304"]),
+        (day(1, "100.00", "20.00"), ["2303", "2304"]),
+        (day(1, "100.00"), ["2405", "2302", "2303", "2402", "2304"]),
+        (day(1, "100.00", "25.00"), ["2405", "2302", "2301", "2303", "2402", "2304"]),
+        (day(2, "70.00"), ["2405", "2302", "2302", "2301", "2303", "2402", "2304"]),
+    ],
+    ids=["as it was", "said again", "one left out", "one changed", "all others"],
+)
+async def test_a_refunded_stay_is_settled_again_from_the_lines_that_lie_there(
+    hospital: Hospital, fees: list[dict[str, Any]] | None, sent: list[str]
+) -> None:
+    """A refund leaves the stay's lines at the centre: no line twice, none too many."""
+    assert (await hospital.say(final(fees=day(1, "100.00", "20.00")), wait_s=20)).state == "SETTLED"
+    assert (await hospital.say(void(), wait_s=20)).state == "VOIDED"
+    before = len(hospital.calls)
+    told = await hospital.say(final("K2", fees=fees), wait_s=20)
+    assert told.state == "SETTLED", told.text
+    assert hospital.calls[before:] == sent
+    total = sum(Decimal(row["det_item_fee_sumamt"]) for row in fees or day(1, "100.00", "20.00"))
+    assert Decimal(told.answer["amounts"]["medfee_sumamt"]) == total
+    assert sum(map(Decimal, lines(hospital).values())) == total
+
+
 async def test_a_stay_changes_and_is_undone(hospital: Hospital) -> None:
     await admitted(hospital)
     await done(hospital, stay("admit", visit={**STAY, "adm_bed": "14"}))

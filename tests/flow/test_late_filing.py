@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from adapter_core.cli.late_filings import list_unfiled
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.settlement.late_filing import OPEN, TOPIC
 from adapter_core.simulator.people import Filing
@@ -162,3 +164,36 @@ async def test_only_a_stay_known_here_can_be_asked_about(service: Served) -> Non
     await admit(service)
     wrong = await service.post("/v1/encounters/E1/filing", {"stated": {"status": "perhaps"}})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "BAD_MESSAGE")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+async def test_the_command_line_asks_and_lists_with_and_without_a_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_master_key(tmp_path / "master.key")
+    async with Simulator() as centre:
+        config = configure(tmp_path, centre.url)
+        text = config.read_text("utf-8").replace('listen = "127.0.0.1:0"', f'listen = "127.0.0.1:{free_port()}"', 1)
+        config.write_text(text, "utf-8")
+        person = centre.world.people.by_number("T00000000010")
+        assert person is not None
+        UNFILED["mdtrt_cert_no"] = person.certno
+        async with served(centre, config) as one:
+            one.hospital.temper(wording="seen")
+            await admit(one)
+            assert await list_unfiled(config, ["E1"], False, ORG, True) == 0
+            [row] = json.loads(capsys.readouterr().out)["unfiled"]
+            assert row["filing"] == "refused_by_text"
+        assert await list_unfiled(config, [], False, "", False) == 0
+        shown = capsys.readouterr().out
+        assert "E1" in shown
+        assert "出院结算前" in shown
+        person.filings.append(Filing("temporary", "36", "2020-01-01"))
+        assert await list_unfiled(config, [], True, "", True) == 0
+        assert json.loads(capsys.readouterr().out)["unfiled"] == []

@@ -13,16 +13,21 @@ from tests.flow.test_inpatient import LEAVING, STAY, day, done, final, stay
 
 MOTHERS = {"by": "mother", "birth_order": "1", "brdy": "2026-11-18"}
 HOUSE = {"by": "temporary", "temporary_no": "XSE0001", "brdy": "2026-11-18", "mother_certno": "110101190001010000"}
-CHILD = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "360102202611180000", "certno": "360102202611180000", "psn_name": "测试婴"}
+CHILD = {
+    "mdtrt_cert_type": "02",
+    "mdtrt_cert_no": "360102202611180001",
+    "certno": "360102202611180001",
+    "psn_name": "测试婴",
+}
 WITH_MOTHER = {**STAY, "med_type": "92"}
 
 
-def insured(hospital: Hospital) -> None:
+def insured(hospital: Hospital, insutype: str = "390") -> None:
     """The child is registered and insured, from its birth on."""
     row = {
-        "psn_no": "T00000000091", "psn_name": "测试婴", "certno": "360102202611180000", "card_no": "", "ectoken": "", "gend": "1",
+        "psn_no": "T00000000091", "psn_name": "测试婴", "certno": "360102202611180001", "card_no": "", "ectoken": "", "gend": "1",
         "brdy": "2026-11-18",
-        "insurance": [{"insutype": "390", "psn_type": "1401", "insuplc_admdvs": "360100", "psn_insu_date": "2026-11-18"}],
+        "insurance": [{"insutype": insutype, "psn_type": "1401", "insuplc_admdvs": "360100", "psn_insu_date": "2026-11-18"}],
     }  # fmt: skip
     hospital.centre.world.people.put(person_from(row))
 
@@ -61,6 +66,8 @@ async def test_a_child_admitted_with_its_mother_becomes_its_own_in_the_same_stay
     assert open_stays(hospital) == [("T00000000091", 2)]
     await done(hospital, own())
     assert len(hospital.calls) == before + 5
+    await done(hospital, stay("discharge", person=None, visit={**STAY, **LEAVING}))
+    assert hospital.calls[before + 5 :] == ["2402"]
     settled = await told(hospital, final(person=None))
     assert settled.state == "SETTLED", settled.text
     assert settled.answer["psn_no"] == "T00000000091"
@@ -119,15 +126,20 @@ async def test_a_lost_answer_to_the_childs_own_admission_makes_no_second_one(hos
     assert (await told(hospital, final(person=None))).state == "SETTLED"
 
 
-async def test_a_lost_answer_to_the_mothers_admission_is_found_before_it_is_taken_back(hospital: Hospital) -> None:
-    hospital.rule("2401", "commit", "drop")
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_lost_answer_to_the_mothers_admission_is_found_before_it_is_taken_back(
+    hospital: Hospital, taken: bool
+) -> None:
     hospital.rules([
-        {"infno": "2401", "nth": 1, "actions": ["commit", "drop"]}, {"infno": "5201", "nth": None, "actions": ["drop"]},
+        {"infno": "2401", "nth": 1, "actions": [*(["commit"] if taken else []), "drop"]},
+        {"infno": "5201", "nth": None, "actions": ["drop"]},
     ])  # fmt: skip
     assert (await told(hospital, with_mother())).state != "DONE"
     hospital.rules([])
     insured(hospital)
+    before = len(hospital.calls)
     await done(hospital, own())
+    assert hospital.calls[before:] == ["5201", *(["2404"] if taken else []), "1101", "2401"]
     assert open_stays(hospital) == [("T00000000091", 0)]
 
 
@@ -167,11 +179,12 @@ async def test_a_quote_of_the_mothers_amounts_is_cancelled_first(hospital: Hospi
     await done(hospital, with_mother())
     quoted = {**final(fees=day(1, "100.00")), "visit": {**WITH_MOTHER, **LEAVING}, "intent": "quote"}
     assert (await told(hospital, quoted)).state == "QUOTED"
-    insured(hospital)
+    insured(hospital, "310")  # the same kind as the mother's
     assert (await hospital.refusal(own())).code == "USE_CANCEL"
     await hospital.say({"intent": "cancel", "settle_key": "K1"})
     await done(hospital, own())
     settled = await told(hospital, final("K2", person=None))
+    assert hospital.calls.count("2303") == 2, "the trial was of the mother"
     amounts = hospital.truth["settlements"][-1]["amounts"]
     assert settled.state == "SETTLED", settled.text
     assert settled.answer["amounts"]["psn_cash_pay"] == amounts["psn_cash_pay"]
@@ -183,8 +196,15 @@ async def test_what_is_missing_is_said_before_anything_is_taken_back(hospital: H
     before = len(hospital.calls)
     refused = await hospital.refusal(own(visit={name: value for name, value in STAY.items() if name != "med_type"}))
     assert (refused.code, len(hospital.calls)) == ("BAD_MESSAGE", before)
-    for wrong in ({"by": "nobody"}, {"by": "temporary"}, {"by": "mother", "brdy": "18.11."}, {**MOTHERS, "weight": "3"}):
-        assert (await hospital.refusal({**with_mother(), "encounter_key": "E9", "newborn": wrong})).code == "BAD_MESSAGE"
+    for wrong in (
+        {"by": "nobody"},
+        {"by": "temporary"},
+        {"by": "mother", "brdy": "18.11."},
+        {**MOTHERS, "weight": "3"},
+    ):
+        assert (
+            await hospital.refusal({**with_mother(), "encounter_key": "E9", "newborn": wrong})
+        ).code == "BAD_MESSAGE"
     assert (await hospital.refusal(stay("upload_fees", newborn=MOTHERS))).code == "BAD_MESSAGE"
 
 

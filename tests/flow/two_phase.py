@@ -163,16 +163,18 @@ call = "back"
 class = "N"
 per = "bill"
 ask = "find"
+{refunds}
 """
 DIALECT = TableDialect(load_table(TABLE, "two-phase.toml"))
 
 
-def province(second: str, **capabilities: Any) -> Province:
-    """A province whose one gateway declares its second phase so."""
+def province(second: str, refunds: str = "", **capabilities: Any) -> Province:
+    """A province whose one gateway declares its second phase so; refunds: that of its refunds, where they have one."""
+    of_refunds = f'second = {{ confirm = "commit", abort = "rollback", {refunds} }}' if refunds else ""
 
     def gateway(site: Site) -> LegacyGateway:
         can = Capabilities(**{"query_after_unknown": "by_visit", **capabilities})
-        route = load_route(ROUTE.format(second=second))
+        route = load_route(ROUTE.format(second=second, refunds=of_refunds))
         return LegacyGateway("two-phase", site, DIALECT, route, Policy(), can, serial="serial")
 
     national = builtin_province()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_core.accounts.receivables import Due, calendar, read_bank_lines
+from adapter_core.accounts.deadlines import INQUIRED, Known, calendar
+from adapter_core.accounts.payments import read_bank_lines
+from adapter_core.accounts.receivables import Due, ageing, pays, scheme_named
 from adapter_core.accounts.watching import read_rules, shipped_rules
 from adapter_core.values.errors import ConfigError, TranslationError
 
@@ -22,9 +24,36 @@ def test_a_due_is_late_two_months_after_its_month() -> None:
 
 def test_the_calendar_turns_the_year() -> None:
     assert [row["by"] for row in calendar("2027-01-15")] == [
-        "2027-01-03", "2027-01-20", "2027-01-26", "2027-02-28", "2027-03-31",
+        "2027-01-03", "2027-01-20", "2027-01-20", "2027-01-26", "2027-02-28", "2027-03-31",
     ]  # fmt: skip
-    assert [bool(row["late"]) for row in calendar("2027-01-15")] == [True, False, False, False, False]
+    assert [bool(row["late"]) for row in calendar("2027-01-15")] == [True, False, False, False, False, False]
+
+
+def test_what_the_books_show_done_is_not_late() -> None:
+    dues = [due("2026-12", 100)]
+    undone = Known({"2026-12-05"}, set(), False, 1, dues)
+    late = [row["what"].split(maxsplit=1)[1] for row in calendar("2027-01-02", undone) if row["late"]]
+    assert late == []
+    late = [row["what"].split(maxsplit=1)[1] for row in calendar("2027-01-31", undone) if row["late"]]
+    assert late == ["账目全部对平", "清算申报（3203）", "清分确认（3261）", INQUIRED]
+    done = Known(set(), {"11"}, True, 0, [due("2026-12", 0)])
+    rows = calendar("2027-01-31", done)
+    assert all(row["done"] and not row["late"] for row in rows)
+
+
+def test_ages_are_counted_from_the_months_end() -> None:
+    dues = [due("2026-10", 1_00), due("2026-09", 10_00), due("2026-08", 100_00), due("2026-01", 1000_00)]
+    assert [(one["days"], one["left"]) for one in ageing(dues, "2026-11-30")] == [
+        ("0–30", "1.00"), ("31–60", "0.00"), ("61–90", "10.00"), ("90 以上", "1100.00"),
+    ]  # fmt: skip
+
+
+def test_an_arrangement_is_shown_with_how_it_pays() -> None:
+    assert (scheme_named("delta-outpatient"), pays("delta-outpatient")) == (
+        "长三角门诊费用直接结算（41 城）",
+        "reserve",
+    )
+    assert (scheme_named("local"), pays("national")) == ("本省", "monthly")
 
 
 def test_bank_lines_are_read_with_every_fault_at_once() -> None:

@@ -11,7 +11,7 @@ from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 
 from adapter_core.accounts.day_end import DayEnd, ShiftLine, Undecided
-from adapter_core.accounts.receivables import Due
+from adapter_core.accounts.receivables import Due, ageing
 from adapter_core.accounts.receivables import data as dues_data
 from adapter_core.accounts.receivables import table as dues_table
 from adapter_core.accounts.reports import Sheet, percent, why_not, workbook
@@ -105,7 +105,13 @@ def test_the_workbook_reads_back_and_has_a_chart_for_each_plotted_sheet() -> Non
 def test_the_receivable_table_prints_with_the_prepayments_level() -> None:
     dues = [Due("2026-10", "330100", "national", "11", 3, 900_00, 500_00, 100_00, 600_00, came=100_00)]
     level = {"year": "2026", "used": "720.00", "quota": "1000.00", "percent": "72", "level": "yellow"}
-    order = {"date": DAY, "receivables": dues_data(dues, DAY), "table": dues_table(dues, DAY), "prepayment": level}
+    order = {
+        "date": DAY,
+        "receivables": dues_data(dues, DAY),
+        "table": dues_table(dues, DAY),
+        "prepayment": level,
+        "ageing": ageing(dues, DAY),
+    }
     text = text_of("report", receivables_sheet(HOUSE, order, AT))
     for wanted in ("330100 浙江省杭州市", "600.00", "500.00", "720.00 元 / 1000.00 元（72%）", "黄色预警"):
         assert wanted in text

@@ -198,7 +198,14 @@ def _report(shown: list[Shown], skipped: list[str], days: list[dict[str, Any]], 
             }
             for one in shown
         ]
-        closing = [{"title": day["title"], "run": day["run"], "dues": day["dues"]["receivables"]} for day in days]
+        closing = [
+            {
+                **{name: day[name] for name in ("title", "run")},
+                "dues": day["dues"]["receivables"],
+                "files": list(map(str, day["files"])),
+            }
+            for day in days
+        ]
         print_json({"visits": rows, "skipped": skipped, "closing": closing})
         return
     print_table("", columns, map(_row, shown))

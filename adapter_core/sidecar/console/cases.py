@@ -13,6 +13,8 @@ from litestar.params import FromPath
 from adapter_core.formats.json import read_json
 from adapter_core.formats.text import decode_text
 from adapter_core.paperwork.dossier import label, masked
+from adapter_core.settlement.list_items import is_stranded
+from adapter_core.settlement.outbox import LIST, PURPOSE
 from adapter_core.settlement.papers import OPENABLE
 from adapter_core.settlement.records import AccountItem, Case, Encounter, Event
 from adapter_core.settlement.states import PAPER, UNDECIDED, State
@@ -46,8 +48,9 @@ KINDS_ZH = {
     "PAPER_REVOKED": "撤销材料", "PAPER_SUBMITTED": "材料交件", "PAPER_CLOSED": "手工报销办结", "PAPER_BATCHED": "批量交接",
     "RECEIPT_PRINTED": "打印结算单", "LOOKED": "查看", "UNMASKED": "查看个人信息", "MESSAGE_READ": "查看报文", "ACTED": "操作",
     "PROOF": "上传依据", "NOTED": "备注", "PROPOSED": "提交复核", "PROPOSAL_REFUSED": "复核退回",
-    "WATCHED": "监管规则拦截", "SECURITY": "安全事件",
+    "WATCHED": "监管规则拦截", "SECURITY": "安全事件", "FLAGGED": "监管提示", "EXPLAINED": "事项了结", "LIST_HANDED_IN": "清单交来",
 }  # fmt: skip
+PURPOSES_ZH = {"settle": "结算", "void": "退费", PURPOSE: "后续上传", LIST: "结算清单"}
 LOOKS = frozenset({"LOOKED", "UNMASKED", "MESSAGE_READ"})
 """Readings: the timeline shows them to those who audit."""
 SHOWN = (
@@ -156,6 +159,8 @@ async def case_page(
         status,
         one=made,
         kinds=KINDS_ZH,
+        purposes=PURPOSES_ZH,
+        is_stranded=is_stranded,
         outcomes=OUTCOMES,
         void_key=f"console-{secrets.token_hex(8)}",
     )
@@ -177,7 +182,7 @@ async def dossier(counter: Counter, who: Visitor, case: Case, is_masked: bool) -
     place = counter.desk.place_of(case)
     audits = who.may(Right.AUDIT)
     steps = [_step(number, event) for number, event in enumerate(events) if audits or event.kind not in LOOKS]
-    siblings = [one for one in await ledger.cases_of_bill(case.bill_id) if one.purpose in ("settle", "void")]
+    siblings = [one for one in await ledger.cases_of_bill(case.bill_id) if one.purpose in ("settle", "void", LIST)]
     return Dossier(
         case=case,
         encounter=encounter,

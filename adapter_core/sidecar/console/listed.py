@@ -147,6 +147,7 @@ _DIFFERENCE_COLUMNS = (
     ("类型", "title_zh"), ("结算编号", "setl_id"), ("本院总额", "ours_total"), ("中心总额", "centre_total"), ("说明", "text"),
     ("处理建议", "advice_zh"),
 )  # fmt: skip
+_PAYMENT_COLUMNS = (("付款方", "payer"), ("流水号", "reference"), ("摘要", "note"))
 _FLAG_COLUMNS = (("类型", "title_zh"), ("对象", "what"), ("次数", "count"))
 
 LISTS: dict[str, WorkList] = {
@@ -166,6 +167,7 @@ LISTS: dict[str, WorkList] = {
         ItemList("his-differences", "与 HIS 账目的差异", HIS, STANDING, _DIFFERENCE_COLUMNS, closes=True),
         ItemList("account-alarms", "对账告警", ALARM, STANDING, _DIFFERENCE_COLUMNS, closes=True),
         ItemList("flags", "管控提示", FLAG, STANDING, _FLAG_COLUMNS, closes=True),
+        ItemList("payments", "未核销到账", dues.BANK, (dues.UNMATCHED,), _PAYMENT_COLUMNS),
         TableList("receivables", "应收医保款", receivables),
         TableList("unmapped", "未对照的目录", unmapped, _has_catalogues),
         TableList("unfiled", "未备案的异地住院患者", unfiled, cells=3, asks=ask_filing, asked=2),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -17,13 +17,14 @@ from adapter_core.ledger.sealing import read_master_key
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import State
-from adapter_core.standard.transactions import transaction
 from adapter_core.values.money import fen
 
+from ..care import JOURNALLED_FIRST, kind_class
 from .his import Visit
 from .wire import Sent
 
-JOURNALLED_FIRST = frozenset("CNX")
+SAME_AGAIN = frozenset({"rollback"})
+"""The invented family's abort names the trade and nothing of its own: a second one has the same bytes."""
 FAULTS = (
     "doubled",
     "lost",
@@ -80,7 +81,7 @@ def read_books(place: Path | str, master_key: Path) -> Books:
 
 
 def audit(
-    visits: Iterable[Visit], books: Books, truth: Mapping[str, Any], sent: Sequence[Sent], owners: Mapping[str, str]
+    visits: Sequence[Visit], books: Books, truth: Mapping[str, Any], sent: Sequence[Sent], owners: Mapping[str, str]
 ) -> Findings:
     """I1–I6, I14 and I20 of `reliability.md` §12.  owners: an owner's name in the ledger → the life that had it."""
     found = Findings()
@@ -96,6 +97,7 @@ def audit(
         _audit_visit(visit, of_visit[visit.name], at_centre[visit.psn_no], found)
     found.counts.update(f"{case.purpose} {case.state}" for case in books.cases)
     found.counts["visits"] += len(of_visit)
+    found.counts.update(f"visits: {visit.care.name}" for visit in visits if of_visit[visit.name])
     _audit_wire(books.journal, sent, found)
     _audit_take_overs(books.journal, sent, owners, found)
     return found
@@ -132,17 +134,19 @@ def _amounts(one: Mapping[str, Any]) -> list[int]:
 
 def _audit_wire(journal: Sequence[Mapping[str, Any]], sent: Sequence[Sent], found: Findings) -> None:
     """No msgid twice that moves money or may; whatever changes something at the centre was journalled before, byte for byte."""
-    classes = {one.infno: transaction(one.infno).kind_class for one in sent}
-    journalled = {one.msgid for one in sent if classes[one.infno] in JOURNALLED_FIRST}
-    met = Counter(one.msgid for one in sent if one.msgid in journalled)
+    classes = {one.infno: kind_class(one.infno) for one in sent}
+    once = [one for one in sent if classes[one.infno] in JOURNALLED_FIRST and one.infno not in SAME_AGAIN]
+    met = Counter(one.msgid for one in once)
     found.faults["doubled"] += [f"msgid {msgid} {times} times on the wire" for msgid, times in met.items() if times > 1]
-    intents = {row["data"]["msgid"]: row for row in journal if row["kind"] == "INTENT"}
+    intents: dict[str, str] = {}
+    for row in journal:
+        if row["kind"] == "INTENT":
+            intents.setdefault(row["data"]["body_hash"], row["at"])
     for one in sent:
         if classes[one.infno] not in JOURNALLED_FIRST:
             continue
         found.counts["intents checked"] += 1
-        intent = intents.get(one.msgid)
-        if intent is None or intent["data"]["body_hash"] != one.sha256 or intent["at"] > one.at:
+        if one.sha256 not in intents or intents[one.sha256] > one.at:
             found.faults["sent without intent"].append(f"{one.infno} {one.msgid} by {one.life}")
 
 
@@ -150,7 +154,7 @@ def _audit_take_overs(
     journal: Sequence[Mapping[str, Any]], sent: Sequence[Sent], owners: Mapping[str, str], found: Findings
 ) -> None:
     """Once a case was taken over, nothing of its former owner's leaves: neither what it had journalled, nor anything new."""
-    on_wire = {one.msgid: one for one in sent}
+    on_wire = {one.sha256: one for one in sent if one.infno not in SAME_AGAIN}
     intents: defaultdict[str, list[Sent]] = defaultdict(list)
     former: defaultdict[str, set[str]] = defaultdict(set)
     for row in journal:
@@ -168,8 +172,8 @@ def _audit_take_overs(
             former[case_id] = (former[case_id] | {one.life for one in intents[case_id]}) - {now}
         elif row["kind"] in ASKED:
             former[case_id] = set()
-        elif row["kind"] == "INTENT" and row["data"]["msgid"] in on_wire:
-            one = on_wire[row["data"]["msgid"]]
+        elif row["kind"] == "INTENT" and row["data"]["body_hash"] in on_wire:
+            one = on_wire[row["data"]["body_hash"]]
             intents[case_id].append(one)
             if one.life in former[case_id]:
                 found.faults["sent after a take-over"].append(f"{one.infno} {one.msgid}, new, by {one.life}")

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..care import Care, bill, patient
+
 FINAL = frozenset({"SETTLED", "VOIDED", "REJECTED", "NOT_APPLIED", "REVERSED", "CANCELLED", "FROZEN"})
-KINDS = ("settle", "quote", "void", "again", "cancel")
+STORIES = ("settle", "quote", "void", "again", "cancel")
 """settle; quote, then settle; settle, then refund; and settle once more after it; settle, then cancel while in doubt."""
 AGAIN = ("NOT_APPLIED", "REVERSED", "REJECTED", "CANCELLED")
 WAIT_S, PAUSE_S = 1.0, 0.1
@@ -20,7 +22,6 @@ SETTLEMENTS_MAX = 8
 REFUSALS_MAX = 60
 PASSING = frozenset({"LEDGER_UNAVAILABLE", "LEDGER_UNDECIDED", "VISIT_HELD", "CONFLICT"})
 """Refusals that pass: the ledger comes back, the other request ends."""
-LONG_AGO = "2025-01-06 09:00:00"
 
 Ask = Callable[[str, float], Awaitable[dict[str, Any]]]
 """A message and how long to wait, to whichever replica lives; its reply."""
@@ -54,7 +55,8 @@ class Told:
 class Visit:
     """One bill of one patient, who has no other.  changed: answers that were not what they had been; last: what was heard last."""
 
-    def __init__(self, number: int, name: str, kind: str, ask: Ask) -> None:
+    def __init__(self, number: int, name: str, kind: str, care: Care, ask: Ask) -> None:
+        self.care = care
         self.name = name
         self.kind = kind
         self.psn_no = f"T{name}"
@@ -70,12 +72,7 @@ class Visit:
 
     @property
     def person(self) -> dict[str, Any]:
-        return {
-            "psn_no": self.psn_no, "psn_name": "测试甲", "certno": self.certno, "card_no": f"K{self.psn_no}", "ectoken": "",
-            "gend": "1", "brdy": "1990-01-01",
-            "insurance": [{"insutype": "310", "psn_type": "11", "insuplc_admdvs": "320100", "balc": "120.00"}],
-            "filing": [{"kind": "temporary", "region": "31", "begndate": "2020-01-01"}],
-        }  # fmt: skip
+        return patient(self.psn_no, self.certno)
 
     async def play(self) -> None:
         """To its end.  Raises: GaveUp."""
@@ -174,21 +171,5 @@ class Visit:
         if supersedes:
             message["supersedes"] = supersedes
         if intent in ("settle", "quote"):
-            message |= self._bill()
+            message |= bill(self.care, self.name, self.certno, self._bill_mark)
         return json.dumps(message, ensure_ascii=False)
-
-    def _bill(self) -> dict[str, Any]:
-        fees = [
-            {
-                "feedetl_sn": f"{self.name}F{n}{self._bill_mark}", "fee_ocur_time": LONG_AGO, "med_list_codg": "XA00000001",
-                "medins_list_codg": "Y001", "pric": "93.25", "cnt": "1", "det_item_fee_sumamt": "93.25",
-                "bilg_dept_codg": "K01", "bilg_dept_name": "测试科", "bilg_dr_codg": "D001", "bilg_dr_name": "测试医师",
-            }
-            for n in (1, 2)
-        ]  # fmt: skip
-        diagnosis = {
-            "diag_type": "1", "maindiag_flag": "1", "diag_srt_no": 1, "diag_code": "J00", "diag_name": "测试诊断",
-            "diag_dept": "K01", "dise_dor_no": "D001", "dise_dor_name": "测试医师", "diag_time": LONG_AGO,
-        }  # fmt: skip
-        person = {"mdtrt_cert_type": "02", "mdtrt_cert_no": self.certno, "certno": self.certno, "psn_name": "测试甲"}
-        return {"person": person, "diagnoses": [diagnosis], "fees": fees, "settle": {"med_type": "11"}}

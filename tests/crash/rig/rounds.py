@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adapter_core.ledger.sealing import create_master_key
 from tests.contract.postgres_server import TestServer
 
+from ..care import NATIONAL, TWO_PHASE, Care
 from ..nursery import Nursery
 from .audit import Findings
 from .season import Season
@@ -21,9 +22,17 @@ KILLS_WITH_A_FULL_DISK = 12
 
 
 async def play(
-    folder: Path, kills: int, seed: int, server: TestServer | None, killed: Callable[[], None] = lambda: None
+    folder: Path,
+    kills: int,
+    seed: int,
+    server: TestServer | None,
+    killed: Callable[[], None] = lambda: None,
+    cares: Sequence[Care] = (),
 ) -> Findings:
-    """So many SIGKILLs, on SQLite or, where a server is given, on PostgreSQL.  seed: what, whom, where and when."""
+    """So many SIGKILLs, on SQLite or, where a server is given, on PostgreSQL.  seed: what, whom, where and when.
+
+    cares: the kinds of care; none given: every third season is one of two-phase trades, the others mix all national kinds.
+    """
     folder.mkdir(parents=True)
     master_key = folder / "master.key"
     create_master_key(master_key)
@@ -32,7 +41,8 @@ async def play(
 
         def season(number: int, its_kills: int, ledger: str = "") -> Season:
             chance = random.Random(f"{seed}/{number}")
-            return Season(number, folder / f"{number}", nursery, master_key, chance, its_kills, killed, ledger)
+            mixed = cares or ((TWO_PHASE,) if number % 3 == 0 else NATIONAL)
+            return Season(number, folder / f"{number}", nursery, master_key, chance, its_kills, killed, ledger, mixed)
 
         if server is not None:
             await _on_postgresql(season, server, seed, kills, found)

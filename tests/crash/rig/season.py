@@ -13,7 +13,7 @@ import os
 import random
 import re
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,12 +23,14 @@ from adapter_core.simulator.faults import read_rules
 from adapter_core.simulator.people import person_from
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.truth import truth_of
+from tests.flow.two_phase import DIALECT
 
+from ..care import NATIONAL, TWO_PHASE, UNCONFIRMED_S, Care
 from ..nursery import Born, Nursery
 from .audit import Findings, audit, read_books
-from .his import KINDS, Visit
+from .his import STORIES, Visit
 from .replica import LINE_MAX, Shift
-from .wire import HOOKED, PLACES, HookPost, Relay, Sent, Server
+from .wire import HOOKED, OWN_PLACES, PLACES, HookPost, Relay, Sent, Server
 
 LEASE_S = 2.0
 DESKS = 5
@@ -48,14 +50,11 @@ master_key_file = "{master_key}"
 witness_file = "witness"
 
 [gateway]
-kind = "national"
-url = "http://127.0.0.1:{port}/fsi/api"
+kind = "{gateway}"
+url = "http://127.0.0.1:{port}{path}"
 plain_http = "模拟中心在本机"
 query_after_unknown = "by_visit"
-
-[gateway.options]
-"path.5201" = "/visits"
-
+{options}
 [timers]
 lease = {lease}
 gate = 0.9
@@ -68,19 +67,28 @@ query_steps = [0.01, 0.05, 0.1, 0.2]
 query_step_last = 0.3
 reversal_retry = 0.2
 """
-AMBUSHED = ("2207",) * 6 + ("2208",) * 3 + ("2201", "2204", "2206", "2601", "5203")
-"""Transactions that a patient's killer waits for."""
 STEPS = (
-    "ACCEPTED PREPARING", "INTENT 2201", "REPLY 2201", "INTENT 2204", "REPLY 2204", "PREPARED", "INTENT 2207", "REPLY 2207",
-    "OUTCOME 2207 + TOLD SETTLED", "INTENT 2208", "REPLY 2208", "OUTCOME 2208 + TOLD VOIDED", "OUTCOME 2207",
-    "CLAIMED SENDING", "CLAIMED RESOLVING", "EVIDENCE 2207 + TOLD SETTLED", "INTENT 2601", "REPLY 2601",
+    "ACCEPTED PREPARING", "INTENT 2201", "REPLY 2201", "INTENT 2204", "REPLY 2204", "INTENT 2401", "REPLY 2401", "INTENT 2301",
+    "REPLY 2301", "INTENT 2402", "INTENT 3505", "REPLY 3505", "FOLLOWED_UP DONE", "CLAIMED SENDING", "CLAIMED RESOLVING",
+    "INTENT 2601", "REPLY 2601", "INTENT rollback", "REPLY rollback",
 )  # fmt: skip
-POINTS = (
-    *(f"{side} {step}" for side in ("before", "after") for step in STEPS),
-    *(f"{at} {infno}" for at in ("gate", "sent") for infno in ("2207", "2208", "2601")),
-    "sent 5203",
-)
-"""Points of a life at which it may end by itself; one that is never met lets a random moment end it."""
+MONEY_STEPS = ("INTENT {pay}", "PREPARED + INTENT {pay}", "REPLY {pay}", "OUTCOME {pay}", "OUTCOME {pay} + TOLD SETTLED",
+    "EVIDENCE {pay} + TOLD SETTLED", "INTENT {back}", "REPLY {back}", "OUTCOME {back} + TOLD VOIDED", "INTENT {confirm}",
+    "REPLY {confirm}", "OUTCOME {confirm} + TOLD SETTLED",
+)  # fmt: skip
+
+
+def points_of(cares: Sequence[Care]) -> list[str]:
+    """Points of a life at which it may end by itself; one that is never met lets a random moment end it."""
+    numbers = [{"pay": care.pay, "back": care.back, "confirm": care.confirm or "?"} for care in cares]
+    money = [step.format(**one) for one in numbers for step in MONEY_STEPS if "?" not in step.format(**one)]
+    steps = [step for step in STEPS if ("rollback" in step) is cares[0].two_phase or not step[-1].isdigit()]
+    wire = [*(number for care in cares for number in care.money), "rollback" if cares[0].two_phase else "2601"]
+    return [
+        *(f"{side} {step}" for side in ("before", "after") for step in dict.fromkeys((*money, *money, *steps))),
+        *(f"{at} {number}" for at in ("gate", "sent") for number in wire),
+        "sent find" if cares[0].two_phase else "sent 5203",
+    ]
 
 
 async def _nothing_to_cut() -> None:
@@ -137,7 +145,8 @@ class Office(Server):
 class Season:
     """ledger: the url, or "" for a SQLite file in the folder, which one replica has; a database is shared by two.
 
-    kills: SIGKILLs until it ends; killed: told of each.
+    kills: SIGKILLs until it ends; killed: told of each; cares: the kinds of care its visits mix: national ones, or the invented
+    family's.
     """
 
     def __init__(
@@ -150,7 +159,10 @@ class Season:
         kills: int,
         killed: Callable[[], None] = lambda: None,
         ledger: str = "",
+        cares: Sequence[Care] = NATIONAL,
     ) -> None:
+        self.cares = cares
+        self.points = points_of(cares)
         self.findings = Findings()
         self.visits: list[Visit] = []
         self.enough = asyncio.Event()
@@ -182,6 +194,13 @@ class Season:
         self._playing: list[asyncio.Task[None]] = []
         self._open: list[str] = []
         self._beside: set[asyncio.Task[None]] = set()
+
+    def _way(self) -> dict[str, str]:
+        """The gateway's lines of the configuration."""
+        if self.cares[0].two_phase:
+            return {"gateway": TWO_PHASE.name, "path": f"/legacy/{TWO_PHASE.name}", "options": ""}
+        options = '[gateway.options]\n"path.5201" = "/visits"\n'
+        return {"gateway": "national", "path": "/fsi/api", "options": options}
 
     @property
     def ledger_place(self) -> Path | str:
@@ -251,7 +270,8 @@ class Season:
     @asynccontextmanager
     async def _open_house(self) -> AsyncIterator[Simulator]:
         async with AsyncExitStack() as house:
-            centre = await house.enter_async_context(Simulator(seed=self._number))
+            centre = await house.enter_async_context(Simulator(seed=self._number, dialects={TWO_PHASE.name: DIALECT}))
+            centre.world.temperament = centre.world.temperament.changed({"unconfirmed_s": UNCONFIRMED_S})
             self._hooks = HookPost(self._hooked)
             await house.enter_async_context(self._hooks)
             self._offices = {}
@@ -266,7 +286,7 @@ class Season:
                 slot.folder.mkdir()
                 config = CONFIG.format(
                     code=self._code, ledger=self._ledger or f"sqlite:///{self.folder / 'ledger.db'}",
-                    master_key=self._master_key, port=relay.port, lease=LEASE_S,
+                    master_key=self._master_key, port=relay.port, lease=LEASE_S, **self._way(),
                 )  # fmt: skip
                 (slot.folder / "his-adapter.toml").write_text(config, "utf-8")
             try:
@@ -312,16 +332,17 @@ class Season:
 
     def _next_visit(self, centre: Simulator) -> Visit:
         number = next(self._patients)
-        kind = self._chance.choice(KINDS)
-        visit = Visit(number, f"{self._number:03}V{number:05}", kind, self._ask)
+        story, care = self._chance.choice(STORIES), self._chance.choice(self.cares)
+        visit = Visit(number, f"{self._number:03}V{number:05}", story, care, self._ask)
         centre.world.people.put(person_from(visit.person))
         rules = []
-        if kind == "cancel" and self._chance.random() < 0.7:  # the reply is lost, so there is a doubt to cancel in
-            rules.append({"psn_no": visit.psn_no, "infno": "2207", "nth": 1, "actions": ["commit", "drop"]})
+        if story == "cancel" and self._chance.random() < 0.7:  # the reply is lost, so there is a doubt to cancel in
+            rules.append({"psn_no": visit.psn_no, "infno": care.pay, "nth": 1, "actions": ["commit", "drop"]})
         elif self._chance.random() < 0.6:
-            infno, place = self._chance.choice(AMBUSHED), self._chance.choice(PLACES)
+            infno = self._chance.choice((*(care.pay,) * 6, *(care.back,) * 3, *care.before))
+            place = self._chance.choice(OWN_PLACES if care.two_phase else PLACES)
             deed = "stop" if self._chance.random() < (0.15 if self.shared else 0.05) else "kill"
-            self._ambushes[visit.psn_no, infno] = (place, deed)
+            self._ambushes[visit.certno if care.two_phase else visit.psn_no, infno] = (place, deed)
             if place in HOOKED:
                 actions = [self._hooks.action(action, place) for action in HOOKED[place]]
                 rules.append({"psn_no": visit.psn_no, "infno": infno, "nth": 1, "actions": actions})
@@ -400,7 +421,7 @@ class Season:
             return "", self._chance.uniform(3.0, 6.0)
         dies_at = ""
         if self._chance.random() < 0.5:
-            dies_at = self._chance.choice(POINTS)
+            dies_at = self._chance.choice(self.points)
             if self._chance.random() < 0.3:
                 dies_at += " #2"
         is_long = self._chance.random() < (0.5 if self.shared else 0.15)
@@ -445,10 +466,10 @@ class Season:
 
     async def _met(self, place: str, sent: Sent) -> bool:
         """A message of an awaited patient is at an awaited place: its sender is killed, or paused, there."""
-        waits_at, deed = self._ambushes.get((sent.psn_no, sent.infno), ("", ""))
+        waits_at, deed = self._ambushes.get((sent.person, sent.infno), ("", ""))
         if waits_at != place or self._calm:
             return False
-        del self._ambushes[sent.psn_no, sent.infno]
+        del self._ambushes[sent.person, sent.infno]
         slot = next((slot for slot in self.slots if slot.life == sent.life), None)
         if slot is None or slot.born is None or slot.born.ended.done() or slot.ended_by:
             return False

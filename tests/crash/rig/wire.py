@@ -19,23 +19,26 @@ from urllib.parse import unquote
 
 from adapter_core.values.moments import iso
 
+from ..care import named
+
 HOOKED: dict[str, tuple[str, ...]] = {
     "after read": ("hook({url})", "rst"),
     "before commit": ("hook({url})",),
     "after commit": ("commit", "hook({url})"),
 }
 """Places inside the centre, and the simulator's actions that stop there.  What was read and no more never takes effect."""
-PLACES = ("before read", *HOOKED, "mid-reply", "after reply")
-_PSN_NO = re.compile(rb'"psn_no"\s*:\s*"([^"]+)"')
+OWN_PLACES = ("before read", "mid-reply", "after reply")
+PLACES = (*OWN_PLACES, *HOOKED)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A whole request as it came from a replica.  life: who sent it; at: when its last byte was here."""
+    """A whole request as it came from a replica.  person: his number at the centre, of the invented family his certificate's; life:
+    who sent it; at: when its last byte was here."""
 
     msgid: str
     infno: str
-    psn_no: str
+    person: str
     sha256: str
     life: str
     at: str
@@ -126,12 +129,10 @@ class Relay(Server):
                 return
 
     def _noted(self, body: bytes) -> Sent:
-        envelope = json.loads(body)
-        found = _PSN_NO.search(body)
+        said = named(body)
         sent = Sent(
-            envelope["msgid"], envelope["infno"], found[1].decode() if found else "", hashlib.sha256(body).hexdigest(),
-            self._life(), iso(datetime.now(UTC)),
-        )  # fmt: skip
+            said.msgid, said.number, said.person, hashlib.sha256(body).hexdigest(), self._life(), iso(datetime.now(UTC))
+        )
         self.log.append(sent)
         return sent
 
