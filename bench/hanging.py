@@ -45,6 +45,9 @@ from adapter_core.settlement.states import State
 from adapter_core.values.errors import AdapterError
 from adapter_core.values.frames import Frame
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.load.messages import LINE, VISIT
+
 CENTRES, EACH = 25, 8
 """Eight money calls at once is what the bulkhead lets out to one centre, so 200 take this many centres."""
 MONEY_DEADLINE_S = 15.0
@@ -54,26 +57,13 @@ DIALECT = NationalDialect()
 IN_FLIGHT = (State.SENDING, State.RESOLVING, State.REVERSING)
 EVERYTHING = [{"infno": None, "actions": ["hang"]}]
 MONEY = [{"infno": "2207", "actions": ["hang"]}, {"infno": "5203", "actions": ["hang"]}]
-LINE = {
-    "feedetl_sn": "F1", "med_list_codg": "XA00000001", "medins_list_codg": "Y001", "det_item_fee_sumamt": "186.50", "cnt": "1",
-    "pric": "186.50", "fee_ocur_time": "2026-11-21 09:05:00", "bilg_dept_codg": "D01", "bilg_dept_name": "内科",
-    "bilg_dr_codg": "D36010000001", "bilg_dr_name": "测试医师",
-}  # fmt: skip
-VISIT: dict[str, Any] = {
-    "intent": "settle", "kind": "outpatient",
-    "operator": {"opter": "001", "opter_name": "测试收费员", "opter_type": "1"},
-    "person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "psn_name": "测试甲"},
-    "visit": {"atddr_no": "D36010000001", "dr_name": "测试医师", "dept_code": "D01", "dept_name": "内科",
-              "begntime": "2026-11-21 09:00:00"},
-    "diagnoses": [{"diag_type": "1", "maindiag_flag": "1", "diag_srt_no": "1", "diag_code": "J06.900",
-                   "diag_name": "急性上呼吸道感染", "diag_dept": "内科", "dise_dor_no": "D36010000001",
-                   "dise_dor_name": "测试医师", "diag_time": "2026-11-21 09:01:00"}],
-    "fees": [LINE], "settle": {"med_type": "11", "psn_setlway": "01", "acct_used_flag": "1"},
-}  # fmt: skip
+FEE = {**LINE, "feedetl_sn": "F1", "det_item_fee_sumamt": "186.50", "pric": "186.50"}
 
 
 def operation(**changes: Any) -> Operation:
-    return DIALECT.decode_request(Frame(body=json.dumps({**VISIT, **changes}, ensure_ascii=False).encode()))
+    return DIALECT.decode_request(
+        Frame(body=json.dumps({**VISIT, "fees": [FEE], **changes}, ensure_ascii=False).encode())
+    )
 
 
 def visit(key: str) -> Operation:

@@ -38,7 +38,7 @@ from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 Order = Mapping[str, Any]
 Data = dict[str, Any]
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-RUN_ZH = {"balanced": "对平", "differs": "有差异", "partly": "部分未能对账", "refused": "对账文件有误", "failed": "中心未应答"}
+RUN_ZH = {"balanced": "对平", "differs": "有差异", "partly": "部分线路未对账", "partly": "部分未能对账", "refused": "对账文件有误", "failed": "中心未应答"}
 TITLES = {**{code: one.title for code, one in CLASSES.items()}, **HIS_TITLES, **FLAG_TITLES}
 
 
@@ -365,6 +365,8 @@ def item_data(item: AccountItem) -> Data:
         "setl_id": str(item.facts.get("setl_id", "")),
         "ours_total": yuan_of(item, "ours_total"),
         "centre_total": yuan_of(item, "centre_total"),
+        "lines": list(item.facts.get("lines", [])),
+        "lines_text": str(item.facts.get("lines_text", "")),
         "text": str(item.facts.get("text") or item.facts.get("reason") or item.facts.get("what") or ""),
         "opened_at": item.opened_at,
         "changed_at": item.changed_at,

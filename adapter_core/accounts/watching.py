@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -36,16 +37,26 @@ SECONDS = (
     "(CAST(SUBSTR({0}.setl_time, 12, 2) AS INTEGER) * 3600 + CAST(SUBSTR({0}.setl_time, 15, 2) AS INTEGER) * 60 "
     "+ CAST(SUBSTR({0}.setl_time, 18, 2) AS INTEGER))"
 )
+PERSONS = (
+    "CREATE TEMP TABLE persons AS SELECT case_id, MIN(blind) AS person FROM {ledger}search "
+    "WHERE kind = 'psn_no' AND ordinal >= ? GROUP BY case_id"
+)
 OF_DAY = (
     "CREATE TEMP TABLE watched AS SELECT entries.*, "
     + SECONDS.format("entries")
-    + " AS second, persons.blind AS person "
-    "FROM {ledger}entries AS entries LEFT JOIN {ledger}search AS persons "
-    "ON persons.case_id = entries.case_id AND persons.kind = 'psn_no' WHERE entries.business_day = ? AND entries.stands"
+    + " AS second, persons.person FROM {ledger}entries AS entries LEFT JOIN persons "
+    "ON persons.case_id = entries.case_id WHERE entries.business_day = ? AND entries.stands"
 )
 INDEXES = (
-    "CREATE INDEX watched_person ON watched (person)",
-    "CREATE INDEX watched_terminal ON watched (org, terminal)",
+    "CREATE INDEX watched_person ON watched (person, second, entry, org)",
+    "CREATE INDEX watched_terminal ON watched (org, terminal, second, entry, person)",
+)
+NAMED_SINCE = timedelta(days=3)
+"""Who a settlement is for was written down when it was prepared, so much before its day at the most."""
+LAST_NAMED = "SELECT COALESCE(MAX(ordinal), 0) FROM {ledger}search"
+NAMED_AT = (
+    "SELECT named.ordinal, cases.opened_at FROM (SELECT ordinal, case_id FROM {ledger}search WHERE ordinal >= ? "
+    "ORDER BY ordinal LIMIT 1) AS named JOIN {ledger}cases AS cases ON cases.case_id = named.case_id"
 )
 PERSON_MANY_PLACES = (
     "SELECT one.entry_id, one.case_id, COUNT(DISTINCT other.org) FROM watched AS one JOIN watched AS other "
@@ -83,6 +94,8 @@ QUANTITY = (
 Rules = Mapping[str, Mapping[str, Any]]
 Hit = tuple[str, str, str, int]
 """Rule, what it is about, case (or ""), how much."""
+Line = tuple[str, str, int]
+"""Case, item, hundredths of its unit."""
 
 
 class WatchedLedger(ItemLedger, Protocol):
@@ -130,6 +143,31 @@ def read_rules(path: Path | None) -> Rules:
     return {name: {**rule, **own.get(name, {})} for name, rule in shipped.items()}
 
 
+def take_day(working: Working, day: str) -> None:
+    """A day's standing entries of every institution, with whom each is for, as the table ``watched``."""
+    ledger = working.ledger
+    since = iso(parse_national_time(f"{day} 00:00:00") - NAMED_SINCE)
+    working.run(PERSONS.format(ledger=ledger), _first_named(working, since))
+    working.run("CREATE INDEX persons_case ON persons (case_id)")
+    working.run(OF_DAY.format(ledger=ledger), day)
+    for index in INDEXES:
+        working.run(index)
+
+
+def _first_named(working: Working, since: str) -> int:
+    """The place in ``search`` from which on cases were opened since then: it only grows, so halving finds it."""
+    ledger = working.ledger
+    low, high = 0, int(next(iter(working.rows(LAST_NAMED.format(ledger=ledger))))[0])
+    while low < high:
+        middle = (low + high) // 2
+        found = next(iter(working.rows(NAMED_AT.format(ledger=ledger), middle)), None)
+        if found is None or str(found[1]) >= since:
+            high = middle
+        else:
+            low = max(int(found[0]), middle) + 1
+    return low
+
+
 class Watching:
     def __init__(self, books: Books, ledger: WatchedLedger, notes: FromFiles, org: str, rules: Rules) -> None:
         self._books = books
@@ -140,15 +178,17 @@ class Watching:
 
     async def watch(self, day: str) -> list[AccountItem]:
         """The day's flags.  One that was dismissed stays dismissed."""
-        with self._books.working() as working:
-            working.run(OF_DAY.format(ledger=working.ledger), day)
-            for index in INDEXES:
-                working.run(index)
-            hits = [*self._of_books(working), *[hit async for hit in self._of_lines(working, day)]]
+        hits = await asyncio.to_thread(self._of_books, day)
+        hits += await self._of_lines(day)
         hits += await self._of_identity(day)
         return [await self._flagged(day, *hit) for hit in hits]
 
-    def _of_books(self, working: Working) -> list[Hit]:
+    def _of_books(self, day: str) -> list[Hit]:
+        with self._books.working() as working:
+            take_day(working, day)
+            return self._asked(working)
+
+    def _asked(self, working: Working) -> list[Hit]:
         rules, org = self._rules, self._org
         places, cards = rules["person_many_places"], rules["terminal_many_cards"]
         split, refunds = rules["split_bills"], rules["refunds"]
@@ -168,27 +208,35 @@ class Watching:
             for subject, case_id, count in working.rows(statement, *parameters)
         ]
 
-    async def _of_lines(self, working: Working, day: str) -> AsyncIterator[Hit]:
+    async def _of_lines(self, day: str) -> list[Hit]:
         rule = self._rules["quantity"]
         if not rule["enabled"]:
-            return
-        working.run(LINES)
+            return []
+        rows: list[Line] = []
         after = 0
         while page := await self._ledger.entries_with_person(self._org, day, after, PAGE):
             after = page[-1][0]
-            rows = []
             for _, entry, _ in page:
                 rows += await self._lines(entry)
-            working.load("lines", ("case_id", "item", "hundredths"), rows)
+            await asyncio.sleep(0)  # reading them takes long; whoever settles goes between
+        hits, usual = await asyncio.to_thread(self._of_rows, rows, rule)
         if rule["blocks"]:
-            await self._keep_usual(working, day, rule["lines"])
-        parameters = (rule["lines"], rule["at_least"] * 100, rule["times"])
-        for subject, case_id, count in list(working.rows(QUANTITY, *parameters)):
-            yield ("quantity", str(subject), str(case_id), int(count))
+            await self._keep_usual(day, usual)
+        return hits
 
-    async def _keep_usual(self, working: Working, day: str, lines: int) -> None:
+    def _of_rows(self, rows: Sequence[Line], rule: Mapping[str, Any]) -> tuple[list[Hit], dict[str, list[int]]]:
+        """What is far above the others', and each item's lines and sum."""
+        with self._books.working() as working:
+            working.run(LINES)
+            working.load("lines", ("case_id", "item", "hundredths"), rows)
+            parameters = (rule["lines"], rule["at_least"] * 100, rule["times"])
+            found = working.rows(QUANTITY, *parameters)
+            hits: list[Hit] = [("quantity", str(subject), str(case), int(count)) for subject, case, count in found]
+            usual = working.rows(USUAL_LINES, rule["lines"])
+            return hits, {str(item): [int(count), int(whole)] for item, count, whole in usual}
+
+    async def _keep_usual(self, day: str, usual: Mapping[str, Sequence[int]]) -> None:
         """What a settlement is measured against until the next day is watched."""
-        usual = {str(item): [int(count), int(whole)] for item, count, whole in working.rows(USUAL_LINES, lines)}
         known = await self._ledger.account_item(usual_id(self._org))
         if not usual or (known is not None and known.day > day):
             return
@@ -197,11 +245,11 @@ class Watching:
             AccountItem(
                 usual_id(self._org), self._org, USUAL, "quantity", day, "kept",
                 opened_at=known.opened_at if known else now, changed_at=now,
-                version=known.version + 1 if known else 1, facts={USUAL: usual},
+                version=known.version + 1 if known else 1, facts={USUAL: dict(usual)},
             )
         )  # fmt: skip
 
-    async def _lines(self, entry: Entry) -> list[tuple[str, str, int]]:
+    async def _lines(self, entry: Entry) -> list[Line]:
         case = await self._ledger.case(entry.case_id) if entry.entry == "settle" else None
         bill = await self._ledger.bill(case.bill_id) if case else None
         fees = bill.content.get("fees", []) if bill else []

@@ -26,15 +26,27 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+TOKENS = 64
+"""Made from one draw: a multiple of two, so that they are whole bytes."""
+
+
 class SystemIds:
-    """Ids from the system's random source."""
+    """Ids from the system's random source, many from one draw."""
 
     def __init__(self) -> None:
         self._jitter = SystemRandom()
+        self._drawn: list[str] = []
 
     def token(self) -> str:
-        """20 letters and digits of base 32: 100 bits from one draw."""
-        return b32encode(secrets.token_bytes(13)).decode()[:20].lower()
+        """20 letters and digits of base 32: 100 bits."""
+        try:
+            return self._drawn.pop()
+        except IndexError:
+            letters = b32encode(secrets.token_bytes(TOKENS * 100 // 8)).decode().lower()
+            fresh = [letters[start : start + 20] for start in range(0, 20 * TOKENS, 20)]
+            token = fresh.pop()
+            self._drawn.extend(fresh)
+            return token
 
     def uniform(self, low: float, high: float) -> float:
         return self._jitter.uniform(low, high)

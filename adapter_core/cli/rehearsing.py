@@ -12,6 +12,8 @@ from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.operations.recorded_day import Told
 from adapter_core.operations.rehearsal import Rehearsal, Row, Wanted, rehearsed
+from adapter_core.operations.rehearsal_notes import keep
+from adapter_core.values.moments import iso
 from adapter_core.values.money import from_fen
 
 FIELD_ZH = {
@@ -24,7 +26,9 @@ async def rehearse(
 ) -> int:
     """0 when nothing came out otherwise, else 3.  Raises: ConfigError; ValueError for no day."""
     wanted = Wanted(date.fromisoformat(day), gateway, institution, against, path)
-    came = await rehearsed(load_config(config), wanted, SystemClock())
+    loaded, clock = load_config(config), SystemClock()
+    came = await rehearsed(loaded, wanted, clock)
+    keep(loaded, came, iso(clock.wall()))
     if as_json:
         print_json(_data(came))
     else:

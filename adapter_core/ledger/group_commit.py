@@ -145,6 +145,8 @@ class GroupCommit:
         self._heads.update(transaction.heads)
         for written in transaction.written:
             self._recent.keep(written)
+        stored = [ticket.change for ticket, result in zip(batch, results, strict=True) if isinstance(result, int)]
+        self._recent.aliases.written(stored)
         self._keys.remember(key)
         self._data_key = key
         return results

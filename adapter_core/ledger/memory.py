@@ -140,6 +140,12 @@ class MemoryLedger:
     async def bill(self, bill_id: str) -> Bill | None:
         return self._bills.get(bill_id)
 
+    async def encounters_newest(self, org: str, before: int, limit: int) -> list[tuple[int, Encounter]]:
+        """Each with its ordinal, the newest first.  before: only those below that ordinal; 0 = all."""
+        known = enumerate(self._encounters.values(), 1)
+        rows = [(at, one) for at, one in known if one.org == org and (not before or at < before)]
+        return rows[::-1][:limit]
+
     async def bills_of(self, encounter_id: str) -> list[Bill]:
         return [bill for bill in self._bills.values() if bill.encounter_id == encounter_id]
 

@@ -82,6 +82,20 @@ class StoredLedger(ABC):
     async def encounter_by_key(self, org: str, encounter_key: str) -> Encounter | None:
         return await self._one(ENCOUNTERS, "WHERE org = ? AND encounter_key = ?", org, encounter_key)
 
+    async def encounters_newest(self, org: str, before: int, limit: int) -> list[tuple[int, Encounter]]:
+        """Each with its ordinal, the newest first.  before: only those below that ordinal; 0 = all."""
+        columns = ", ".join((*ENCOUNTERS.plain, "key_id", "sealed"))
+        rows = await self._rows(
+            f"SELECT ordinal, {columns} FROM encounters WHERE org = ? AND (ordinal < ? OR ? = 0) "
+            "ORDER BY ordinal DESC LIMIT ?",
+            org,
+            before,
+            before,
+            limit,
+        )
+        await self._open_keys({row[-2] for row in rows})
+        return [(row[0], ENCOUNTERS.record(row[1:], self._keys)) for row in rows]
+
     async def bill(self, bill_id: str) -> Bill | None:
         return await self._by_id(BILLS, bill_id)
 

@@ -1,19 +1,26 @@
-"""Records as they were written last, kept in memory: a case is read some twenty times between its first and its last event.
+"""What was written or asked last, kept in memory: a case is read some twenty times between its first and its last event.
 
-Only what was committed comes in, with the very bytes that were sealed, so a reader gets what the disk would give.
+Only what was committed comes in, with the very bytes that were sealed, so a reader gets what the disk would give.  It holds for a
+ledger that nobody else writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from adapter_core.ledger.projections import Projection
+from adapter_core.ledger.projections import BILLS, ENCOUNTERS, Projection
+from adapter_core.settlement.records import Alias, Bill, Change
 
-BYTES_MAX = 2 * 1024 * 1024
-"""Of sealed content, before it is read; as Python objects it takes some eight times that."""
+BYTES_MAX = 8 * 1024 * 1024
+"""Of sealed content, unread: visits of some ten minutes at a busy hospital, from the trial to the settlement."""
+READ_MAX = 256
+"""How many records are kept as Python objects, which take some eight times their bytes."""
 ROW_BYTES = 512
 """What a record's own columns count for."""
+ALIASES_MAX = 4096
 
 
 class Written(NamedTuple):
@@ -28,20 +35,13 @@ class Written(NamedTuple):
 class _Kept:
     """One record; its document is read when somebody asks for it first."""
 
-    __slots__ = ("_record", "_written", "size", "version")
+    __slots__ = ("read", "size", "version", "written")
 
     def __init__(self, written: Written) -> None:
         self.version = written.version
         self.size = ROW_BYTES + len(written.document)
-        self._written: Written | None = written
-        self._record: Any = None
-
-    def record(self) -> Any:
-        written = self._written
-        if written is not None:
-            self._record = written.projection.as_read(written.values, written.document)
-            self._written = None
-        return self._record
+        self.written = written
+        self.read: Any = None
 
 
 class RecentRecords:
@@ -53,6 +53,9 @@ class RecentRecords:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._bytes = 0
+        self._read: deque[_Kept] = deque()
+        self._bills: dict[str, list[str]] = {}
+        self.aliases = RecentAliases()
 
     def keep(self, written: Written) -> None:
         kept = _Kept(written)
@@ -60,15 +63,87 @@ class RecentRecords:
         former = self._kept.pop(place, None)
         self._bytes += kept.size - (former.size if former else 0)
         self._kept[place] = kept
+        if written.version == 1:
+            self._note_bill(written)
         while self._bytes > BYTES_MAX:
-            self._bytes -= self._kept.pop(next(iter(self._kept))).size
+            oldest = next(iter(self._kept))
+            self._bytes -= self._kept.pop(oldest).size
+            if oldest[0] == ENCOUNTERS.table:
+                self._bills.pop(oldest[1], None)
+
+    def _note_bill(self, written: Written) -> None:
+        """The bills of an encounter are known when its first version is: there was none before."""
+        if written.projection is ENCOUNTERS:
+            self._bills[written.values[0]] = []
+        elif written.projection is BILLS:
+            bill_id, _, encounter_id = written.values[:3]
+            known = self._bills.get(encounter_id)
+            if known is not None:
+                self._bills[encounter_id] = [*known, bill_id]
 
     def newest(self, projection: Projection[Any], record_id: str) -> Any:
         """The record as it was written last, None where that isn't kept."""
         kept = self._kept.get((projection.table, record_id))
-        return kept.record() if kept is not None else None
+        return self._record(kept) if kept is not None else None
 
     def version(self, projection: Projection[Any], record_id: str, version: int) -> Any:
         """The record at this version, None where that isn't kept."""
         kept = self._kept.get((projection.table, record_id))
-        return kept.record() if kept is not None and kept.version == version else None
+        return self._record(kept) if kept is not None and kept.version == version else None
+
+    def bills_of(self, encounter_id: str) -> list[Bill] | None:
+        """All of them, oldest first; None where they aren't known, or not kept any more."""
+        ids = self._bills.get(encounter_id)
+        if ids is None:
+            return None
+        bills = [self.newest(BILLS, bill_id) for bill_id in ids]
+        return None if any(bill is None for bill in bills) else bills
+
+    def _record(self, kept: _Kept) -> Any:
+        if kept.read is None:
+            written = kept.written
+            kept.read = written.projection.as_read(written.values, written.document)
+            self._read.append(kept)
+            if len(self._read) > READ_MAX:
+                self._read.popleft().read = None
+        return kept.read
+
+
+class RecentAliases:
+    """Aliases written or asked for last, and that there was none of a value, by the value itself: it needn't be hashed again.
+
+    A change that is stored while somebody asks is told here by another thread: an answer from before it is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str, str], tuple[Alias | None]] = {}
+        self._changes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def changes(self) -> int:
+        """How many times something was written; to be noted before the question to the database."""
+        return self._changes
+
+    def known(self, place: tuple[str, str, str, str]) -> tuple[Alias | None] | None:
+        """What stands there, None where that isn't known."""
+        return self._kept.get(place)
+
+    def asked(self, place: tuple[str, str, str, str], found: Alias | None, changes: int) -> None:
+        with self._lock:
+            if changes == self._changes:
+                self._put(place, found)
+
+    def written(self, changes: Iterable[Change]) -> None:
+        """After their COMMIT, in its order, and before their makers are told."""
+        with self._lock:
+            self._changes += 1
+            for change in changes:
+                for alias in change.aliases:
+                    self._put((alias.org, alias.dialect, alias.kind, alias.value), alias)
+
+    def _put(self, place: tuple[str, str, str, str], found: Alias | None) -> None:
+        self._kept.pop(place, None)
+        self._kept[place] = (found,)
+        if len(self._kept) > ALIASES_MAX:
+            del self._kept[next(iter(self._kept))]

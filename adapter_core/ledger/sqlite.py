@@ -24,7 +24,7 @@ from adapter_core.ledger.recent import RecentRecords
 from adapter_core.ledger.reserve import BALLAST_BYTES, FREE_BYTES_MIN, Reserve
 from adapter_core.ledger.sealing import DataKeys, MasterKey
 from adapter_core.ledger.writer_lock import WriterLock
-from adapter_core.settlement.records import Change
+from adapter_core.settlement.records import Alias, Bill, Change
 from adapter_core.values.errors import LedgerDamaged, LedgerUnavailable
 from adapter_core.values.moments import Clock
 
@@ -208,6 +208,22 @@ class SqliteLedger(StoredLedger):
         """Nobody else writes this file, so what was committed last here is what stands there."""
         known: Record | None = self._recent.newest(projection, record_id)
         return known if known is not None else await super()._by_id(projection, record_id)
+
+    async def alias(self, org: str, dialect: str, kind: str, value: str) -> Alias | None:
+        if self._writer is None:
+            return await super().alias(org, dialect, kind, value)
+        aliases, place = self._recent.aliases, (org, dialect, kind, value)
+        known = aliases.known(place)
+        if known is not None:
+            return known[0]
+        changes = aliases.changes
+        found = await super().alias(*place)
+        aliases.asked(place, found, changes)
+        return found
+
+    async def bills_of(self, encounter_id: str) -> list[Bill]:
+        known = self._recent.bills_of(encounter_id)
+        return known if known is not None else await super().bills_of(encounter_id)
 
     def _known(self, projection: Projection[Record], record_id: str, version: int) -> Record | None:
         known: Record | None = self._recent.version(projection, record_id, version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.paperwork import rendering
@@ -35,6 +35,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict, Ledger
 from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.settlement.states import PAPER, State
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, Refused
 from adapter_core.values.moments import national_time
 

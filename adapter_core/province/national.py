@@ -246,30 +246,48 @@ def unreadable(error: TranslationError) -> Reply:
 
 def input_nodes(infno: str, content: Content) -> Content:
     """The input nodes of a transaction, built from sections by the standard's own field lists."""
-    return {
-        node.name: _list_rows(node, content) if node.repeat else _record(node, content)
+    nodes: Content = {}
+    for name, rows, fields in _described(infno):
+        if rows is None:
+            nodes[name] = _record(fields, content, NOTHING)
+        elif content.get(rows):
+            nodes[name] = [_record(fields, content, row) for row in content[rows]]
+    return nodes
+
+
+NOTHING: Content = {}
+Homes = tuple[tuple[str, tuple[str, ...]], ...]
+"""The fields of a node, each with the sections where it may live."""
+
+
+@cache
+def _described(infno: str) -> tuple[tuple[str, str | None, Homes], ...]:
+    """The input nodes: name, the section of its rows (None for one record), fields.  A dotted name lies inside another's record."""
+    homes, lists = _sections()["homes"], _sections()["lists"]
+    return tuple(
+        (node.name, lists.get(node.name, "") if node.repeat else None, _homes(node, homes))
         for node in transaction(infno).input
-        if "." not in node.name  # a node inside another one's record
-        if not node.repeat or content.get(_sections()["lists"].get(node.name, ""))
-    }
+        if "." not in node.name
+    )
 
 
-def _record(node: Node, content: Content, row: Mapping[str, Any] | None = None) -> Content:
-    homes = _sections()["homes"]
+def _homes(node: Node, homes: Mapping[str, list[str]]) -> Homes:
+    return tuple((one.code, tuple(homes.get(one.code, ()))) for one in node.fields)
+
+
+def _record(fields: Homes, content: Content, row: Mapping[str, Any]) -> Content:
     record = {}
-    for one in node.fields:
-        value = row.get(one.code) if row is not None else None
-        for section in homes.get(one.code, ()) if value is None else ():
-            value = content.get(section, {}).get(one.code)
-            if value is not None:
-                break
-        if value is not None:
-            record[one.code] = value
+    for code, sections in fields:
+        value = row.get(code)
+        if value is None:
+            for section in sections:
+                value = content.get(section, NOTHING).get(code)
+                if value is not None:
+                    break
+            else:
+                continue
+        record[code] = value
     return record
-
-
-def _list_rows(node: Node, content: Content) -> list[Content]:
-    return [_record(node, content, row) for row in content[_sections()["lists"][node.name]]]
 
 
 def output_content(infno: str, nodes: Content) -> Content:

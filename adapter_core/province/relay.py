@@ -168,7 +168,13 @@ def operation_of(asked: Asked) -> Operation:
         visit = f"{encounter}-{visit_of(asked, keys)}"
     if keys.verb == "void":
         return Operation(
-            "void", asked.infno, NAME, keys.kind, content=content, refs=refs, keys={"encounter": encounter} if refs else {}
+            "void",
+            asked.infno,
+            NAME,
+            keys.kind,
+            content=content,
+            refs=refs,
+            keys={"encounter": encounter} if refs else {},
         )
     if keys.verb == "quote":
         held = {"encounter": encounter, "visit": visit}
@@ -214,7 +220,9 @@ def _day(asked: Asked) -> str:
 def sold_lines(given: Content) -> Sequence[tuple[str, ...]]:
     """The lines of a sale, in whatever order they came, by what makes them the same; none where one has no number."""
     rows = given.get(GOODS)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get(LINE[0]) not in (None, "") for row in rows):
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and row.get(LINE[0]) not in (None, "") for row in rows
+    ):
         return ()
     named = (tuple(str(row.get(name, "")).strip() for name in LINE) for row in rows)
     return sorted((*codes, _plain(amount)) for *codes, amount in named)

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct, field
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 
 from adapter_core.province.messages import Call
 from adapter_core.province.plan import Step
@@ -71,24 +70,17 @@ class Caller:
 
         resolving: the query belongs to an unknown outcome: it has its own lane, and the resolver's ladder repeats it.
         """
-        if resolving:
-            return await self._read_once(step, context, content, resolving)
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(READ_TRIES),
-            retry=retry_if_result(lambda done: self._worth_repeating(context, done)),
-            wait=self._jitter,
-            sleep=asyncio.sleep,
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
-        done: Called = await retrying(self._read_once, step, context, content)
+        done = await self._read_once(step, context, content, resolving)
+        for tried in range(1, READ_TRIES):
+            if resolving or not self._worth_repeating(context, done):
+                break
+            await asyncio.sleep(self._random.uniform(0.0, min(5.0, 0.2 * 2.0**tried)))
+            done = await self._read_once(step, context, content)
         return done
 
     def _worth_repeating(self, context: Context, done: Called) -> bool:
         nothing_known = done.verdict.result in (Result.NOT_SENT, Result.UNKNOWN)
         return nothing_known and self._wire.may_retry(context.place.endpoint)
-
-    def _jitter(self, state: RetryCallState) -> float:
-        return self._random.uniform(0.0, min(5.0, 0.2 * 2.0**state.attempt_number))
 
     async def _read_once(self, step: Step, context: Context, content: Content, resolving: bool = False) -> Called:
         record, call, frame = self._prepare(step, context, content)

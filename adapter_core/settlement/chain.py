@@ -184,6 +184,11 @@ class Chain:
         assert encounter is not None
         return replace(context, encounter=encounter), called
 
+    def looked_for(self, context: Context) -> tuple[str, ...]:
+        """The kinds of care (医疗类别) under which a centre may list a visit that was only registered; "" = the bill's own."""
+        own = str(view(context.encounter, context.bill)["settle"].get("med_type", ""))
+        return ("", UNTYPED) if context.encounter.kind == "outpatient" and own not in ("", UNTYPED) else ("",)
+
     async def looked_up(self, context: Context, step: Step, med_type: str = "") -> Called:
         """What the centre has, where a create ended in doubt.  med_type: asked for instead of the bill's own.
 
@@ -209,7 +214,13 @@ class Chain:
         """
         standings = (context.bill if step.per == "bill" else context.encounter).standing
         before = (standings.get(doubt(step)) or {}).get("rows", ())
-        mark = {doubt(step): {"open": True, **({"rows": list(dict.fromkeys((*before, *rows)))} if rows else {})}}
+        mark: dict[str, Any] = {
+            doubt(step): {"open": True, **({"rows": list(dict.fromkeys((*before, *rows)))} if rows else {})}
+        }
+        if step.given and step.kind_class == "C" and undo is None:
+            mark[doubt(step)]["at"] = self._caller.national_moment()
+            if doubt(step) in standings:  # the one before may have landed all the same, or land yet
+                mark[spare_mark(step)] = {"open": True}
         bill, encounter = context.bill, context.encounter
         if step.per == "bill":
             bill = replace(bill, standing={**bill.standing, **mark}, version=bill.version + 1)
@@ -229,12 +240,14 @@ class Chain:
             return None
         called = await self.looked_up(context, step)
         rows = ours_among(context.encounter, called)
-        own = str(view(context.encounter, context.bill)["settle"].get("med_type", ""))
-        if not rows and context.encounter.kind == "outpatient" and own not in ("", UNTYPED):
-            called = await self.looked_up(context, step, UNTYPED)
+        for med_type in self.looked_for(context)[1:] if not rows else ():
+            called = await self.looked_up(context, step, med_type)
             rows = ours_among(context.encounter, called)
         if not rows:
             return None
+        if len(rows) > 1:
+            standing = {**context.encounter.standing, spare_mark(step): {"open": True}}
+            context = replace(context, encounter=replace(context.encounter, standing=standing))
         adopted = replace(called.verdict, content={"visit": {"mdtrt_id": rows[-1]["mdtrt_id"]}})
         return await self._file(context, step, replace(called, verdict=adopted), stored=False)
 
@@ -407,6 +420,8 @@ class Chain:
 
     async def _file(self, context: Context, step: Step, called: Called, stored: bool = True, **facts: Any) -> Context:
         """Store what a step brought; ``stored``: its call has an intent whose outcome belongs in the same transaction."""
+        if step.given and step.kind_class == "C":
+            facts = {"at": self._caller.national_moment(), **facts}
         encounter = replace(context.encounter, standing=_without(context.encounter.standing, step))
         bill = replace(context.bill, standing=_without(context.bill.standing, step))
         encounter, bill = file_reply(step, encounter, bill, called.verdict.content, facts)
@@ -432,6 +447,11 @@ class Chain:
                 standing = {name: row for name, row in encounter.standing.items() if name != doubt(step)}
                 change = replace(change, encounter=replace(encounter, standing=standing, version=encounter.version + 1))
         await self._ledger.commit(change)
+
+
+def spare_mark(step: Step) -> str:
+    """The standing's key under which it is noted that the centre may have more than one of what the step made."""
+    return f"{step.name}+"
 
 
 def ours_among(encounter: Encounter, called: Called) -> list[Mapping[str, Any]]:

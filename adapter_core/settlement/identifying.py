@@ -24,8 +24,10 @@ from adapter_core.settlement.states import State
 from adapter_core.settlement.undoing import Undoing
 from adapter_core.settlement.ways import way_section
 from adapter_core.values.content import Content
-from adapter_core.values.errors import Refused
+from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import iso
+
+UNADMIT = "unadmit"
 
 
 class Identifying:
@@ -56,7 +58,7 @@ class Identifying:
         """
         assert found.encounter is not None
         self._refuse_faulty(place, dialect, operation, found)
-        await self._refuse_in_work(place, found.encounter)
+        await self._refuse_unready(place, found.encounter)
         person = operation.content["person"]
         encounter = found.encounter
         if newborns.child_of(encounter).get(newborns.BECOMES) != person:
@@ -64,7 +66,7 @@ class Identifying:
             events = (self._event("NEWBORN_IDENTIFIED", encounter),)
             await self._ledger.commit(Change(place.org, encounter=encounter, events=events))
         if encounter.standing or encounter.mdtrt_id:
-            back = Operation("unadmit", "unadmit", operation.dialect, encounter.kind)
+            back = Operation(UNADMIT, UNADMIT, operation.dialect, encounter.kind)
             context = await self._undoing.undo(place, back, replace(found, encounter=encounter), signed_in)
             encounter = context.encounter
         return await self._swapped(place, encounter)
@@ -90,13 +92,28 @@ class Identifying:
         if goal is not None:
             refuse_faults(operation, context.bill, plan_faults(context, route.path(encounter.kind, goal)))
 
-    async def _refuse_in_work(self, place: Place, encounter: Encounter) -> None:
-        """A quote is of the mother's amounts.  Whatever else holds a bill, `Undoing` refuses."""
-        for bill in await self._ledger.bills_of(encounter.encounter_id):
+    async def _refuse_unready(self, place: Place, encounter: Encounter) -> None:
+        """Nothing is begun that can't be brought to its end: a quote is of the mother's amounts, a settlement in her name."""
+        bills = await self._ledger.bills_of(encounter.encounter_id)
+        for bill in bills:
             holder = await self._ledger.holder(place.org, bill.visit_key)
             if holder is not None and holder.state is State.QUOTED:
                 text = f"该就诊有一笔未取消的预结算（业务号 {holder.key}），请先取消再补登新生儿身份，未发送"
                 raise Refused("quoted", code="USE_CANCEL", message_zh=text)
+        if not (encounter.standing or encounter.mdtrt_id):
+            return
+        target = place.gateway.route.back(encounter.kind, UNADMIT)
+        if target is None:
+            raise NotSupported("an admission can't be taken back here", message_zh="该线路不支持入院撤销，未发送")
+        await self._undoing.refuse_settled(place, UNADMIT, target, bills)
+
+    async def withdrawn(self, place: Place, found: Found) -> Found:
+        """The wish given up: the stay goes on under the number it had, and what was taken back of it goes up again."""
+        assert found.encounter is not None
+        encounter = newborns.remaining(found.encounter)
+        events = (self._event("NEWBORN_REMAINS", encounter),)
+        await self._ledger.commit(Change(place.org, encounter=encounter, events=events))
+        return replace(found, encounter=encounter)
 
     def _unchosen(self, place: Place) -> Content:
         return way_section("" if place.ways.is_choice else place.way)

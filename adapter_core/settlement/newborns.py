@@ -176,6 +176,17 @@ def becoming(encounter: Encounter, person: Content) -> Encounter:
     return replace(encounter, content={**encounter.content, SECTION: child}, version=encounter.version + 1)
 
 
+def remains(encounter: Encounter | None, operation: Operation) -> bool:
+    """Whether a message gives up that the child becomes its own: it says again whose number the stay goes by."""
+    return BECOMES in child_of(encounter) and operation.content.get(SECTION, {}).get("by") in (MOTHER, TEMPORARY)
+
+
+def remaining(encounter: Encounter) -> Encounter:
+    """The encounter as it was before."""
+    child = {name: value for name, value in child_of(encounter).items() if name != BECOMES}
+    return replace(encounter, content={**encounter.content, SECTION: child}, version=encounter.version + 1)
+
+
 def gone(encounter: Encounter) -> Encounter:
     """The encounter whose newborn's admission was taken back: the child may be admitted under another key."""
     child = {**child_of(encounter), GONE: "1"}

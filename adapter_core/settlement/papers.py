@@ -248,8 +248,11 @@ class Papers:
         facts = {"serial": serial, "after": case.data["paper"]["after"], "wish": dict(wish)}
         change = base or Change(case.org)
         if all(bill.bill_id != visit.bill.bill_id for bill in change.bills):
-            # one version on: who folds its lines into a stay at the same time is too late, or we are
-            change = replace(change, bills=(*change.bills, replace(visit.bill, version=visit.bill.version + 1)))
+            bill = await self._ledger.bill(visit.bill.bill_id)
+            assert bill is not None
+            refuse_folded(bill)
+            # one version on: of papers and a stay that takes the lines in at the same moment, one comes too late
+            change = replace(change, bills=(*change.bills, replace(bill, version=bill.version + 1)))
         position = await self._commit(
             replace(
                 change,

@@ -30,7 +30,7 @@ from adapter_core.settlement.retracing import Retracing
 from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.second_phase import money_step
 from adapter_core.settlement.sessions import Sessions
-from adapter_core.settlement.standing import stands, view
+from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.stopping import with_reason
 from adapter_core.settlement.telling import Teller
@@ -146,7 +146,7 @@ class Paying:
             route = context.place.gateway.route
             goal = route.goal(case.kind, "quote")
             known = await self._sessions.known(context)
-            if goal is None or known is None or not stands(goal, context.encounter, context.bill):
+            if goal is None or known is None or "trial" not in context.bill.content:
                 return None
             if not self._chain.is_run(known, route.path(case.kind, goal), goal):
                 return None

@@ -39,6 +39,7 @@ from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.stepping import Stepping, door, stopped_outcome
+from adapter_core.settlement.sweeping import Sweeping
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.settlement.watch import Watch
@@ -96,6 +97,7 @@ class Pipeline:
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
         self._sessions = Sessions(ledger, self._caller, clock, self._ownership.instance)
         self._relaying = Relaying(ledger, self._caller, self._reception, self._sessions, self._teller.commit)
+        self.sweeping = Sweeping(ledger, self._caller, self._chain, self._sessions, clock, self._teller)
         self.enquiring = Enquiring(ledger, self._caller, self._sessions, clock)
         self._routing = Routing(ledger, self._reception, self._chain, self._sessions, clock)
         self._scanned = asyncio.Event()

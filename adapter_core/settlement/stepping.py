@@ -73,6 +73,8 @@ class Stepping:
                 if newborns.identifies(found.encounter, operation):
                     signed_in = self._sessions.signed_in
                     found = await self._identifying.identified(place, dialect, operation, found, signed_in)
+                elif newborns.remains(found.encounter, operation):
+                    found = await self._identifying.withdrawn(place, found)
                 elif newborns.alias_of(operation):
                     await self._identifying.refuse_known(place, operation, found)
                 context, change = self._reception.admitted(place, dialect, operation, found)

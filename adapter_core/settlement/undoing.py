@@ -45,7 +45,7 @@ class Undoing:
         if target is None:
             raise NotSupported(f"no {operation.verb} here", message_zh="该线路不支持此业务，未发送")
         bills = await self._ledger.bills_of(found.encounter.encounter_id)
-        await self._refuse_settled(place, operation.verb, target, bills)
+        await self.refuse_settled(place, operation.verb, target, bills)
         if target.each:
             preadmission.refuse_folded(found.bill)
         bill = found.bill or (bills[-1] if bills else Bill("", place.org, found.encounter.encounter_id, "", ""))
@@ -59,7 +59,8 @@ class Undoing:
             context = await self._undone(context, route.steps[name], bills)
         return context
 
-    async def _refuse_settled(self, place: Place, verb: str, target: Step, bills: list[Bill]) -> None:
+    async def refuse_settled(self, place: Place, verb: str, target: Step, bills: list[Bill]) -> None:
+        """Raises: Refused USE_VOID, VISIT_HELD."""
         for bill in bills:
             if target.per == "bill" and not bill.is_open:
                 continue

@@ -14,6 +14,7 @@ from adapter_core.formats.json import read_json
 from adapter_core.operations.duty import Duty
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.national_dialect import NationalDialect
+from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import Case
 from adapter_core.sidecar.access import Client, Forbidden, Right
@@ -31,7 +32,7 @@ Caller = Request[Any, Any, Any]
 @dataclass(slots=True)
 class Desk:
     """The service's own parts.  draining: no new work is taken, what runs may end.  duty: who watches it.  relays: the ways of
-    calls that are passed on."""
+    calls that are passed on.  creating: one create of a HIS's own at a time, of each kind."""
 
     running: Adapter
     changes: Changes
@@ -39,6 +40,7 @@ class Desk:
     draining: bool = False
     duty: Duty | None = None
     relays: Relays = field(init=False)
+    creating: Lanes = field(default_factory=Lanes)
     _dialects: dict[tuple[str, str], Dialect] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

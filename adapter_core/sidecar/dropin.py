@@ -10,6 +10,7 @@ import asyncio
 
 from litestar import Response, post
 
+from adapter_core.accounts.his_applications import HisApplications
 from adapter_core.province import relay
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement.answers import UNKNOWN_MARK, standing_outcome, work_order
@@ -18,6 +19,7 @@ from adapter_core.settlement.records import Alias, Case, Change
 from adapter_core.settlement.states import UNDECIDED, State
 from adapter_core.sidecar import national_replies as replies
 from adapter_core.sidecar.access import Client, Right
+from adapter_core.sidecar.creates import QUERY_OF, Creates
 from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, json_response
 from adapter_core.sidecar.frames import REFUSALS, refusal_text
 from adapter_core.sidecar.local import hold_s
@@ -100,7 +102,11 @@ class _Exchange:
             await self._refuse_in_doubt()
         if operation.verb in ("settle", "void"):
             return await self._money(operation)
+        if operation.verb == "relay" and self._asked.kind_class == "C":
+            return await self._creates().once(self._asked, lambda: self._handled(operation))
         outcome = await self._handled(operation)
+        if outcome.state == "DONE" and self._asked.infno in QUERY_OF.values():
+            await self._creates().looked(self._asked)
         if outcome.state == "DONE" and operation.verb in ("register", "admit"):
             return await self._created(operation, outcome), False
         if outcome.state == "DONE" and self._asked.infno in ("2202", "2404"):
@@ -109,6 +115,10 @@ class _Exchange:
 
     async def _handled(self, operation: Operation) -> Outcome:
         return await self._desk.running.pipeline.handle(self._place, DIALECT, operation, self._hold_s)
+
+    def _creates(self) -> Creates:
+        applications = HisApplications(self._ledger, self._desk.running.pipeline.from_files, self._place.org)
+        return Creates(self._ledger, applications, self._desk.creating, self._place.org)
 
     async def _created(self, operation: Operation, outcome: Outcome) -> replies.Reply:
         """The visit's number finds the encounter from now on."""

@@ -17,7 +17,12 @@ from adapter_core.sidecar.eligibility import answer_data, channel_data, read_sta
 from adapter_core.sidecar.told import encode
 from adapter_core.standard.regions import region
 
-FILING_ZH = {"unknown": "不详", "refused_by_text": "中心称未备案", "stated_by_patient": "患者称已备案", "active": "有备案"}
+FILING_ZH = {
+    "unknown": "不详",
+    "refused_by_text": "中心称未备案",
+    "stated_by_patient": "患者称已备案",
+    "active": "有备案",
+}
 BASIS = "苏医保发〔2022〕75号 第18、25条（江苏）"
 
 

@@ -134,7 +134,9 @@ def _output(asked: Asked, content: Mapping[str, Any], case: Case, their_msgid: s
     if asked.infno == SALE_REFUND:
         named = _other_names(result)
         if "psn_pay" in named:
-            named["psn_pay"] = str(named["psn_pay"])  # printed as text there; a query that found the refund tells a number
+            named["psn_pay"] = str(
+                named["psn_pay"]
+            )  # printed as text there; a query that found the refund tells a number
         result = {**{name: value for name, value in result.items() if name not in OTHER_NAMES.values()}, **named}
     nodes: Content = {"setlinfo": result, "setldetail": list(content.get("funds", []))}
     if content.get("lines") and any(node.name == LINES for node in codec(asked.infno).transaction.output):

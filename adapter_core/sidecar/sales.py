@@ -12,6 +12,7 @@ from adapter_core.settlement.answers import standing_outcome, work_order
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.settlement.telling import MONEY
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Refused
 
@@ -34,15 +35,16 @@ class Sales:
     async def named(self, psn_no: str, mdtrt_id: str, setl_id: str) -> list[Case]:
         """The sales that a refund or a query may mean, oldest first: the one it names, and any that is still in doubt, which
         has no number that we know."""
-        found = []
-        for case in await self._of(psn_no):
-            if case.state in OPEN:
-                found.append(case)
-            elif setl_id and case.setl_id == setl_id:
-                found.append(case)
-            elif mdtrt_id and not setl_id and (await self._content(case)).get("settled", {}).get("mdtrt_id") == mdtrt_id:
-                found.append(case)
-        return found
+        return [
+            case
+            for case in await self._of(psn_no)
+            if case.state in OPEN or await self._is_named(case, mdtrt_id, setl_id)
+        ]
+
+    async def _is_named(self, case: Case, mdtrt_id: str, setl_id: str) -> bool:
+        if setl_id:
+            return case.setl_id == setl_id
+        return bool(mdtrt_id) and (await self._content(case)).get(MONEY, {}).get("mdtrt_id") == mdtrt_id
 
     async def refuse_alike(self, asked: relay.Asked, visit: str) -> None:
         """While a sale of the person is in doubt, none with a line of its goes out; nor the same goods again right after midnight.

@@ -326,15 +326,13 @@ class Play:
             return {"visit": {"mdtrt_id": target.mdtrt_id}}
         try:
             if refund is not None:
-                one = refund[0]
                 of_refund(self.world, *refund)
-            else:
-                assert one is not None
+            elif one is not None:
                 phase(self.world, one)
         except NoEffect:
-            return {"visit": {"mdtrt_id": one.visit.mdtrt_id}}
+            return {"visit": {"mdtrt_id": target.mdtrt_id}}
         self.changed = True
-        return {"visit": {"mdtrt_id": one.visit.mdtrt_id}}
+        return {"visit": {"mdtrt_id": target.mdtrt_id}}
 
     def _cancel(self) -> Content:
         target = self._target()

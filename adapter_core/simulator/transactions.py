@@ -98,7 +98,7 @@ TRANSACTIONS = {
     "9101": Transaction(statements.upload, writes=False),
     "9102": Transaction(statements.download, writes=False),
 }
-VARIANTS = frozenset({"2203A", "4101A", "2206A", "2207A", "2304A"})
+VARIANTS = frozenset({"2102A", "2203A", "4101A", "2206A", "2207A", "2304A"})
 """Answered as the number without the letter: their tables are the same (`schemas/national/transactions`)."""
 
 

@@ -17,6 +17,23 @@ ENVELOPE = {
     "inf_time": "2026-11-21 09:05:00", "fixmedins_code": INSTITUTION, "fixmedins_name": "测试医院", "sign_no": "",
 }  # fmt: skip
 
+LINE = {
+    "med_list_codg": "XA00000001", "medins_list_codg": "Y001", "det_item_fee_sumamt": "18.65", "cnt": "1", "pric": "18.65",
+    "fee_ocur_time": "2026-11-21 09:05:00", "bilg_dept_codg": "D01", "bilg_dept_name": "内科",
+    "bilg_dr_codg": "D36010000001", "bilg_dr_name": "测试医师",
+}  # fmt: skip
+VISIT: dict[str, Any] = {
+    "intent": "settle", "kind": "outpatient",
+    "operator": {"opter": "001", "opter_name": "测试收费员", "opter_type": "1"},
+    "person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "psn_name": "测试甲"},
+    "visit": {"atddr_no": "D36010000001", "dr_name": "测试医师", "dept_code": "D01", "dept_name": "内科",
+              "begntime": "2026-11-21 09:00:00"},
+    "diagnoses": [{"diag_type": "1", "maindiag_flag": "1", "diag_srt_no": "1", "diag_code": "J06.900",
+                   "diag_name": "急性上呼吸道感染", "diag_dept": "内科", "dise_dor_no": "D36010000001",
+                   "dise_dor_name": "测试医师", "diag_time": "2026-11-21 09:01:00"}],
+    "settle": {"med_type": "11", "psn_setlway": "01", "acct_used_flag": "1", "insutype": "310"},
+}  # fmt: skip
+
 
 def national(infno: str, number: int, given: dict[str, Any]) -> str:
     msgid = f"{INSTITUTION}20261121{number:010}"
@@ -63,23 +80,7 @@ def soap(message: str, count: int, start: int = 0) -> Iterator[str]:
 
 def composites(count: int, start: int = 0) -> Iterator[str]:
     """(d) a whole outpatient visit in one message: six calls."""
-    row = {
-        "med_list_codg": "XA00000001", "medins_list_codg": "Y001", "det_item_fee_sumamt": "18.65", "cnt": "1", "pric": "18.65",
-        "fee_ocur_time": "2026-11-21 09:05:00", "bilg_dept_codg": "D01", "bilg_dept_name": "内科",
-        "bilg_dr_codg": "D36010000001", "bilg_dr_name": "测试医师",
-    }  # fmt: skip
-    visit: dict[str, Any] = {
-        "intent": "settle", "kind": "outpatient",
-        "operator": {"opter": "001", "opter_name": "测试收费员", "opter_type": "1"},
-        "person": {"mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "psn_name": "测试甲"},
-        "visit": {"atddr_no": "D36010000001", "dr_name": "测试医师", "dept_code": "D01", "dept_name": "内科",
-                  "begntime": "2026-11-21 09:00:00"},
-        "diagnoses": [{"diag_type": "1", "maindiag_flag": "1", "diag_srt_no": "1", "diag_code": "J06.900",
-                       "diag_name": "急性上呼吸道感染", "diag_dept": "内科", "dise_dor_no": "D36010000001",
-                       "dise_dor_name": "测试医师", "diag_time": "2026-11-21 09:01:00"}],
-        "settle": {"med_type": "11", "psn_setlway": "01", "acct_used_flag": "1", "insutype": "310"},
-    }  # fmt: skip
     for number in range(start, start + count):
         keys = {"settle_key": f"D{number}", "visit_key": f"VD{number}"}
-        fees = [{**row, "feedetl_sn": f"D{number:08}{line:02}"} for line in range(10)]
-        yield json.dumps({**visit, **keys, "fees": fees}, ensure_ascii=False)
+        fees = [{**LINE, "feedetl_sn": f"D{number:08}{line:02}"} for line in range(10)]
+        yield json.dumps({**VISIT, **keys, "fees": fees}, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from io import BytesIO
@@ -70,3 +71,16 @@ async def test_who_only_settles_neither_reconciles_nor_takes_back(console: Hall)
     await browser.open(f"/console/cases/{case.case_id}")
     assert "wrong-person" not in browser.forms()
     await browser.close()
+
+
+async def test_the_last_rehearsals_are_shown_beside_the_routes(console: Hall, office: Browser) -> None:
+    row = {"work_order": "ABCDEFGH23", "differs": ["state"], "after": "REFUSED NOT_SUPPORTED"}
+    noted = {
+        "at": "2026-11-21T01:00:00Z", "day": "2026-11-20", "institution": "", "gateway": "five", "against": "simulated",
+        "messages": 12, "skipped": 1, "different": 1, "rows": [row],
+    }  # fmt: skip
+    (console.folder / "rehearsals.json").write_text(json.dumps([noted]), "utf-8")
+    await office.open("/console/provinces")
+    shown = office.text("//*[@id='rehearsals']")
+    for wanted in ("2026-11-20", "five", "12", "ABCDEFGH23", "REFUSED NOT_SUPPORTED"):
+        assert wanted in shown

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from adapter_core.accounts.books import Books, PostgresBooks, SqliteBooks
+from adapter_core.accounts.centre_desk import Totals
 from adapter_core.accounts.clearing import CLASSED, CLEARED, NOT_LISTED
 from adapter_core.accounts.day_end import Undecided, day_end
+from adapter_core.accounts.day_sums import DOUBTS, OLD_WAYS, UNNAMED, earlier_groups, groups_of
 from adapter_core.accounts.deadlines import settled_days
 from adapter_core.accounts.his_books import COMPARED, MISSING, TABLE
 from adapter_core.accounts.matching import Matching
@@ -20,11 +22,12 @@ from adapter_core.accounts.receivables import inquiries, prepayment, receivables
 from adapter_core.accounts.reports import direct_rates, sums
 from adapter_core.accounts.statement_file import BadFile, CentreRow
 from adapter_core.accounts.statement_form import StatementForm
-from adapter_core.accounts.watching import OF_DAY, PERSON_MANY_PLACES, REFUNDS, SPLIT_BILLS, TERMINAL_MANY_CARDS
+from adapter_core.accounts.watching import PERSON_MANY_PLACES, REFUNDS, SPLIT_BILLS, TERMINAL_MANY_CARDS
 from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Entry
 from adapter_core.settlement.states import State
+from adapter_core.settlement.unfiled import Doubted
 from adapter_core.values.copies import replace
 from tests.clocks import HandClock
 
@@ -108,6 +111,7 @@ def row(line: int, number: int, **more: Any) -> CentreRow:
 
 def found(books: Books, rows: list[CentreRow]) -> dict[str, str]:
     with books.working() as working:
+        working.run(OLD_WAYS)
         matching = Matching(working, ORG, DAY, HOME, HOME)
         matching.read(rows, StatementForm())
         return {one.msgid or one.setl_id: one.code for one in matching.differences()}
@@ -143,6 +147,7 @@ def test_every_class_is_told_apart(books: Books) -> None:
 def test_a_file_of_another_day_is_no_statement_of_this_one(books: Books) -> None:
     form = StatementForm(missing_rows=2)
     with books.working() as working:
+        working.run(OLD_WAYS)
         matching = Matching(working, ORG, DAY, HOME, HOME)
         with pytest.raises(BadFile):
             matching.read([row(1, 1, msgid="Q", setl_id="Q")], form)
@@ -190,8 +195,52 @@ def test_every_other_statement_runs(books: Books) -> None:
         working.load("his", columns, [(1, "K1", "", 0, 10_000, 6_000, 1_000, 3_000), (2, "K99", "", 0, 1, 0, 0, 1)])
         assert [one[0] for one in working.rows(COMPARED.format(ledger=ledger), ORG, ORG)] == ["his_only"]
         assert len(list(working.rows(MISSING.format(ledger=ledger), ORG, DAY))) == 4
-        working.run(OF_DAY.format(ledger=ledger), DAY)
+        take_day(working, DAY)
         assert list(working.rows(PERSON_MANY_PLACES, 3600, ORG, 2)) == []
         assert list(working.rows(TERMINAL_MANY_CARDS, 3600, ORG, 1)) == [("T1", "", 1)]
         assert [int(one[2]) for one in working.rows(SPLIT_BILLS, ORG, 20_000, 4, 30_000)] == [5]
         assert list(working.rows(REFUNDS, ORG, 1, 20)) == []
+
+
+def doubt(number: int, **more: Any) -> Doubted:
+    plain = {"insutype": "310", "clr_type": "11", "optins": "", "refunded": False, "mdtrt_id": f"M{number}"}
+    return Doubted(f"c{number}", "gateway", f"X{number}", (DAY,), True, **{**plain, **more})
+
+
+def test_what_a_file_does_not_name(books: Books) -> None:
+    """A file with ours but one, one of nobody's, and one without a msgid."""
+    group = Totals("310", "11", HOME, False, 0, 0, 0, 0)
+    rows = [
+        *(row(number, number) for number in range(1, 6)),
+        row(6, 9, msgid="Y9", setl_id="J91", total=500, fund=5, account=0),
+    ]
+    with books.working() as working:
+        working.run(OLD_WAYS)
+        matching = Matching(working, ORG, DAY, HOME, HOME)
+        matching.read(rows, StatementForm())
+        assert matching.lists_all(group)
+        assert matching.listed(group) == Totals("310", "11", HOME, False, 6, 50_500, 30_005, 5_000)
+        assert matching.listed(Totals("390", "11", HOME, False, 0, 0, 0, 0)).count == 1
+        assert matching.listed(Totals("", "", HOME, None, 0, 0, 0, 0)).count == 6
+        assert not matching.may_name(doubt(6))
+        assert matching.may_name(doubt(6, mdtrt_id="M9")), "a row of its visit that is nobody's"
+        assert matching.may_name(doubt(1, mdtrt_id="")), "it is named"
+        matching.read([*rows[1:], row(7, 7, msgid="", setl_id="J77")], StatementForm())
+        assert not matching.lists_all(group)
+        assert matching.may_name(doubt(6)), "a row that names no msgid"
+
+
+def test_the_days_groups_and_doubts_by_gateway(books: Books) -> None:
+    with books.working() as working:
+        working.run(OLD_WAYS)
+        assert groups_of(working, ORG, DAY, HOME) == [("", Totals("310", "11", HOME, False, 5, 50_000, 30_000, 5_000))]
+        unnamed = list(working.rows(UNNAMED.format(ledger=working.ledger), ORG, DAY))
+        assert len(unnamed) == 5
+        working.load("old_ways", ("entry_id", "way"), [(entry_id, "new") for entry_id, _ in unnamed[:2]])
+        assert [(way, group.count) for way, group in groups_of(working, ORG, DAY, HOME)] == [("", 3), ("new", 2)]
+        assert len(earlier_groups(working, ORG, "2026-11-23", HOME)) == 1
+        assert [tuple(one) for one in working.rows(DOUBTS.format(ledger=working.ledger), ORG)] == [("c6",)]
+        matching = Matching(working, ORG, DAY, HOME, HOME, "new")
+        assert matching.read([row(1, 1), row(2, 2), row(3, 3)], StatementForm()) == (2, 3)
+        # another gateway's line of the same number is not the row's
+        assert [one.code for one in matching.differences()] == ["other_day"]

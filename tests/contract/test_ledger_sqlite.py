@@ -149,12 +149,12 @@ async def test_what_was_just_written_reads_as_the_disk_gives_it(tmp_path: Path) 
 async def test_records_kept_in_memory_have_a_limit_and_the_others_come_from_the_disk(tmp_path: Path) -> None:
     long = "x" * 100_000
     with open_ledger(tmp_path) as ledger:
-        for number in range(40):
+        for number in range(100):
             await ledger.commit(Change(ORG, cases=(case(f"c{number}", visit_key=f"v{number}", told={"text": long}),)))
         kept = ledger._recent
         assert kept._bytes <= BYTES_MAX
         assert kept.newest(CASES, "c0") is None
-        assert kept.newest(CASES, "c39") is not None
+        assert kept.newest(CASES, "c99") is not None
         first = await ledger.case("c0")
         assert first is not None
         assert first.told == {"text": long}

@@ -116,7 +116,9 @@ class NationalHis:
 
     # what a pharmacy's counter does: the sale is its own visit, so there is no number before 2102's reply
 
-    def sale(self, psn_no: str, number: str, *amounts: float, at: str = "2026-11-21 09:00:00", **more: Any) -> dict[str, Any]:
+    def sale(
+        self, psn_no: str, number: str, *amounts: float, at: str = "2026-11-21 09:00:00", **more: Any
+    ) -> dict[str, Any]:
         """One sale's input, the trial's too.  number: of its receipt, which its lines' own begin with."""
         info = {
             "psn_no": psn_no, "mdtrt_cert_type": "02", "mdtrt_cert_no": "110101190001010000", "begntime": at,
@@ -129,3 +131,15 @@ class NationalHis:
             for n, amount in enumerate(amounts)
         ]  # fmt: skip
         return {"druginfo": info, "drugdetail": rows}
+
+    def goods(self, sold: dict[str, Any], number: str) -> dict[str, Any]:
+        """One line of what was sold (3505), which a pharmacy sends itself once the sale stands."""
+        told = sold["output"]["setlinfo"]
+        info = {
+            "med_list_codg": "XA00000001", "fixmedins_hilist_id": "Y001", "fixmedins_hilist_name": "测试药品", "fixmedins_bchno": "B001",
+            "prsc_dr_cert_type": "99", "prsc_dr_name": "无", "phar_cert_type": "99", "phar_name": "测试药师", "phar_prac_cert_no": "YS0001",
+            "hi_feesetl_type": "1", "setl_id": told["setl_id"], "mdtrt_sn": told["mdtrt_id"], "psn_no": told["psn_no"],
+            "manu_lotnum": "L001", "manu_date": "2026-01-01", "rx_flag": "0", "trdn_flag": "0", "rtal_docno": number, "sel_retn_cnt": 1,
+            "sel_retn_time": "2026-11-21 09:00:00", "sel_retn_opter_name": "测试店员",
+        }  # fmt: skip
+        return {"selinfo": info}

@@ -40,6 +40,11 @@ def write_secret(path: Path, text: str) -> None:
         file.write(text)
 
 
+def clients(hold_s: float = 10.0, as_504: bool = False, addresses: str = "[]") -> str:
+    """The part of a configuration that lets one HIS in, and the operators of the console."""
+    return CLIENTS.format(hold_s=hold_s, as_504=str(as_504).lower(), addresses=addresses)
+
+
 def configure(
     folder: Path,
     url: str,
@@ -51,9 +56,8 @@ def configure(
 ) -> Path:
     """A configured site with one client; gives the configuration file."""
     write_secret(folder / "his.token", TOKEN)
-    clients = CLIENTS.format(hold_s=hold_s, as_504=str(as_504).lower(), addresses=addresses)
     path = folder / "his-adapter.toml"
-    path.write_text(config_text(url, query) + clients, "utf-8")
+    path.write_text(config_text(url, query) + clients(hold_s, as_504, addresses), "utf-8")
     return path
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
 import pytest
 
+from adapter_core.accounts.office import item_data
 from adapter_core.accounts.reconciling import Reconciling, Report
 from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.bootstrap.offices import reconciling_of
@@ -288,3 +291,32 @@ async def test_a_decision_takes_a_settlement_out_of_the_books_again(hospital: Ho
     assert (entry.stands, entry.version) == (False, 2)
     report = await reconciled(hospital)
     assert (report.state, report.sums["count"], report.closed) == ("balanced", 1, 1)
+
+
+@pytest.mark.parametrize("shows", ["unsettled", "unknown"])
+async def test_a_total_that_differs_is_frozen_with_the_lines_that_differ(hospital: Hospital, shows: str) -> None:
+    """The centre lost a line after it settled; 5204 is asked only where the gateway is known to show lines."""
+    hospital.can(fees_query=shows)
+    fees = [line("F1", "186.50"), line("F2", "13.50")]
+    assert (await hospital.say(visit(1) | {"fees": fees})).state == "SETTLED"
+    [theirs] = hospital.centre.world.settlements.values()
+    bill = theirs.split.bill
+    theirs.split = replace(theirs.split, bill=replace(bill, medfee_sumamt=Decimal("186.50")))
+    gone = theirs.visit.lines.pop(next(number for number, one in theirs.visit.lines.items() if one.amount == Decimal("13.50")))
+    for _ in range(2):
+        report = await reconciled(hospital)
+        assert dict(report.found) == {"total_differs": 1}
+    [item] = await items(hospital, "difference")
+    assert (item.state, item.amount_fen, item.facts["query"]) == ("frozen", 18650, "contradiction")
+    assert len(hospital.sent("5204")) == (1 if shows == "unsettled" else 0)
+    if shows == "unknown":
+        assert "fees_query" in item.facts["lines_text"]
+        assert "lines" not in item.facts
+    else:
+        [differing] = item.facts["lines"]
+        assert (differing["ours"], differing["centre"]) == ("13.50", "")
+    shown = item_data(item)
+    assert shown["lines"] == item.facts.get("lines", [])
+    assert shown["lines_text"] == item.facts["lines_text"]
+    theirs.split = replace(theirs.split, bill=bill)
+    theirs.visit.lines[gone.feedetl_sn] = gone

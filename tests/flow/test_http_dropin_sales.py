@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adapter_core.ledger.sealing import create_master_key
+from adapter_core.simulator import pharmacy
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.truth import truth_of
 from tests.flow.conftest import ONLY_HERE, Window
@@ -36,7 +37,8 @@ async def a_day(his: NationalHis) -> list[dict[str, Any]]:
     trial = await his.call("2101", first)
     assert trial["infcode"] == 0, trial
     sold = await his.call("2102", first)
-    other = await his.call("2102", his.sale(psn_no, "X2", 20.0))
+    assert (await his.call("3505", his.goods(sold, "X1")))["infcode"] == 0
+    other = await his.call("2102A", his.sale(psn_no, "X2", 20.0))
     found = await his.call("5203", of(sold))
     back = await his.call("2103", of(sold))
     return [trial, sold, other, found, back]
@@ -52,16 +54,20 @@ async def test_a_pharmacys_day_is_the_same_as_at_the_centre(windows: Windows) ->
     service, his = await windows()
     async with Simulator() as other, NationalHis(f"{other.url}/fsi/api") as direct:
         wanted, heard = await a_day(direct), await a_day(his)
-        for name, theirs, ours in zip(("2101", "2102", "2102", "5203", "2103"), wanted, heard, strict=True):
+        for name, theirs, ours in zip(("2101", "2102", "2102A", "5203", "2103"), wanted, heard, strict=True):
             assert theirs["infcode"] == ours["infcode"] == 0, (name, ours)
             left, right = told(theirs), told(ours)
             common = left["setlinfo"].keys() & right["setlinfo"].keys()
             assert {one: right["setlinfo"][one] for one in common} == {one: left["setlinfo"][one] for one in common}
             assert {"setl_id", "medfee_sumamt", "fund_pay_sumamt", "acct_pay", "balc"} <= common or name == "2101"
         assert told(heard[1])["lines"] == told(wanted[1])["lines"], "2102's lines are its own"
-        assert {"psn_pay", "cash_payamt"} <= heard[4]["output"]["setlinfo"].keys(), "a sale's refund has names of its own"
+        assert {"psn_pay", "cash_payamt"} <= heard[4]["output"]["setlinfo"].keys(), (
+            "a sale's refund has names of its own"
+        )
         assert type(heard[4]["output"]["setlinfo"]["psn_pay"]) is str
-        assert service.hospital.calls == ["1101", "2101", "2102", "2101", "2102", "2103"], "a trial that was left out is made"
+        numbers = ["1101", "2101", "2102", "3505", "2101", "2102A", "2103"]
+        assert service.hospital.calls == numbers, "a trial that was left out is made"
+        assert service.hospital.truth["sales"] == truth_of(other.world)["sales"]
         left, right = truth_of(service.hospital.centre.world), truth_of(other.world)
         assert [one["amounts"] for one in left["settlements"]] == [one["amounts"] for one in right["settlements"]]
         assert [one["state"] for one in left["settlements"]] == ["refunded", "settled"]
@@ -74,11 +80,23 @@ async def test_a_sale_told_again_is_the_same_sale(windows: Windows) -> None:
     first, second = await asyncio.gather(his.call("2102", sale), his.call("2102", sale))
     again = his.sale(psn_no, "X1", 35.0, 12.5, invono="F002")
     again["drugdetail"].reverse()
-    third = await his.call("2102", again)
+    third = await his.call("2102A", again)
     heard = [one["output"]["setlinfo"] for one in (first, second, third)]
     assert len({one["setl_id"] for one in heard}) == 1
     assert heard[2]["medins_setl_id"] == his.last_msgid
-    assert len(service.hospital.sent("2102")) == 1
+    assert [one for one in service.hospital.calls if one.startswith("2102")] == ["2102"]
+
+
+async def test_the_lines_told_are_the_settlements_own(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, his = await windows()
+    sale = his.sale((await his.identify())["psn_no"], "X1", 35.0, 12.5)
+    await his.call("2101", sale)
+    await his.call("2101", sale)
+    as_tried = pharmacy.line_fields
+    monkeypatch.setattr(pharmacy, "line_fields", lambda line: {**as_tried(line), "memo": "结算"})
+    for _ in range(2):
+        lines = (await his.call("2102", sale))["output"]["detlcutinfo"]
+        assert [(line["feedetl_sn"], line["memo"]) for line in lines] == [("X1-0", "结算"), ("X1-1", "结算")]
 
 
 async def test_what_looks_alike_is_refused_and_never_sold_twice(windows: Windows) -> None:

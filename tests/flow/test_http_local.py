@@ -20,7 +20,7 @@ from adapter_core.ledger.sealing import create_master_key
 from adapter_core.simulator.server import Simulator
 from adapter_core.simulator.truth import truth_of
 from tests.flow.hospital import message
-from tests.flow.served import CLIENTS, TOKEN, Served, served, write_secret
+from tests.flow.served import TOKEN, Served, clients, served, write_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAP = ROOT / "plugins" / "guangdong" / "tests" / "samples" / "soap-guangdong"
@@ -61,7 +61,7 @@ async def province(folder: Path, name: str) -> AsyncIterator[tuple[Served, Simul
         secrets = "\n".join(f'{key} = "{key}"' for key in SECRETS[name])
         text = CONFIG.format(code=code, admdvs=admdvs, gateway=name, url=centre.url, secrets=secrets)
         path = folder / "his-adapter.toml"
-        path.write_text(text + CLIENTS.format(hold_s=10, as_504="false", addresses="[]"), "utf-8")
+        path.write_text(text + clients(), "utf-8")
         async with served(centre, path) as service:
             yield service, centre
 

@@ -21,20 +21,9 @@ from adapter_core.simulator.truth import truth_of
 from adapter_core.testing.subject import Subject
 from adapter_core.testing.window import centre_of, config_text
 from tests.flow.hospital import message
-from tests.flow.served import TOKEN, write_secret
+from tests.flow.served import TOKEN, clients, write_secret
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENT = """
-[http]
-listen = "127.0.0.1:0"
-console = "127.0.0.1:0"
-operator_token_file = "operator.token"
-drain = 0.2
-[[clients]]
-name = "his"
-token_file = "his.token"
-roles = ["his"]
-"""
 LOST_REPLY = [
     {"infno": "2207", "nth": 1, "actions": ["commit", "drop"]},
     {"infno": "2207A", "nth": 1, "actions": ["commit", "drop"]},
@@ -77,7 +66,7 @@ async def test_five_places_of_insurance(subject: Subject, gateway: str, tmp_path
         write_secret(tmp_path / name, value)
     async with centre_of(site, {}) as centre:
         config = tmp_path / "his-adapter.toml"
-        config.write_text(config_text(site, centre.url) + CLIENT, "utf-8")
+        config.write_text(config_text(site, centre.url) + clients(), "utf-8")
         async with serving(load_config(config)) as running:
             [listener] = running.listeners
             headers = {"Authorization": f"Bearer {TOKEN}"}

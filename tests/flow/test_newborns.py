@@ -8,7 +8,7 @@ import pytest
 
 from adapter_core.simulator.people import person_from
 from tests.flow.conftest import Opening
-from tests.flow.hospital import Hospital, Told
+from tests.flow.hospital import Hospital, Told, void
 from tests.flow.test_inpatient import LEAVING, STAY, day, done, final, stay
 
 MOTHERS = {"by": "mother", "birth_order": "1", "brdy": "2026-11-18"}
@@ -173,6 +173,9 @@ async def test_what_is_settled_for_the_mother_is_refunded_first(hospital: Hospit
     before = len(hospital.calls)
     assert (await hospital.refusal(own())).code == "USE_VOID"
     assert len(hospital.calls) == before
+    assert (await told(hospital, void())).state == "VOIDED"
+    await done(hospital, own())
+    assert open_stays(hospital) == [("T00000000091", 0)]
 
 
 async def test_a_quote_of_the_mothers_amounts_is_cancelled_first(hospital: Hospital) -> None:
@@ -188,6 +191,22 @@ async def test_a_quote_of_the_mothers_amounts_is_cancelled_first(hospital: Hospi
     amounts = hospital.truth["settlements"][-1]["amounts"]
     assert settled.state == "SETTLED", settled.text
     assert settled.answer["amounts"]["psn_cash_pay"] == amounts["psn_cash_pay"]
+
+
+async def test_a_centre_that_keeps_the_mothers_admission_leaves_the_stay_hers(hospital: Hospital) -> None:
+    await done(hospital, with_mother())
+    await done(hospital, stay("upload_fees", person=None, fees=day(1, "100.00")))
+    insured(hospital)
+    hospital.rule("2404", "error(-1,测试：不能撤销)")
+    assert (await told(hospital, own())).state == "REJECTED"
+    more = stay("upload_fees", person=None, fees=day(2, "20.00"))
+    assert (await hospital.refusal(more)).code == "NEWBORN_IDENTITY_PENDING"
+    hospital.rules([])
+    await done(hospital, with_mother())
+    await done(hospital, more)
+    assert open_stays(hospital) == [("T00000000001", 2)]
+    await done(hospital, own())
+    assert open_stays(hospital) == [("T00000000091", 2)]
 
 
 async def test_what_is_missing_is_said_before_anything_is_taken_back(hospital: Hospital) -> None:

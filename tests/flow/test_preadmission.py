@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter_core.settlement.ports import Conflict
-from adapter_core.settlement.records import Change
+from adapter_core.settlement.records import Bill, Change
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 from tests.flow.conftest import Opening
@@ -125,12 +125,30 @@ async def test_papers_and_a_stay_never_both_take_the_lines(hospital: Hospital) -
     early = await papers.visit(ORG, "V0")
     assert early is not None
     await done(hospital, fold("V0"))
-    with pytest.raises(Conflict):
+    with pytest.raises(Refused, match="folded"):
         await papers.hold(early, {})
     late = await papers.visit(ORG, "V0")
     assert late is not None
     with pytest.raises(Refused, match="folded"):
         await papers.hold(late, {})
+
+
+async def test_lines_that_are_folded_while_papers_are_made_keep_the_papers_out(hospital: Hospital) -> None:
+    await standing(hospital)
+    papers, ledger = hospital.running.pipeline.papers, hospital.running.pipeline._ledger
+    visit = await papers.visit(ORG, "V0")
+    assert visit is not None
+    read = ledger.bill
+
+    async def read_too_early(bill_id: str) -> Bill | None:
+        seen = await read(bill_id)
+        ledger.bill = read  # type: ignore[method-assign]
+        await done(hospital, fold("V0"))
+        return seen
+
+    ledger.bill = read_too_early  # type: ignore[method-assign]
+    with pytest.raises(Conflict):
+        await papers.hold(visit, {})
 
 
 @pytest.mark.parametrize("at", ["2026-11-14 09:00:00", "2026-11-19 09:00:00"])
@@ -148,6 +166,12 @@ async def test_another_patient_an_unknown_visit_and_a_line_that_does_not_take_it
     await done(hospital, stay("admit"))
     assert (await hospital.refusal(fold("V0"))).code == "PERSON_DIFFERS"
     assert (await hospital.refusal(fold("V7"))).code == "NO_SUCH_ENCOUNTER"
+    card = {"mdtrt_cert_type": "03", "mdtrt_cert_no": "T0000001", "card_sn": "A1", "psn_name": "测试甲"}
+    hospital.rule("1101", "accept_close")
+    unnamed = as_outpatient("K6", visit_key="V6", encounter_key="V6", person=card)
+    assert (await told(hospital, unnamed)).state == "NOT_SENT"
+    hospital.rules([])
+    assert (await hospital.refusal(fold("V6"))).code == "PERSON_DIFFERS", "nobody can tell who that was"
     assert (await hospital.refusal(fold())).code == "BAD_MESSAGE"
     hospital.running.place.gateway.site.options["preadmission_diseases"] = "K80.000"  # type: ignore[attr-defined]
     assert (await hospital.refusal(fold("V0"))).code == "PREHOSPITAL_NOT_ELIGIBLE"
@@ -249,6 +273,21 @@ async def test_killed_while_giving_back_it_is_never_in_both(lives: Opening, take
     await done(hospital, fold(intent="unfold"))
     assert list(lines(hospital).values()) == ["100.00"]
     assert (await told(hospital, as_outpatient("K9"))).state == "SETTLED"
+
+
+async def test_lines_on_their_way_out_may_come_back_in(lives: Opening) -> None:
+    hospital = await lives()
+    await standing(hospital)
+    await done(hospital, fold("V0"))
+    hospital.rule("2302", "commit", "hang", nth=1)
+    assert (await hospital.say(fold(intent="unfold"), wait_s=0)).state == "PENDING"
+    await hospital.arrival("2302")
+    hospital = await lives()
+    hospital.rules([])
+    await done(hospital, fold("V0"))
+    settled = await told(hospital, final())
+    assert (settled.state, settled.answer["amounts"]["medfee_sumamt"]) == ("SETTLED", "142.50")
+    assert len(lines(hospital)) == 3
 
 
 async def test_who_settles_while_another_folds_meets_the_fold(hospital: Hospital) -> None:

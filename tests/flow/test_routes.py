@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from adapter_core.accounts.reconciling import Report
 from adapter_core.bootstrap.assembly import adapter
 from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.bootstrap.offices import reconciling_of
@@ -19,13 +21,13 @@ from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.settlement.records import Change
 from adapter_core.settlement.ways import way_of
+from adapter_core.simulator.faults import read_rules
 from adapter_core.simulator.people import Filing
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.copies import replace
-from adapter_core.values.errors import NotSupported
 from adapter_core.values.moments import national_date
 from tests.flow.hospital import ORG, Hospital, config_text, message, same_truth, void
-from tests.flow.served import CLIENTS, TOKEN, served, write_secret
+from tests.flow.served import TOKEN, clients, served, write_secret
 
 OLD_AND_NEW = """
 [gateways.new]
@@ -332,7 +334,7 @@ async def test_a_cut_over_freezes_drains_switches_and_lets_nothing_across(
         assert [await way(hospital, key) for key in ("K1", "K3")] == ["gateway", "new"]
 
 
-async def test_a_day_is_reconciled_with_the_centre_it_went_by_and_a_mixed_one_with_none(
+async def test_a_day_is_reconciled_with_each_centre_it_went_by(
     tmp_path: Path, centre: Simulator, second: Simulator, later: list[timedelta]
 ) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
@@ -341,15 +343,93 @@ async def test_a_day_is_reconciled_with_the_centre_it_went_by_and_a_mixed_one_wi
     day = national_date(datetime.now(UTC))
     async with life(centre, tmp_path) as hospital:
         assert (await hospital.say(message())).state == "SETTLED"
-        report = await reconciling_of(hospital.running, hospital.running.place).run(day)
-        assert report.state == "balanced"
+        assert (await reconciled(hospital, day)).state == "balanced"
         assert [entry.infno for entry in second.entries].count("3201") >= 1
         assert hospital.calls == []
         later[0] = timedelta()
         assert (await hospital.say(message(settle_key="K2", visit_key="V2"))).state == "SETTLED"
-        with pytest.raises(NotSupported, match="gateway, new"):
-            await reconciling_of(hospital.running, hospital.running.place).run(day)
-    assert "3201" not in hospital.calls
+        report = await reconciled(hospital, day)
+        assert (report.state, report.sums["count"]) == ("balanced", 2)
+        assert sorted((group["way"], group["count"]) for group in report.groups if group["count"] != "0") == [
+            ("gateway", "1"), ("new", "1"),
+        ]  # fmt: skip
+        [theirs] = second.world.settlements.values()
+        second.world.reverse(theirs)
+        for _ in range(2):
+            report = await reconciled(hospital, day)
+            assert dict(report.found) == {"ours_only": 1}
+        assert [str((await hospital.case(key)).state) for key in ("K1", "K2")] == ["FROZEN", "SETTLED"]
+        uploads = [
+            len(one.entries) and [entry.infno for entry in one.entries].count("9101") for one in (centre, second)
+        ]
+        assert uploads[1] == 2, "only the centre whose sums differ compares a file"
+        second.world.settle(theirs)
+
+
+async def test_one_gateways_silence_leaves_the_other_reconciled(
+    tmp_path: Path, centre: Simulator, second: Simulator, later: list[timedelta]
+) -> None:
+    """What one centre showed before stays as it is while it does not answer, and the day stays due."""
+    at = datetime.now(UTC) + timedelta(hours=1)
+    configure(tmp_path, centre, OLD_AND_NEW.format(new=second.url) + cut_over(at))
+    day = national_date(datetime.now(UTC))
+    async with life(centre, tmp_path) as hospital:
+        assert (await hospital.say(message(settle_key="K2", visit_key="V2"))).state == "SETTLED"
+        later[0] = timedelta(hours=2)
+        assert (await hospital.say(message())).state == "SETTLED"
+        for one in (centre, second):
+            [lost] = one.world.settlements.values()
+            one.world.reverse(lost)
+        assert dict((await reconciled(hospital, day)).found) == {"ours_only": 2}
+        for one in (centre, second):
+            [lost] = one.world.settlements.values()
+            lost.state = "settled"
+        second.set_rules(read_rules([{"infno": "3201", "nth": None, "actions": ["error(-1,系统繁忙)"]}]))
+        report = await reconciled(hospital, day)
+        assert (report.state, report.closed) == ("failed", 1)
+        assert report.text.startswith("new：")
+        standing = await hospital.running.ledger.account_items(ORG, "difference", ("frozen",))
+        assert [item.facts["way"] for item in standing] == ["new"]
+
+
+async def test_entries_from_before_they_named_their_gateway_are_asked_of_their_encounter(
+    tmp_path: Path, centre: Simulator, second: Simulator, later: list[timedelta]
+) -> None:
+    at = datetime.now(UTC) + timedelta(hours=1)
+    configure(tmp_path, centre, OLD_AND_NEW.format(new=second.url) + cut_over(at))
+    day = national_date(datetime.now(UTC))
+    async with life(centre, tmp_path) as hospital:
+        assert (await hospital.say(message(settle_key="K2", visit_key="V2"))).state == "SETTLED"
+        later[0] = timedelta(hours=2)
+        assert (await hospital.say(message())).state == "SETTLED"
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        assert ledger.execute("SELECT way FROM entries ORDER BY ordinal").fetchall() == [("gateway",), ("new",)]
+        ledger.execute("UPDATE entries SET way = ''")
+    ledger.close()
+    async with life(centre, tmp_path) as hospital:
+        report = await reconciled(hospital, day, detail=True)
+        assert (report.state, report.rows_here, report.rows_there) == ("balanced", 2, 2)
+
+
+async def test_a_gateway_that_speaks_no_national_json_leaves_its_part_of_the_day(
+    shanghai: tuple[Simulator, Path],
+) -> None:
+    centre, folder = shanghai
+    day = national_date(datetime.now(UTC))
+    async with life(centre, folder) as hospital:
+        assert (await hospital.say(message(person=card("T0000001")))).state == "SETTLED"
+        report = await reconciled(hospital, day)
+        assert (report.state, report.sums["count"]) == ("balanced", 1)
+        elsewhere = message(settle_key="K2", visit_key="V2", person=card("T0000002"))
+        assert (await hospital.say(elsewhere)).state == "SETTLED"
+        report = await reconciled(hospital, day)
+        assert (report.state, report.sums["count"]) == ("partly", 2)
+        assert report.text.startswith("local：")
+        assert [group["way"] for group in report.groups] == ["elsewhere"]
+
+
+async def reconciled(hospital: Hospital, day: str, detail: bool = False) -> Report:
+    return await reconciling_of(hospital.running, hospital.running.place).run(day, detail=detail)
 
 
 async def test_papers_may_be_opened_while_a_cut_over_freezes(
@@ -385,13 +465,12 @@ async def test_two_institutions_on_one_service_each_by_its_own_gateway(
     create_master_key(tmp_path / "master.key")
     write_secret(tmp_path / "his.token", TOKEN)
     write_secret(tmp_path / "two.token", TOKEN[::-1])
-    clients = CLIENTS.format(hold_s=5, as_504="false", addresses="[]")
-    clients += f'[[clients]]\nname = "two"\ntoken_file = "two.token"\nroles = ["his"]\ninstitutions = ["{two}"]\n'
+    second_his = f'[[clients]]\nname = "two"\ntoken_file = "two.token"\nroles = ["his"]\ninstitutions = ["{two}"]\n'
     head, _, timers = GONE.partition("[institution]")
     timers = timers[timers.index("[timers]") :]
     ledger = '[ledger]\nmaster_key_file = "master.key"\n'
     ways = named("one", centre.url) + named("two", second.url)
-    text = head + institution(one, "one") + institution(two, "two") + ledger + ways + timers + clients
+    text = head + institution(one, "one") + institution(two, "two") + ledger + ways + timers + clients(hold_s=5) + second_his
     (tmp_path / "his-adapter.toml").write_text(text, "utf-8")
     async with served(centre, tmp_path / "his-adapter.toml") as service:
         unnamed = await service.post("/v1/settlements", message())

@@ -14,6 +14,7 @@ from adapter_core.centre.client import Centre
 from adapter_core.cli.rehearsing import rehearse
 from adapter_core.config import load_config
 from adapter_core.operations.rehearsal import Wanted, rehearsed
+from adapter_core.operations.rehearsal_notes import kept
 from adapter_core.simulator.people import person_from
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.errors import ConfigError
@@ -89,6 +90,12 @@ async def test_a_route_that_can_not_do_it_shows_as_a_difference(
     assert first.before is not None
     assert (first.before.state, first.after.state) == ("SETTLED", "REFUSED")
     assert first.differs == ("state", "code")
+    [noted] = kept(load_config(recorded))
+    assert (noted["day"], noted["gateway"], noted["different"]) == (today(), "v5", len(came.different))
+    assert noted["rows"][0] == {
+        "work_order": first.message.number, "differs": ["state", "code"], "after": f"REFUSED {first.after.code}",
+    }  # fmt: skip
+    assert "测试甲" not in (recorded.parent / "rehearsals.json").read_text("utf-8")
 
 
 async def test_before_a_test_centre_nobody_real_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:

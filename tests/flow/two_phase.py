@@ -25,26 +25,9 @@ from adapter_core.province.table_dialect import TableDialect
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.frames import Frame
 from tests.flow.hospital import Hospital, config_text, same_truth
+from tests.invented_family import FRAME
 
-TABLE = """
-dialect = "two-phase"
-[frame]
-kind = "xml"
-charset = "utf-8"
-code = "tree.no"
-ask_text = "body"
-tell_text = "body"
-ask_root = "ask"
-tell_root = "tell"
-[success]
-at = "tree.code"
-is = "0"
-[failure]
-"tree.code" = "1"
-"tree.text" = "{text}"
-[unknown]
-"tree.code" = "2"
-"tree.text" = "{text}"
+MESSAGES = """
 [ref.serial]
 theirs = true
 binds = "case"
@@ -125,6 +108,7 @@ verb = "void"
 ask = { head = "back" }
 tell = { head = "paid" }
 """
+TABLE = f'dialect = "two-phase"{FRAME}{MESSAGES}'
 ROUTE = """
 route = "two-phase"
 [chain]

@@ -20,26 +20,9 @@ from adapter_core.province.policy import Policy
 from adapter_core.province.table_dialect import TableDialect
 from adapter_core.values.errors import ContractError, TranslationError
 from adapter_core.values.frames import Frame
+from tests.invented_family import FRAME
 
-TABLE = """
-dialect = "invented"
-[frame]
-kind = "xml"
-charset = "utf-8"
-code = "tree.no"
-ask_text = "body"
-tell_text = "body"
-ask_root = "ask"
-tell_root = "tell"
-[success]
-at = "tree.code"
-is = "0"
-[failure]
-"tree.code" = "1"
-"tree.text" = "{text}"
-[unknown]
-"tree.code" = "2"
-"tree.text" = "{text}"
+MESSAGES = """
 [ref.ticket]
 mint = ["settle"]
 pattern = "T{n:04}"
@@ -71,6 +54,7 @@ verb = "void"
 ask = { head = "void" }
 tell = { head = "paid" }
 """
+TABLE = f'dialect = "invented"{FRAME}{MESSAGES}'
 ROUTE = """
 route = "invented"
 [chain]

@@ -59,3 +59,43 @@ def test_a_money_call_without_its_key_is_refused() -> None:
     with pytest.raises(TranslationError) as refused:
         operation("2207", chrg_bchno="")
     assert [fault.path for fault in refused.value.faults] == ["input.chrg_bchno"]
+
+
+def sale(infno: str = "2102", *numbers: str, **more: Any) -> Operation:
+    info = {"psn_no": PSN_NO, "begntime": "2026-11-21 09:00:00", "medfee_sumamt": 35, "insutype": "310", **more}
+    rows = [
+        {"feedetl_sn": number, "med_list_codg": "X1", "medins_list_codg": "Y1", "det_item_fee_sumamt": 35, "cnt": 1}
+        for number in numbers or ("1",)
+    ]
+    tree = {"infno": infno, "msgid": "M1", "fixmedins_code": "H1", "input": {"druginfo": info, "drugdetail": rows}}
+    return operation_of(read_asked(json.dumps(tree).encode()))
+
+
+def test_a_sale_is_named_by_person_day_and_lines() -> None:
+    first = sale("2102", "1", "2")
+    assert (first.verb, first.kind, first.refs) == ("settle", "pharmacy", {})
+    for again in (
+        sale("2102", "2", "1"),
+        sale("2102A", "1", "2", invono="F2"),
+        sale("2102", "1", "2", begntime="2026-11-21 23:00:00"),
+    ):
+        assert again.keys == first.keys
+    assert sale("2101", "1", "2").keys["visit"] == first.keys["visit"], "a trial is filed under the sale that it tries"
+    for other in (
+        sale("2102", "1"),
+        sale("2102", "1", "3"),
+        sale("2102", "1", "2", psn_no="T2"),
+        sale("2102", "1", "2", begntime="2026-11-22 09:00:00"),
+    ):
+        assert other.keys["settle"] != first.keys["settle"]
+        assert other.keys["visit"] != first.keys["visit"]
+    assert PSN_NO not in "".join(first.keys.values())
+    assert sale("2102", "1").keys != sale("2102", "01").keys, "a line's number is no amount"
+
+
+def test_a_sale_at_no_moment_has_no_key() -> None:
+    for begntime in ("", "20261121090000", "2026-13-21 09:00:00"):
+        with pytest.raises(TranslationError) as refused:
+            sale(begntime=begntime)
+        assert [fault.path for fault in refused.value.faults] == ["input.begntime"]
+    assert sale("2101", begntime="").keys == {}, "a trial without them only passes through"

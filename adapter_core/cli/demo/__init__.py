@@ -73,6 +73,10 @@ class Shown:
     def last(self) -> Played:
         return self.played[-1]
 
+    @property
+    def state(self) -> str:
+        return self.last.outcome.state if self.last.outcome else ""
+
 
 async def demo(folder: Path, as_json: bool) -> int:
     """Returns 0 when every visit ended as the script means it to."""
@@ -98,8 +102,15 @@ async def demo(folder: Path, as_json: bool) -> int:
                 await asyncio.to_thread(_control, url, "rules", [])
         places = dict.fromkeys(visit["place"] for visit in visits)
         days = [day for place in places if (day := await closed_day(folder / f"{place}.toml")) is not None]
+    missed = [
+        f"{one.title}：应为 {wanted}，实为 {one.state}"
+        for one, wanted in zip(shown, (visit.get("ends", "SETTLED") for visit in visits), strict=True)
+        if one.state != wanted
+    ]
     _report(shown, skipped, days, folder, as_json)
-    return 0
+    for text in missed:
+        print(text, file=sys.stderr)
+    return 1 if missed else 0
 
 
 def _clear(folder: Path) -> None:
@@ -151,7 +162,7 @@ async def _play(running: Adapter, visit: dict[str, Any], folder: Path) -> Shown:
     played = []
     for name in visit["messages"]:
         raw = DATA.joinpath("messages", *name.split("/")).read_bytes()
-        played.append(await play_message(running, dialect, name.rsplit("/", 1)[-1], raw, None))
+        played.append(await play_message(running, dialect, name.rsplit("/", 1)[-1], raw, visit.get("wait_s")))
     last = played[-1].outcome
     funds = last.content.get("funds", []) if last and visit.get("shows") else []
     explained = funds[0].get("setl_proc_info", "") if funds else ""

@@ -105,7 +105,20 @@ def _unmapped(config: Config, org: str, day: str) -> Table:
     return [["院内编码", "名称", "类别", "国家编码", "原因"], *sorted(rows)]
 
 
-UNFILED_HEAD = ["出院", "入院日期", "就诊号", "住院号", "姓名", "科室床位", "参保地", "备案情况", "说明", "要办的事", "期限", "上次查询"]
+UNFILED_HEAD = [
+    "出院",
+    "入院日期",
+    "就诊号",
+    "住院号",
+    "姓名",
+    "科室床位",
+    "参保地",
+    "备案情况",
+    "说明",
+    "要办的事",
+    "期限",
+    "上次查询",
+]
 
 
 async def unfiled(counter: Counter, place: Place) -> Table:
@@ -207,9 +220,7 @@ async def counted(counter: Counter, place: Place) -> list[tuple[WorkList, int | 
     return found
 
 
-def page_of(
-    rows: Sequence[Sequence[str]], after: str, size: int, cells: int | None = None
-) -> tuple[list[Any], str]:
+def page_of(rows: Sequence[Sequence[str]], after: str, size: int, cells: int | None = None) -> tuple[list[Any], str]:
     """The rows whose key (so many of their cells as one text) comes after, and the key of the last of them where more follow."""
     keyed = [(key_of(row[:cells]), row) for row in rows]
     left = [one for one in keyed if one[0] > after]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from litestar import Response, get, post
 
 from adapter_core.formats.text import decode_text, encode_text
+from adapter_core.operations.rehearsal_notes import kept
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation
 from adapter_core.sidecar.access import Right
@@ -58,11 +59,19 @@ async def provinces(request: Asked) -> Response[bytes]:
         notices=seen.notices,
         gateway=who.place.gateway,
         capabilities=asdict(who.place.gateway.capabilities),
-        plain_http=counter.config.settings.gateway.plain_http or "",
+        plain_http=_plain_http(counter, who.place.org),
+        rehearsals=kept(counter.config),
         latencies=counter.trend.latencies(),
         last_sign_in=counter.trend.last_sign_in,
         skew=counter.instruments.clock_check.skew,
     )
+
+
+def _plain_http(counter: Counter, org: str) -> str:
+    """Why an institution's usual gateway is reached without TLS; "" where it is not."""
+    settings = counter.config.settings
+    institution = next(one for one in settings.every_institution if one.fixmedins_code == org)
+    return settings.every_gateway[settings.gateway_of(institution)].plain_http or ""
 
 
 @get(TRANSLATE)

@@ -213,6 +213,9 @@ class SimLedger:
     async def bill(self, bill_id: str) -> Bill | None:
         return await self._read(self._store.memory.bill(bill_id))
 
+    async def encounters_newest(self, org: str, before: int, limit: int) -> list[tuple[int, Encounter]]:
+        return await self._read(self._store.memory.encounters_newest(org, before, limit))
+
     async def bills_of(self, encounter_id: str) -> list[Bill]:
         return await self._read(self._store.memory.bills_of(encounter_id))
 
