@@ -18,6 +18,7 @@ from adapter_core.accounts.books import Books
 from adapter_core.accounts.differences import OPEN, STANDING, made_id
 from adapter_core.accounts.watching import TITLES, TOPIC, USUAL, Rules, usual_id
 from adapter_core.settlement.records import AccountItem, Bill, Case, Encounter, Entry
+from adapter_core.settlement.states import State
 from adapter_core.settlement.watch import Suspicion
 from adapter_core.values.moments import Clock, iso, national_date, national_time
 from adapter_core.values.money import fen, yuan
@@ -172,11 +173,9 @@ class Blocking:
             case = await self._ledger.case(case_id)
             if case is None or case.opened_at < since:
                 break
-            if case.visit_key == at_hand.case.visit_key and case.org == at_hand.case.org:
-                continue  # this bill itself, tried before
-            found += [entry for entry in await self._ledger.entries_of_case(case_id) if entry.stands]
-        returned = {(entry.org, entry.original_setl_id) for entry in found if entry.entry == "void"}
-        return [one for one in found if one.entry == "settle" and (one.org, one.setl_id) not in returned]
+            if case.state in (State.SETTLED, State.VOIDING):  # what was refunded, or this bill tried before, is none
+                found += [entry for entry in await self._ledger.entries_of_case(case_id) if entry.stands]
+        return found
 
     def _on_terminal(self, org: str, day: str, terminal: str, since: str) -> list[str]:
         with self._books.working() as working:

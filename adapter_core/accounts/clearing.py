@@ -5,6 +5,7 @@ An application is a create: it goes out once; an answer that never came is never
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class Clearing:
             raise Refused(f"state {known.state}", code="APPLIED_ALREADY", message_zh=text)
         await self._refuse_unbalanced(month, anyway)
         begin, end = month_days(month)
-        data, sums = self._asked(month, clr_type, begin, end)
+        data, sums = await asyncio.to_thread(self._asked, month, clr_type, begin, end)
         now = self._notes.stamp()
         item = AccountItem(
             number, self._place.org, APPLICATION, clr_type, month, SENDING,
@@ -161,8 +162,7 @@ class Clearing:
         """
         rows = await self._fetched(month)
         begin, end = month_days(month)
-        with self._books.working() as working:
-            found, returned, missing = self._compared(working, rows, begin, end)
+        found, returned, missing = await asyncio.to_thread(self._compared, rows, begin, end)
         sent = False
         if confirm and rows:
             await self._confirm(month, rows, set(returned))
@@ -190,6 +190,12 @@ class Clearing:
         return rows
 
     def _compared(
+        self, rows: list[Mapping[str, Any]], begin: str, end: str
+    ) -> tuple[Counter[str], list[str], list[str]]:
+        with self._books.working() as working:
+            return self._compared_in(working, rows, begin, end)
+
+    def _compared_in(
         self, working: Working, rows: list[Mapping[str, Any]], begin: str, end: str
     ) -> tuple[Counter[str], list[str], list[str]]:
         working.run(CLEARED)

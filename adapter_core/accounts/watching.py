@@ -157,14 +157,15 @@ def take_day(working: Working, day: str) -> None:
 def _first_named(working: Working, since: str) -> int:
     """The place in ``search`` from which on cases were opened since then: it only grows, so halving finds it."""
     ledger = working.ledger
-    low, high = 0, int(next(iter(working.rows(LAST_NAMED.format(ledger=ledger))))[0])
+    [(last,)] = list(working.rows(LAST_NAMED.format(ledger=ledger)))
+    low, high = 0, int(last)
     while low < high:
         middle = (low + high) // 2
-        found = next(iter(working.rows(NAMED_AT.format(ledger=ledger), middle)), None)
-        if found is None or str(found[1]) >= since:
+        found = list(working.rows(NAMED_AT.format(ledger=ledger), middle))
+        if not found or str(found[0][1]) >= since:
             high = middle
         else:
-            low = max(int(found[0]), middle) + 1
+            low = max(int(found[0][0]), middle) + 1
     return low
 
 

@@ -81,4 +81,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
         said,
         asked,
     ]
-

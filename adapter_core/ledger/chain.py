@@ -11,11 +11,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.hashes import SM3, Hash
 
 START = bytes(32)
+_EMPTY = Hash(SM3())
 
 
 class Link(NamedTuple):
@@ -60,14 +62,17 @@ def next_hash(
     previous: bytes, org: str, seq: int, at: str, kind: str, case_id: str, encounter_id: str, key_id: int, sealed: bytes
 ) -> bytes:
     """The 32 bytes of one link."""
-    pieces = [previous, seq.to_bytes(8)]
-    for text in (org, at, kind, case_id, encounter_id, str(key_id)):
-        piece = text.encode()
-        pieces += (len(piece).to_bytes(4), piece)
-    pieces += (len(sealed).to_bytes(4), sealed)
-    digest = Hash(SM3())
-    digest.update(b"".join(pieces))
+    texts = map(_piece, (org, at, kind, case_id, encounter_id, str(key_id)))
+    digest = _EMPTY.copy()
+    digest.update(b"".join((previous, seq.to_bytes(8), *texts, len(sealed).to_bytes(4), sealed)))
     return digest.finalize()
+
+
+@lru_cache(maxsize=1024)
+def _piece(text: str) -> bytes:
+    """The same few words again and again: an institution, kinds, the case of six events in a row."""
+    piece = text.encode()
+    return len(piece).to_bytes(4) + piece
 
 
 def verify(

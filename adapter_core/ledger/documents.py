@@ -23,7 +23,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
     Raises: TypeError for a float or a value JSON has no form for, ValueError for NaN or infinity.
     """
-    plain = dict(document)
+    plain = document if type(document) is dict else dict(document)
     _refuse_floats(plain.values())
     text = _ENCODER.encode(plain)
     if b"NaN" in text or b"Infinity" in text:  # a name may well hold them

@@ -23,9 +23,10 @@ SEVERAL = {
     "gateways": "[gateways.NAME]",
     "routes": "[[routes]]",
     "cutovers": "[[cutovers]]",
+    "accounts.statements": "[accounts.statements.NAME]",
 }
 """Sections of a site with several: a new site's file only says that there are such."""
-NAMED = (("institution", "institutions"), ("gateway", "gateways"))
+NAMED = (("institution", "institutions"), ("gateway", "gateways"), ("accounts.statement", "accounts.statements"))
 """Where there are several, each has the keys of the one."""
 
 
@@ -51,7 +52,7 @@ def config_text(values: Mapping[str, Value], clients: tuple[Mapping[str, Value],
             lines += [*_key(name, name, info, values), ""]
     for name, info in sections.items():
         if name in SEVERAL:
-            lines += [f"# ---- {notes()[name]['note']}", f"# {SEVERAL[name]}", ""]
+            lines += _several(name)
         elif name != "clients":
             lines += _section(name, info, values)
     for client in clients:
@@ -74,7 +75,14 @@ def _section(path: str, info: FieldInfo, values: Mapping[str, Value]) -> Iterato
         yield from _key(f"{path}.{name}", name, field, values, head)
     yield ""
     for below, field in inner:
-        yield from _section(below, field, values)
+        if below in SEVERAL:
+            yield from _several(below)
+        else:
+            yield from _section(below, field, values)
+
+
+def _several(path: str) -> list[str]:
+    return [f"# ---- {notes()[path]['note']}", f"# {SEVERAL[path]}", ""]
 
 
 def _is_optional(info: FieldInfo) -> bool:

@@ -11,7 +11,7 @@ from adapter_core.settlement.entries import VERSION, booked, withdrawn
 from adapter_core.settlement.list_items import lists_taken_back
 from adapter_core.settlement.outbox import item_of
 from adapter_core.settlement.ownership import Ownership
-from adapter_core.settlement.ports import Ledger
+from adapter_core.settlement.ports import Ledger, VersionMoved
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence
 from adapter_core.settlement.second_phase import money_step
@@ -34,13 +34,22 @@ class Concluding:
         return self._prepared.pop(msgid, False)
 
     async def conclude(self, context: Context, called: Called, operation: Operation | None) -> None:
-        """J6 and, where the answer is known, J7 in the same transaction."""
+        """J6 and, where the answer is known, J7 in the same transaction.  context: as the intent was stored."""
         assert context.case is not None
-        case = await self._ledger.case(context.case.case_id)  # the HIS may have cancelled while the call was under way
+        try:
+            await self._concluded(context, called, operation)
+            return
+        except VersionMoved:
+            case = await self._ledger.case(context.case.case_id)  # the HIS may have cancelled while the call was under way
         assert case is not None
-        if case.state is not State.SENDING or not self._ownership.is_mine(case):
-            return  # another replica took the case over: it resolves what became of the call
-        context = replace(context, case=case)
+        if case.state is State.SENDING and self._ownership.is_mine(case):
+            await self._concluded(replace(context, case=case), called, operation)
+        # else another replica took the case over: it resolves what became of the call
+
+    async def _concluded(self, context: Context, called: Called, operation: Operation | None) -> None:
+        """Raises: VersionMoved when somebody wrote the case since it was read."""
+        case = context.case
+        assert case is not None
         record, event = self._caller.outcome(context, called)
         change = Change(case.org, events=(event,), calls=(record,))
         two_phase = context.place.gateway.route.steps[called.call.step].second is not None

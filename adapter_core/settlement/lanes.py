@@ -30,11 +30,12 @@ class Turn:
         self.users = 0
 
     async def __aenter__(self) -> None:
+        has_turn = False
         try:
-            await self._lock.acquire()
-        except BaseException:
-            self._leave()
-            raise
+            has_turn = await self._lock.acquire()
+        finally:
+            if not has_turn:  # cancelled while it waited
+                self._leave()
 
     async def __aexit__(self, *error: object) -> None:
         self._lock.release()

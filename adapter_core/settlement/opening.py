@@ -7,7 +7,6 @@ import asyncio
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.records import Change
 from adapter_core.values.copies import replace
-from adapter_core.values.errors import LedgerUnavailable
 
 
 class Opening:
@@ -38,11 +37,9 @@ class Opening:
         if not self._end.done():
             self._end.set_result(None)
 
-    def failed(self, why: BaseException) -> None:
+    def failed(self, why: Exception) -> None:
         """Nothing of it is stored, or nobody knows; nothing was sent."""
-        self._end.set_exception(
-            why if isinstance(why, Exception) else LedgerUnavailable("stopped before it was stored")
-        )
+        self._end.set_exception(why)
         self._end.exception()  # whoever opened it may have gone: then nobody asks
 
     async def wait(self) -> None:

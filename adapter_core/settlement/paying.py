@@ -39,7 +39,7 @@ from adapter_core.settlement.watch import Suspected, Suspicion, Watch
 from adapter_core.settlement.ways import GatewayGone, way_of
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
-from adapter_core.values.errors import AdapterError, Refused, TranslationError
+from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import china
 from adapter_core.values.money import from_fen
@@ -124,15 +124,17 @@ class Paying:
             else:
                 context, prepared = ready
                 await self._quote_or_pay(context, operation, opening.with_more(prepared), opening.stored)
-        except BaseException as failure:
+            opening.stored()
+        except Exception as failure:
             if not opening.is_stored:
                 opening.failed(failure)
-                if isinstance(failure, Exception):
-                    return False
+                return False
             if not isinstance(failure, Conflict):
                 raise
             # stored, and somebody wrote since: read again, decide anew
-        opening.stored()
+        finally:
+            if not opening.is_stored:
+                opening.failed(LedgerUnavailable("stopped before the case was stored"))
         return True
 
     async def _ready_at_once(self, context: Context, operation: Operation) -> tuple[Context, Change] | None:

@@ -50,7 +50,9 @@ CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
 WATCH_S = 0.2
 UNHURRIED = frozenset({"quote", "settle", "void"})
-BOUND_VERBS = frozenset({"void", "abort", "drop_fees", "unregister", "unadmit", "undischarge", "fold", "unfold", "relay"})
+BOUND_VERBS = frozenset(
+    {"void", "abort", "drop_fees", "unregister", "unadmit", "undischarge", "fold", "unfold", "relay"}
+)
 """About something that stands: it goes where that stands, whatever is configured now."""
 LOCAL_VERBS = frozenset({"query", "confirm", "cancel"})
 """Answered from the ledger: also for an encounter whose gateway is gone."""
@@ -119,7 +121,15 @@ class Pipeline:
         self._errands: list[asyncio.Task[Outcome]] = []
         self._doors = Lanes()
         self._stepping = Stepping(
-            ledger, self._chain, self._reception, self._teller, self._sessions, self._routing, self._doors, clock, random
+            ledger,
+            self._chain,
+            self._reception,
+            self._teller,
+            self._sessions,
+            self._routing,
+            self._doors,
+            clock,
+            random,
         )
 
     async def handle(

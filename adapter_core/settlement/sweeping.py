@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from adapter_core.province.plan import Route, Step
 from adapter_core.province.relay import NAME as RELAY
 from adapter_core.settlement.calls import Called, Caller, Context
-from adapter_core.settlement.chain import Chain, StepStopped, ours_among, spare_mark
+from adapter_core.settlement.chain import UNTYPED, Chain, StepStopped, ours_among, spare_mark
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.filing import undo_step
 from adapter_core.settlement.place import Place
@@ -29,6 +29,7 @@ from adapter_core.settlement.states import Result, State
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.ways import GatewayGone
 from adapter_core.values.copies import replace
+from adapter_core.values.errors import TranslationError
 from adapter_core.values.moments import parse_national_time
 
 PAGE = 200
@@ -106,8 +107,8 @@ class Sweeping:
                 await self._swept(place, encounter, rules, seen, swept)
             except (Conflict, GatewayGone):
                 continue
-            except StepStopped:
-                swept.unanswered += 1
+            except (StepStopped, TranslationError):
+                swept.unanswered += 1  # left for the next one
         return swept
 
     async def _seen(self, place: Place, rules: SweepRules) -> _Seen:
@@ -159,13 +160,14 @@ class Sweeping:
         context = Context(work.place, encounter, work.bills[-1] if work.bills else _no_bill(work))
         context = await self._sessions.signed_in(context)
         context = await self._emptied(context, work)
-        numbers = [work.encounter.mdtrt_id] if work.encounter.mdtrt_id else []
-        numbers += [number for number in await self._listed(context, work) if number not in numbers]
+        own, listed = work.encounter.mdtrt_id, await self._listed(context, work)
         kept = ""
-        for number in numbers:
+        for number in dict.fromkeys((*([own] if own else []), *listed)):
             if work.is_anothers(number):
                 continue
             context, why = await self._cancelled(context, work, number)
+            if why and work.was_open and work.step.ask and number not in listed:
+                continue  # an earlier sweep cancelled it and never heard so
             kept = kept or why
             swept.cancelled += not why
         swept.spared += bool(kept)
@@ -222,7 +224,8 @@ class Sweeping:
         if not work.step.ask:
             return []
         numbers: list[str] = []
-        for med_type in self._chain.looked_for(context):
+        said = view(context.encounter, context.bill)["settle"].get("med_type")
+        for med_type in self._chain.looked_for(context) if said else (UNTYPED,):
             called = await self._chain.looked_up(context, work.step, med_type)
             rows = ours_among(context.encounter, called)
             numbers += [str(row["mdtrt_id"]) for row in rows if str(row["mdtrt_id"]) not in numbers]
@@ -267,7 +270,9 @@ class Sweeping:
             encounter = replace(encounter, standing={**standing, step.name: row})
         else:
             encounter, _ = undo_step(step, encounter, context.bill)
-            standing = {name: row for name, row in encounter.standing.items() if name != spare_mark(step)}
+            standing = dict(encounter.standing)
+            for gone in (spare_mark(step), *work.rested_on_it):
+                standing.pop(gone, None)
             encounter = replace(encounter, standing=standing)
         encounter = replace(encounter, version=encounter.version + 1)
         facts = {"kept": kept[:200]}
@@ -295,6 +300,18 @@ class _Work:
     @property
     def route(self) -> Route:
         return self.place.gateway.route
+
+    @property
+    def was_open(self) -> bool:
+        """Whether it was in doubt already before this sweep."""
+        return doubt(self.step) in self.encounter.standing
+
+    @property
+    def rested_on_it(self) -> list[str]:
+        """Standings of what was told the centre about the registration, which must be told again of another one."""
+        names = self.route.chains[self.encounter.kind]
+        after = [self.route.steps[name] for name in names[names.index(self.step.name) + 1 :]]
+        return [key for one in after if one.per == "encounter" for key in (one.name, doubt(one))]
 
     def is_anothers(self, number: str) -> bool:
         """Whether another encounter of this house goes by that number at the centre."""

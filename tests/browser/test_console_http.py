@@ -15,6 +15,9 @@ import httpx
 import pytest
 from python_calamine import CalamineWorkbook
 
+from adapter_core.bootstrap.machine import SystemClock
+from adapter_core.ledger.inspection import Reading, export
+from adapter_core.ledger.sealing import read_master_key
 from adapter_core.settlement.records import Case, Change
 from adapter_core.settlement.states import State
 from adapter_core.simulator.people import Filing
@@ -740,6 +743,25 @@ async def test_an_unfiled_stay_is_listed_asked_about_again_and_gone_once_it_is_f
     await first.send("/console/worklists/unfiled/ask")
     assert "E1" not in first.text("//tbody")
     assert "移出清单" in first.text("//body")
+
+
+async def test_what_the_office_saw_itself_takes_a_stay_off_and_the_journal_says_who(
+    console: Hall, arrive: Arrival
+) -> None:
+    await done(console.hospital, stay("admit", person=_unfiled(console)))
+    console.hospital.rules([{"infno": "2001", "nth": None, "actions": ["drop"]}])
+    first = await arrive("first")
+    await first.open("/console/worklists/unfiled")
+    await first.send("/console/worklists/unfiled/ask")
+    assert "E1" in first.text("//tbody")
+    await first.send("/console/worklists/unfiled/ask", is_right="1")
+    assert "E1" not in first.text("//tbody")
+    rows = export(
+        console.folder / "ledger.db", Reading(read_master_key(console.folder / "master.key"), "test", SystemClock())
+    )
+    acts = [dict(row["data"]) for row in rows if row["kind"] == "ACTED"]
+    assert [(one["act"], one["about"]) for one in acts] == [("ask unfiled", "E1"), ("confirm unfiled", "E1")]
+    assert {one["user"] for one in acts} == {"测试主任(first)"}
 
 
 async def test_who_only_looks_asks_nobody(console: Hall, arrive: Arrival) -> None:

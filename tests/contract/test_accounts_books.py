@@ -22,7 +22,7 @@ from adapter_core.accounts.receivables import inquiries, prepayment, receivables
 from adapter_core.accounts.reports import direct_rates, sums
 from adapter_core.accounts.statement_file import BadFile, CentreRow
 from adapter_core.accounts.statement_form import StatementForm
-from adapter_core.accounts.watching import PERSON_MANY_PLACES, REFUNDS, SPLIT_BILLS, TERMINAL_MANY_CARDS
+from adapter_core.accounts.watching import PERSON_MANY_PLACES, REFUNDS, SPLIT_BILLS, TERMINAL_MANY_CARDS, take_day
 from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import Bill, CallRecord, Case, Change, Encounter, Entry

@@ -23,10 +23,11 @@ from adapter_core.province.national import national
 from adapter_core.standard.codec import codec
 
 from .mortal import Life, live
+from .reckoning import Reckoning, reckon
 from .rig.replica import Shift, work
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"Life": (Life, live), "Shift": (Shift, work)}
+KINDS = {"Life": (Life, live), "Shift": (Shift, work), "Reckoning": (Reckoning, reckon)}
 """What a life is born to, by the name of its description.  Both return the exit status of a life that ended by itself."""
 
 
@@ -96,11 +97,11 @@ class Nursery:
         self._process.terminate()
         self._process.communicate()
 
-    async def live(self, life: Life) -> int:
+    async def live(self, life: Life | Reckoning) -> int:
         """Lives it; how it ended."""
         return await (await self.begin(life)).ended
 
-    async def begin(self, life: Life | Shift) -> Born:
+    async def begin(self, life: Life | Shift | Reckoning) -> Born:
         """Begins it, and leaves it to itself."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         writer.write(json.dumps([type(life).__name__, asdict(life)]).encode() + b"\n")

@@ -17,7 +17,7 @@ from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.simulator.server import Simulator
 from adapter_core.values.moments import national_date
-from tests.flow.hospital import Hospital, line, message
+from tests.flow.hospital import Hospital, line, message, void
 from tests.flow.test_accounts_cli import SECOND, two_institutions
 
 TODAY = national_date(datetime.now(UTC))
@@ -99,6 +99,14 @@ async def test_split_bills_are_held_before_anything_leaves_until_somebody_says_w
     await dismiss(watched)
     assert (await watched.say(visit(3))).state == "SETTLED"
     assert (await watched.say(visit(4))).state == "SETTLED", "the same person, the same day"
+
+
+async def test_what_was_refunded_counts_no_more(watched: Hospital) -> None:
+    for number in (1, 2):
+        await watched.say(visit(number))
+    assert (await watched.say(void("R1", "K1"))).state == "VOIDED"
+    assert (await watched.say(visit(3))).state == "SETTLED"
+    assert (await watched.say(visit(4))).code == "WATCH_BLOCKED"
 
 
 async def test_a_large_bill_of_the_same_person_is_not_held(watched: Hospital) -> None:

@@ -77,6 +77,8 @@ async def test_each_institution_asks_for_its_own_books(site: Path) -> None:
     assert "测试医院二部" in text
     assert "13.50" in text
     assert "186.50" not in text
+    [flag] = (await told(site, "accounts", "watch", "--date", TODAY, "--institution", SECOND))["flags"]
+    assert flag["class"] == "person_many_places"
     dues = await told(site, "accounts", "receivables", "--institution", ORG, "--out", "dues.xlsx")
     assert [one["total"] for one in dues["receivables"]] == ["186.50"]
     assert (site / "dues.xlsx").read_bytes().startswith(b"PK")

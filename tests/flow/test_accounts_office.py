@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapter_core.accounts.watching import shipped_rules
 from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.bootstrap.offices import accounts_of
 from adapter_core.settlement.states import State
@@ -18,6 +19,9 @@ from tests.flow.test_inpatient import LEAVING, STAY, done, final, stay
 
 TODAY = national_date(datetime.now(UTC))
 MONTH = TODAY[:7]
+
+
+RIGHT = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "440304199001010000", "psn_name": "测试庚"}
 
 
 def visit(number: int, amount: str = "186.50", operator: str = "001") -> dict[str, Any]:
@@ -188,6 +192,25 @@ async def test_flags_are_listed_dismissed_with_a_reason_and_block_nothing(hospit
     assert (await hospital.say(visit(9))).state == "SETTLED"
 
 
+async def test_terminals_quantities_and_identities_are_flagged_each_by_its_own_rule(hospital: Hospital) -> None:
+    office = accounts_of(hospital.running, hospital.running.place)
+    rules = {name: dict(rule) for name, rule in shipped_rules().items()}
+    rules["terminal_many_cards"]["persons"] = 2
+    rules["quantity"].update(lines=3, times=4)
+    office.rules = rules
+    many = [{**line("F3", "240.00"), "cnt": "240", "pric": "1.00"}]
+    for tree in (visit(1), {**visit(2), "person": RIGHT}, {**visit(3), "fees": many}):
+        assert (await hospital.say(tree)).state == "SETTLED"
+    wrong = {**message()["person"], "psn_name": "测试庚"}
+    assert (await hospital.say({**visit(4), "person": wrong})).code == "IDENTITY_MISMATCH"
+    flags = (await office.do("watch", {"date": TODAY}))["flags"]
+    assert {one["class"]: one["work_order"] for one in flags} == {
+        "terminal_many_cards": "",
+        "quantity": (await hospital.case("K3")).case_id[:10].upper(),
+        "identity": (await hospital.case("K4")).case_id[:10].upper(),
+    }
+
+
 async def test_the_report_counts_every_day_region_and_reason(hospital: Hospital) -> None:
     await three_settled(hospital)
     hospital.rule("2207", "error(-1,没有获取到异地备案信息!)")
@@ -241,9 +264,6 @@ async def test_a_bill_that_may_be_inquired_into_is_listed_with_what_an_answer_ne
     assert row["total"] == "30000.00"
     assert row["ipt_no"]
     assert told["table"][1][8] == "30000.00"
-
-
-RIGHT = {"mdtrt_cert_type": "02", "mdtrt_cert_no": "440304199001010000", "psn_name": "测试庚"}
 
 
 async def test_a_wrong_persons_settlement_is_taken_back_and_the_right_person_is_settled(hospital: Hospital) -> None:

@@ -196,9 +196,8 @@ async def test_in_doubt_is_exit_6_until_it_is_known(run: Run, folder: Path, cent
 
 
 async def test_without_a_query_it_is_exit_6_for_a_person(run: Run, folder: Path, centre: Simulator) -> None:
-    (folder / "his-adapter.toml").write_text(
-        config_text(centre.url, "none").replace('"none"', '"none"\nreverse_ok = "nothing"'), "utf-8"
-    )
+    text = config_text(centre.url, "none").replace('"none"', '"none"\nreverse_ok = "nothing"')
+    (folder / "his-adapter.toml").write_text(f"{text}[accounts]\nreconcile = false\n", "utf-8")
     centre.set_rules(read_rules([{"infno": "2207", "actions": ["drop"]}]))
     ran = await run("settle", save(folder, message()), "--json")
     assert (ran.exit, ran.json["state"]) == (6, "FROZEN")

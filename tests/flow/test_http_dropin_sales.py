@@ -135,8 +135,11 @@ async def test_a_retry_after_midnight_is_the_sale_of_before(windows: Windows) ->
 async def test_a_lost_sale_is_found_while_the_his_waits(windows: Windows) -> None:
     service, his = await windows()
     psn_no = (await his.identify())["psn_no"]
+    sale = his.sale(psn_no, "X1", 35.0, 12.5)
+    for _ in range(2):
+        assert (await his.call("2101", sale))["infcode"] == 0
     service.hospital.rule("2102", "commit", "drop")
-    sold = await his.call("2102", his.sale(psn_no, "X1", 35.0, 12.5))
+    sold = await his.call("2102", sale)
     assert sold["infcode"] == 0, sold
     assert len(sold["output"]["detlcutinfo"]) == 2, "the trial's, as the query tells none"
     assert service.hospital.settlements == ["settled"]

@@ -465,12 +465,15 @@ async def test_two_institutions_on_one_service_each_by_its_own_gateway(
     create_master_key(tmp_path / "master.key")
     write_secret(tmp_path / "his.token", TOKEN)
     write_secret(tmp_path / "two.token", TOKEN[::-1])
-    second_his = f'[[clients]]\nname = "two"\ntoken_file = "two.token"\nroles = ["his"]\ninstitutions = ["{two}"]\n'
+    both = (
+        clients(hold_s=5)
+        + f'[[clients]]\nname = "two"\ntoken_file = "two.token"\nroles = ["his"]\ninstitutions = ["{two}"]\n'
+    )
     head, _, timers = GONE.partition("[institution]")
     timers = timers[timers.index("[timers]") :]
     ledger = '[ledger]\nmaster_key_file = "master.key"\n'
     ways = named("one", centre.url) + named("two", second.url)
-    text = head + institution(one, "one") + institution(two, "two") + ledger + ways + timers + clients(hold_s=5) + second_his
+    text = head + institution(one, "one") + institution(two, "two") + ledger + ways + timers + both
     (tmp_path / "his-adapter.toml").write_text(text, "utf-8")
     async with served(centre, tmp_path / "his-adapter.toml") as service:
         unnamed = await service.post("/v1/settlements", message())

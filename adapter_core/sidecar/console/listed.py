@@ -18,6 +18,7 @@ from adapter_core.bootstrap.offices import books_of, late_filings_of
 from adapter_core.bootstrap.site import catalogue_store
 from adapter_core.catalogues.coverage import coverage
 from adapter_core.config import Config
+from adapter_core.settlement.filing_state import stated
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import AccountItem
 from adapter_core.settlement.states import UNDECIDED, State
@@ -65,14 +66,14 @@ class ItemList:
 class TableList:
     """Rows made from the ledger's books or a file beside it, in the order of their first cells.  exists: whether there is anything
     to make it from.  cells: how many of the first cells tell a row from the others, None for all.  asks: asks the centre again about
-    the row whose cell ``asked`` has this text, and says what came of it."""
+    the row whose cell ``asked`` has this text, and says what came of it; its last argument: the visitor says that it is put right."""
 
     name: str
     title: str
     make: Callable[[Counter, Place], Awaitable[Table]]
     exists: Callable[[Config], bool] = lambda config: True
     cells: int | None = None
-    asks: Callable[[Counter, Place, str], Awaitable[str]] | None = None
+    asks: Callable[[Counter, Place, str, bool], Awaitable[str]] | None = None
     asked: int = 0
 
     def key(self, row: Sequence[str]) -> str:
@@ -144,12 +145,12 @@ async def unfiled(counter: Counter, place: Place) -> Table:
     return [UNFILED_HEAD, *sorted(cells)]
 
 
-async def ask_filing(counter: Counter, place: Place, encounter_key: str) -> str:
-    """Whether it is filed now."""
+async def ask_filing(counter: Counter, place: Place, encounter_key: str, is_filed: bool) -> str:
+    """Whether it is filed now.  is_filed: the office saw it on the patient's app, or heard it from the place of insurance."""
     filings = late_filings_of(counter.desk.running)
-    answer = await filings.asked(place, encounter_key)
+    answer = await filings.asked(place, encounter_key, stated({"source": "console"}) if is_filed else None)
     still = await filings.one(place, encounter_key)
-    return answer.cashier_zh if still is not None else "已查到备案，移出清单"
+    return answer.cashier_zh if still is not None else "已有备案，移出清单"
 
 
 def _has_catalogues(config: Config) -> bool:

@@ -120,19 +120,19 @@ async def change_item_task(request: Asked, name: FromPath[str]) -> Response[byte
 
 @post(f"{WORKLISTS}/{{name:str}}/ask")
 async def ask_again(request: Asked, name: FromPath[str]) -> Response[bytes]:
-    """Ask the centre again about one row of a table."""
+    """Ask the centre again about one row of a table; ``is_right``: the visitor knows that it is put right."""
     who = visitor(request, Right.READ)
     if not (who.may(Right.SETTLE) or who.may(Right.DECIDE)):
         raise Forbidden(f"{who.user.name} only looks")
     counter, wanted = counter_of(request), known(name)
-    key = text_of(posted(request), "key", 64)
+    key, is_right = text_of(posted(request), "key", 64), text_of(posted(request), "is_right", 1) == "1"
     if not isinstance(wanted, TableList) or wanted.asks is None:
         raise _gone()
     rows = await table_of(counter, wanted, who.place)
     if key not in {row[wanted.asked] for row in rows[1:]}:
         raise _gone()
-    await counter.note("ACTED", who.name, {"act": f"ask {name}", "about": key})
-    told = await wanted.asks(counter, who.place, key)
+    await counter.note("ACTED", who.name, {"act": f"{'confirm' if is_right else 'ask'} {name}", "about": key})
+    told = await wanted.asks(counter, who.place, key, is_right)
     forget_table(counter, wanted, who.place)
     return see(f"{WORKLISTS}/{name}", request, told)
 

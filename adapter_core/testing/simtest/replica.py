@@ -196,7 +196,9 @@ class Replica:
         if operation.verb == "paper_open":
             position = 0
             case = visit.holder
-            if case is None or case.state is not State.MANUAL_OPEN or case.data["paper"]["version"]:
+            if case is not None and case.state is State.MANUAL_OPEN and case.data["paper"]["version"]:
+                return standing_outcome(case)  # somebody else has just made them: the same set again, as the office gives it
+            if case is None or case.state is not State.MANUAL_OPEN:
                 case, position = await papers.hold(visit, {})
             case = await papers.keep_set(case, {"position": str(position)}, "已出具", version=1)
         elif visit.holder is None:
