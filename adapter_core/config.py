@@ -65,7 +65,7 @@ class GatewaySettings(_Section):
     connections: int = Field(default=8, ge=1, le=1024)
     queue: int = Field(default=32, ge=0, le=4096)
     query_after_unknown: Literal["by_visit", "by_setl_id_only", "none"] | None = None
-    fees_query: Literal["unsettled", "unknown"] | None = None
+    fees_query: Literal["unsettled", "settled", "unknown"] | None = None
     feedetl_sn_reusable: bool | None = None
     reverse_missing: Literal["error", "ok"] | None = None
     reverse_window: Literal["same_day", "until_cleared"] | None = None
@@ -304,6 +304,15 @@ class AccountsSettings(_Section):
     statements: dict[str, StatementSettings] = Field(default_factory=dict)
 
 
+class SweepSettings(_Section):
+    """Registrations that nobody settled, cancelled at the centre.  at: cron, China time; registrations_after_h: how long nothing may
+    have happened to one, 0 = none is cancelled; stays_after_d: the same for the stay of a patient who was discharged."""
+
+    at: str = "20 3 * * *"
+    registrations_after_h: int = Field(default=72, ge=0)
+    stays_after_d: int = Field(default=0, ge=0)
+
+
 class CatalogueSettings(_Section):
     """Catalogues (13xx, 1901) and the mapping of the hospital's own items (3301, 3302); a file of their own beside the ledger.
 
@@ -360,6 +369,7 @@ class Settings(BaseSettings):
     papers: PapersSettings = PapersSettings()  # type: ignore[call-arg]
     catalogues: CatalogueSettings = CatalogueSettings()  # type: ignore[call-arg]
     accounts: AccountsSettings = AccountsSettings()
+    sweep: SweepSettings = SweepSettings()
     plugins: list[str] | None = None
     dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
 

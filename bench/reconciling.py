@@ -5,8 +5,10 @@
     python -m bench.reconciling --kill               # killed in the middle, then three runs: one record for each difference
     python -m bench.reconciling --month              # 30 days of 50,000
 
-The centre is a process of its own; so is the measured run, whose time and peak memory are reported.  Nothing here writes a row that the
-matcher reads: the world settles, refunds and reverses, the ledger books through the product's own function.
+The centre is a process of its own; so is the measured run, whose time and peak memory are reported.  Nothing here edits a row that the
+matcher reads: the world settles, refunds and reverses, the ledger books through the product's own function.  A month's first day is made
+so; the others are the same day under another date, with keys and numbers of their own, at the centre and in the ledger, before any
+of it is matched.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from adapter_core.accounts.differences import TOPIC
 from adapter_core.bootstrap.assembly import assembled, opened_ledger
@@ -59,6 +63,7 @@ from adapter_core.values.moments import iso, national_date, parse_national_time
 ORG = "H36010000001"
 FIRST_DAY = "2026-10-01"
 VISITS = 40
+MONTH_DAYS = 30
 CLASSES = (
     "found_in_doubt", "found_reversing", "found_disproved", "found_frozen", "other_day", "refunded_elsewhere",
     "foreign_same_visit", "foreign", "ours_only", "refund_ours_only", "total_differs", "split_differs",
@@ -144,16 +149,65 @@ class Day:
         self.world.settle(one)
         return one
 
+    def once_more(self, day: str) -> None:
+        """At the centre the same day again under another date, with numbers of its own."""
+        turn = Turn(self.day, day)
+        for one in self.world.settlements.values():
+            one.setl_id, one.msgid, one.at = turn.number(one.setl_id), turn.text(one.msgid), one.at + turn.by
+            if one.refund is not None:
+                back = one.refund
+                back.setl_id, back.msgid, back.at = turn.number(back.setl_id), turn.text(back.msgid), back.at + turn.by
+        for visit in {id(one.visit): one.visit for one in self.world.settlements.values()}.values():
+            visit.mdtrt_id = turn.number(visit.mdtrt_id)
+        self.world.settlements = {one.setl_id: one for one in self.world.settlements.values()}
+        self.world.visits = {visit.mdtrt_id: visit for visit in self.world.visits.values()}
+        self.day = day
+
     def refund(self, one: Settlement, msgid: str) -> Refund:
         made = Refund(self.world.identity("J"), "2208", msgid, self.clock.wall(), 0.0)
         self.world.refund(one, made)
         return made
 
 
-class Copy:
-    """The ledger's own records of a day, written as its projections write them, with the keys of the ledger's file."""
+class Turn:
+    """From one date to another: the same records under fresh keys."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path, day: Day) -> None:
+    def __init__(self, before: str, day: str) -> None:
+        self._dates = [(before, day), (before.replace("-", ""), day.replace("-", "")), (_next(before), _next(day))]
+        self._mark = f"d{day[-2:]}"
+        self.by = parse_national_time(f"{day} 00:00:00") - parse_national_time(f"{before} 00:00:00")
+
+    def number(self, text: str) -> str:
+        """A number of the centre's."""
+        return text and f"{text.partition('d')[0]}{self._mark}"
+
+    def text(self, text: str) -> str:
+        for before, day in self._dates:
+            if before in text:
+                return text.replace(before, day)
+        return text
+
+    def record(self, record: Any) -> Any:
+        changed = {
+            name: (self.number if name.endswith(("setl_id", "mdtrt_id")) else self.text)(value)
+            for name in record.__struct_fields__
+            if isinstance(value := getattr(record, name), str) and type(value) is str
+        }
+        return structs.replace(record, **changed)
+
+
+def _next(day: str) -> str:
+    return national_date(parse_national_time(f"{day} 12:00:00") + timedelta(days=1))
+
+
+class Copy:
+    """The ledger's own records of a day, written as its projections write them, with the keys of the ledger's file.
+
+    kept: all of them, to be written once more under other dates."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path, day: Day, keeps: bool = False) -> None:
+        self.kept: list[tuple[Any, Any]] = []
+        self._keeps = keeps
         self._connection, self._day = connection, day
         keys = sqlite_file.data_keys(connection, read_master_key(folder / "master.key"))
         row = connection.execute("SELECT key_id FROM data_keys ORDER BY key_id LIMIT 1").fetchone()
@@ -217,7 +271,20 @@ class Copy:
         self._add(ENTRIES, replace(entry, version=1))
         return entry
 
+    def once_more(self, turn: Turn) -> None:
+        """The day's records again under another date."""
+        for number, (projection, record) in enumerate(self.kept):
+            self._seal(projection, turn.record(record))
+            if number % 20_000 == 19_999:
+                self.write()
+        self.write()
+
     def _add(self, projection: Any, record: Any) -> None:
+        if self._keeps:
+            self.kept.append((projection, record))
+        self._seal(projection, record)
+
+    def _seal(self, projection: Any, record: Any) -> None:
         sealed = projection.sealed_columns(record, projection.document(record), self._key)
         self._rows[projection].append((*projection.values(record), *sealed))
 
@@ -338,16 +405,20 @@ ACTS = {
 
 
 def serve_centre(count: int, per_class: int) -> None:
-    """Serves one day after another: ``day D`` on stdin builds it, ``ready`` answers."""
+    """Serves one day after another: a date on stdin acts it, the next date shows it once more under that one; ``ready`` answers."""
 
     async def run() -> None:
         async with Simulator() as centre:
             print(centre.url, flush=True)
             loop = asyncio.get_running_loop()
+            day: Day | None = None
             while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
-                day = Day(line, count, per_class)
-                play(day, None)
-                centre.world = day.world
+                if day is None:
+                    day = Day(line, count, per_class)
+                    play(day, None)
+                    centre.world = day.world
+                else:
+                    day.once_more(line)
                 print("ready", flush=True)
 
     asyncio.run(run())
@@ -405,9 +476,11 @@ async def _reconciled(folder: Path, days: list[str]) -> dict[str, Any]:
             print(f"begin {day}", flush=True)
             if len(days) > 1:
                 sys.stdin.readline()  # the centre shows the next day
-            begun = time.perf_counter()
+            begun, processor = time.perf_counter(), time.process_time()
             report = await reconciling_of(running, place).run(day)
             seconds.append(round(time.perf_counter() - begun, 2))
+            processor = time.process_time() - processor
+            print(f"done {day} {seconds[-1]:.2f} s ({processor:.2f} s of processor)", flush=True)
             if report.text:
                 raise SystemExit(report.text)
             found.update(report.found)
@@ -425,6 +498,8 @@ def run_measured(folder: Path, days: list[str], centre: CentreProcess) -> dict[s
             if line.startswith("{"):
                 told: dict[str, Any] = json.loads(line)
                 return told
+            if line.startswith("done ") and len(days) > 1:
+                print(line.removeprefix("done "), end="", flush=True)
             if line.startswith("begin ") and len(days) > 1:
                 centre.show(line.split()[1])
                 process.stdin.write("\n")
@@ -442,9 +517,12 @@ def prepared(folder: Path, url: str, days: list[str], count: int, per_class: int
     connection = sqlite_file.connect_writer(folder / "ledger.db")
     sqlite_file.create(connection, "test", read_master_key(folder / "master.key"))
     connection.execute("PRAGMA synchronous = OFF")
-    for day in days:
-        acted = Day(day, count, per_class)
-        play(acted, Copy(connection, folder, acted))
+    first, *others = days
+    acted = Day(first, count, per_class)
+    copy = Copy(connection, folder, acted, keeps=bool(others))
+    play(acted, copy)
+    for day in others:
+        copy.once_more(Turn(first, day))
     connection.close()
 
 
@@ -536,20 +614,27 @@ def main() -> None:
 
 
 def whole_month(count: int, per_class: int) -> None:
-    days = days_from(FIRST_DAY, 30)
+    days = days_from(FIRST_DAY, MONTH_DAYS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         centre = CentreProcess(count, per_class)
         try:
             prepared(folder, centre.url, days, count, per_class)
+            size = (folder / "ledger.db").stat().st_size // 2**20
+            print(f"{count * len(days)} settlements in a ledger of {size} MB", flush=True)
             told = run_measured(folder, days, centre)
         finally:
             centre.close()
+        recorded = Counter(subject for _, subject in items_of(folder))
     total = sum(told["seconds"])
+    if dict(recorded) != dict.fromkeys(CLASSES, per_class * len(days)):
+        raise SystemExit(f"not one record for each difference: {dict(recorded)}")
     print(
-        f"{count * 30} settlements in 30 days: {total:.1f} s together ({told['cpu']} s of processor), {told['peak_mb']} MB peak"
+        f"{count * MONTH_DAYS} settlements in {MONTH_DAYS} days: {total:.1f} s together ({told['cpu']} s of processor), {told['peak_mb']} MB peak"
     )
-    print(f"first day {told['seconds'][0]} s, last day {told['seconds'][-1]} s; found {told['found']}")
+    print(
+        f"first day {told['seconds'][0]} s, last day {told['seconds'][-1]} s; one record for each of {recorded.total()} differences"
+    )
 
 
 if __name__ == "__main__":

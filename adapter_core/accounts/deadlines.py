@@ -14,6 +14,8 @@ from adapter_core.accounts.receivables import LONGEST_MONTHS, Due, day_of_next_m
 from adapter_core.province.schemes import LOCAL
 
 DAYS = "SELECT DISTINCT business_day FROM {ledger}entries WHERE org = ? AND stands AND business_day LIKE ? ORDER BY business_day"
+REMINDERS = frozenset({"prepayment", "deadline"})
+"""Subjects of alarms that remind: nothing is wrong with the money."""
 INQUIRED = "住院三万元以上费用协查答复"
 """Whether it was answered, no book says."""
 

@@ -38,7 +38,13 @@ from adapter_core.values.money import MoneyError, fen, from_fen, yuan
 Order = Mapping[str, Any]
 Data = dict[str, Any]
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-RUN_ZH = {"balanced": "对平", "differs": "有差异", "partly": "部分线路未对账", "refused": "对账文件有误", "failed": "中心未应答"}
+RUN_ZH = {
+    "balanced": "对平",
+    "differs": "有差异",
+    "partly": "部分线路未对账",
+    "refused": "对账文件有误",
+    "failed": "中心未应答",
+}
 TITLES = {**{code: one.title for code, one in CLASSES.items()}, **HIS_TITLES, **FLAG_TITLES}
 
 

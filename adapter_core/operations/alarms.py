@@ -119,9 +119,17 @@ def _accounts(seen: Outlook, settings: AlarmSettings) -> Alarm | None:
     return Alarm("accounts", "critical", text, frozenset(number for number, _ in seen.accounts))
 
 
+def _reminders(seen: Outlook, settings: AlarmSettings) -> Alarm | None:
+    if not seen.reminders:
+        return None
+    listed = "；".join(text for _, text in seen.reminders[:_NAMED])
+    text = f"账务提醒 {len(seen.reminders)} 项：{listed}。请用 his-adapter accounts calendar 查看，办理后用 accounts close 了结"
+    return Alarm("reminders", "warning", text, frozenset(number for number, _ in seen.reminders))
+
+
 Rule = Callable[[Outlook, AlarmSettings], Alarm | None]
-RULES: tuple[Rule, ...] = (_unknown, _frozen, _chain, _ledger, _disk, _clock, _breaker, _accounts)
-NAMES = ("unknown", "frozen", "chain", "ledger", "disk", "clock", "breaker", "accounts")
+RULES: tuple[Rule, ...] = (_unknown, _frozen, _chain, _ledger, _disk, _clock, _breaker, _accounts, _reminders)
+NAMES = ("unknown", "frozen", "chain", "ledger", "disk", "clock", "breaker", "accounts", "reminders")
 
 
 def _work_orders(cases: Sequence[OpenCase]) -> str:

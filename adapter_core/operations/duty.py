@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from croniter import croniter
 
+from adapter_core.accounts.deadlines import REMINDERS
 from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import Config
@@ -99,6 +100,7 @@ class Duty:
         unknown, frozen, unread = await opened_cases(self._cases)
         wire, metrics = self._instruments.wire, self._instruments.metrics
         trouble = str(getattr(self._running.ledger, "trouble", "")) or unread
+        alarms, reminders = await self._account_alarms()
         self.seen = Outlook(
             unknown=unknown,
             frozen=frozen,
@@ -107,7 +109,8 @@ class Duty:
             disk_free_bytes=disk_free(self._running.config.folder),
             ledger_trouble=trouble,
             chain_complaint=self._chain_complaint,
-            accounts=await self._account_alarms(),
+            accounts=alarms,
+            reminders=reminders,
         )
         if wire is not None:
             metrics.show_wire(wire.snapshot(), self._provinces)
@@ -118,15 +121,17 @@ class Duty:
             metrics.disk_free.set(self.seen.disk_free_bytes)
         return self.seen
 
-    async def _account_alarms(self) -> tuple[tuple[str, str], ...]:
-        """Of every institution served here; where there are several, each text names its own."""
+    async def _account_alarms(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Of every institution served here, alarms and reminders; where there are several, each text names its own."""
         places = self._running.every_place
-        found: list[tuple[str, str]] = []
+        alarms: list[tuple[str, str]] = []
+        reminders: list[tuple[str, str]] = []
         for place in places:
-            alarms = await account_alarms(self._running.ledger, place.org)
             named = f"{place.site.fixmedins_name} " if len(places) > 1 else ""
-            found += [(number, f"{named}{text}") for number, text in alarms]
-        return tuple(found)
+            for item in await account_alarms(self._running.ledger, place.org):
+                kept = reminders if item.subject in REMINDERS else alarms
+                kept.append((item.item_id, f"{named}{item.facts.get('text', '')}"))
+        return alarms, reminders
 
     async def call_out(self) -> None:
         """Tell what is new, on every channel; what a channel didn't take is tried again at the next look."""

@@ -50,6 +50,8 @@ class Outlook:
     chain_complaint: str = ""
     accounts: Sequence[tuple[str, str]] = ()
     """Open alarms of the accounts: id and text."""
+    reminders: Sequence[tuple[str, str]] = ()
+    """The same for dates and levels that the accounts remind of."""
 
     @property
     def oldest_s(self) -> float:
@@ -111,10 +113,9 @@ class AlarmedLedger(Protocol):
     async def account_items(self, org: str, topic: str, states: Iterable[str]) -> list[AccountItem]: ...
 
 
-async def account_alarms(ledger: AlarmedLedger, org: str) -> tuple[tuple[str, str], ...]:
-    """Open alarms of an institution's accounts, each with its text; none while the ledger can't be read."""
+async def account_alarms(ledger: AlarmedLedger, org: str) -> list[AccountItem]:
+    """Open alarms of an institution's accounts; none while the ledger can't be read."""
     try:
-        items = await ledger.account_items(org, "alarm", ("open",))
+        return await ledger.account_items(org, "alarm", ("open",))
     except LedgerUnavailable:
-        return ()
-    return tuple((item.item_id, str(item.facts.get("text", ""))) for item in items)
+        return []

@@ -10,7 +10,7 @@ class Capabilities:
     """Declared by a plugin, overridable for a site.  Times in seconds.
 
     query_after_unknown: ``by_visit`` | ``by_setl_id_only`` | ``none``.
-    fees_query: ``unsettled`` when 5204 shows fee lines that are not settled yet; ``unknown`` otherwise.
+    fees_query: what 5204 shows: ``unsettled`` fee lines too, those of a ``settled`` bill only, or ``unknown``.
     reverse_missing: what 2601 of nothing answers, ``ok`` (proves nothing) | ``error``.
     reverse_window: ``same_day`` | ``until_cleared``.
     reverse_ok: what an OK to 2601 means: ``effective`` | ``effective_after`` | ``nothing``.

@@ -398,7 +398,7 @@ class Reception:
             changed_at=at,
             data={
                 "intent": operation.verb,
-                "asked": _asked(operation, hashed),
+                "asked": asked_hash(operation, hashed),
                 "message": operation.message,
                 "on_unknown": operation.content.get("x", {}).get("on_unknown", ""),
             },
@@ -555,13 +555,9 @@ def _own_name(encounter: Encounter, charge_batch: str) -> str:
     return f"{encounter.encounter_key}#{charge_batch}"
 
 
-def asked_hash(operation: Operation) -> str:
-    """Hash of what was asked, verb included where it changes what happens."""
-    return _asked(operation, request_hash(operation))
-
-
-def _asked(operation: Operation, hashed: str) -> str:
-    return f"{operation.verb}:{hashed}"
+def asked_hash(operation: Operation, hashed: str = "") -> str:
+    """Hash of what was asked, verb included where it changes what happens.  hashed: its request hash, where that is known."""
+    return f"{operation.verb}:{hashed or request_hash(operation)}"
 
 
 def operation_data(operation: Operation) -> dict[str, object]:

@@ -166,8 +166,8 @@ class Sweeping:
             if work.is_anothers(number):
                 continue
             context, why = await self._cancelled(context, work, number)
-            if why and work.was_open and work.step.ask and number not in listed:
-                continue  # an earlier sweep cancelled it and never heard so
+            if why and work.step.ask and number not in await self._listed(context, work):
+                continue  # another sweep cancelled it, and nobody heard so
             kept = kept or why
             swept.cancelled += not why
         swept.spared += bool(kept)
@@ -224,6 +224,12 @@ class Sweeping:
         if not work.step.ask:
             return []
         numbers: list[str] = []
+        visit = {name: value for name, value in context.encounter.content["visit"].items() if name != "mdtrt_id"}
+        anyones = replace(context.encounter, content={**context.encounter.content, "visit": visit})
+        bill = {name: section for name, section in context.bill.content.items() if name != "settled"}
+        context = replace(
+            context, encounter=anyones, bill=replace(context.bill, content=bill)
+        )  # or it shows that one alone
         said = view(context.encounter, context.bill)["settle"].get("med_type")
         for med_type in self._chain.looked_for(context) if said else (UNTYPED,):
             called = await self._chain.looked_up(context, work.step, med_type)
@@ -234,7 +240,7 @@ class Sweeping:
     async def _cancelled(self, context: Context, work: _Work, number: str) -> tuple[Context, str]:
         """One registration cancelled; the text says why it was not.  Raises: StepStopped when nobody knows."""
         content = view(context.encounter, context.bill)
-        content = {**content, "visit": {**content.get("visit", {}), "mdtrt_id": number}}
+        content = {**content, "visit": {**content.get("visit", {}), "mdtrt_id": number}, "settled": {}}
         if await self._has_settlement(context, work, content):
             return context, "the centre shows a settlement of it"
         encounter = replace(context.encounter, version=context.encounter.version + 1)
@@ -300,11 +306,6 @@ class _Work:
     @property
     def route(self) -> Route:
         return self.place.gateway.route
-
-    @property
-    def was_open(self) -> bool:
-        """Whether it was in doubt already before this sweep."""
-        return doubt(self.step) in self.encounter.standing
 
     @property
     def rested_on_it(self) -> list[str]:

@@ -24,6 +24,7 @@ from adapter_core.config import ClientSettings, Config
 from adapter_core.ledger.key_files import forbid_core_dumps
 from adapter_core.operations.duty import fitted, on_duty
 from adapter_core.operations.instruments import Instruments
+from adapter_core.operations.quiet_hours import keep_quiet_hours
 from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Access
 from adapter_core.sidecar.access.certificates import server_tls
@@ -165,6 +166,7 @@ async def serving(
             watching = offering.to_watch(http.console, duty.metrics, pages)
             listeners.append(Listener(watching, watched, offering.caps, http.drain, tls))
         _keep_accounts(desk, parts)
+        _keep_quiet_hours(desk, parts)
         tasks = [asyncio.create_task(one.run_until_told()) for one in listeners]
         try:
             await _all_started(listeners, tasks)
@@ -208,6 +210,14 @@ def _keep_accounts(desk: Desk, parts: contextlib.AsyncExitStack) -> None:
             _log.warning("no reconciliation by itself: %s", error)
             continue
         parts.callback(keeper.cancel)
+
+
+def _keep_quiet_hours(desk: Desk, parts: contextlib.AsyncExitStack) -> None:
+    running = desk.running
+    if not running.config.settings.sweep.registrations_after_h:
+        return
+    for place in running.every_place:
+        parts.callback(asyncio.create_task(keep_quiet_hours(running, place, SystemClock())).cancel)
 
 
 async def _all_started(listeners: list[Listener], tasks: list[asyncio.Task[None]]) -> None:

@@ -283,7 +283,7 @@ async def test_a_role_has_its_own_actions_and_no_other_by_hand(console: Hall, ar
     wanted = {
         "cashier": ({"void", "receipt", "task"}, {"slip", "task"}, {"papers", "task"}),
         "first": (
-            {"receipt", "task", "unmask"},
+            {"receipt", "task", "unmask", "wrong-person"},
             {"slip", "task", "decide", "recheck", "unmask"},
             {"papers", "task", "unmask"},
         ),
@@ -576,7 +576,7 @@ async def test_nothing_is_found_by_half_a_name_and_faults_are_named(console: Hal
 
 async def many(console: Hall, count: int) -> list[Case]:
     """Frozen cases beside one real one, written through the ledger."""
-    from dataclasses import replace
+    from adapter_core.values.copies import replace
 
     first = await console.frozen()
     made = []

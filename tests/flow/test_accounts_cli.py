@@ -18,6 +18,7 @@ from adapter_core.bootstrap.assembly import adapter
 from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
+from adapter_core.operations.alarms import standing_alarms
 from adapter_core.operations.duty import Duty, fitted
 from adapter_core.settlement.records import AccountItem, Change
 from adapter_core.simulator.server import Simulator
@@ -117,8 +118,16 @@ async def test_every_institutions_alarms_are_told_with_its_name(site: Path) -> N
         for org in (ORG, SECOND):
             alarm = AccountItem(f"a-{org}", org, "alarm", "refused", TODAY, "open", facts={"text": "对账文件有误"})
             await running.ledger.commit(Change(org, items=(alarm,)))
+        reminder = AccountItem(
+            "r", SECOND, "alarm", "deadline", TODAY, "open", facts={"text": "已过期限 2026-11-20：清算申报"}
+        )
+        await running.ledger.commit(Change(SECOND, items=(reminder,)))
         duty = Duty(running, fitted(config, BytesIO()), [], SystemClock())
-        assert [text for _, text in (await duty.look()).accounts] == [
+        seen = await duty.look()
+        alarms = {one.name: one for one in standing_alarms(seen, config.settings.alarms)}
+        assert (alarms["accounts"].severity, alarms["reminders"].severity) == ("critical", "warning")
+        assert "测试医院二部 已过期限 2026-11-20：清算申报" in alarms["reminders"].text
+        assert [text for _, text in seen.accounts] == [
             "测试医院 对账文件有误",
             "测试医院二部 对账文件有误",
         ]

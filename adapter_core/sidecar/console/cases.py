@@ -43,7 +43,7 @@ KINDS_ZH = {
     "ACCEPTED": "受理", "PREPARED": "试算完成", "CALL": "查询中心", "INTENT": "即将发送", "REPLY": "收到答复", "OUTCOME": "判定",
     "TOLD": "告知 HIS", "HIS_ACK": "HIS 已入账", "CANCELLED": "取消", "CANCEL_ASKED": "HIS 不再需要", "SETTLE_ASKED": "要求结算",
     "REVERSE_INTENT": "决定冲正", "EVIDENCE": "取得证据", "DECIDED": "人工裁定", "CLAIMED": "接手", "WORKER_DIED": "处理进程中断",
-    "CONTRADICTED": "与对账文件矛盾", "FILED": "备案", "FOLLOWED_UP": "后续上传", "RETRIED": "重试", "EXPIRED_UNSENT": "过期未发",
+    "CONTRADICTED": "与对账文件矛盾", "FILED": "对账文件列明", "NOT_FILED": "对账文件未列", "QUIET": "静默期已过", "FOLLOWED_UP": "后续上传", "RETRIED": "重试", "EXPIRED_UNSENT": "过期未发",
     "PAPER_OPENED": "出具手工报销材料", "PAPER_REVISED": "变更材料", "PAPER_SET": "材料定稿", "PAPER_PRINTED": "打印材料",
     "PAPER_REVOKED": "撤销材料", "PAPER_SUBMITTED": "材料交件", "PAPER_CLOSED": "手工报销办结", "PAPER_BATCHED": "批量交接",
     "RECEIPT_PRINTED": "打印结算单", "LOOKED": "查看", "UNMASKED": "查看个人信息", "MESSAGE_READ": "查看报文", "ACTED": "操作",

@@ -203,7 +203,7 @@ def _no_echo() -> list[Patch]:
 
 
 def _no_hash() -> list[Patch]:
-    return [(reception, "asked_hash", lambda operation: operation.verb)]
+    return [(reception, "asked_hash", lambda operation, hashed="": operation.verb)]
 
 
 # -- resolving
@@ -296,13 +296,13 @@ def _no_fence() -> list[Patch]:
 def _reopens() -> list[Patch]:
     original = reception.Reception._continued
 
-    async def reopened(self: Any, place: Any, dialect: Any, operation: Any, case: Case) -> Case:
+    async def reopened(self: Any, place: Any, dialect: Any, operation: Any, case: Case) -> reception.Opened:
         if case.state is not State.CANCELLED:
             return await original(self, place, dialect, operation, case)
         owner = getattr(self, "_instance", "")
         again = replace(case, state=State.PREPARING, version=case.version + 1, wanted=True, owner=owner, told={})
         await self._ledger.commit(Change(place.org, cases=(again,)))
-        return again
+        return reception.Opened(again)
 
     return [(reception.Reception, "_continued", reopened)]
 
@@ -497,7 +497,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _row("no send gate", "I12 I20 I2 I11", 230, _no_gate),
     _row("journal after send", "I3", 2, _journals_late),
     _row("INTENT not synced", "I3", 2, _none, _with_ledger(UnsyncedIntents)),
-    _row("HIS told before sync", "I9 I5 I6 I2", 50, _none, _with_ledger(UnsyncedLedger)),
+    _row("HIS told before sync", "I9 I5 I6 I2 I25", 50, _none, _with_ledger(UnsyncedLedger)),
     _row("msgid from the clock alone", "I4 I3 I2", 10, _numbers_by_the_clock),
     _row("msgid used again after reversal", "I4 I11 I3", 10, _uses_a_msgid_again),
     _row("unlisted code = refusal", "I2", 140, lambda: _believes(lambda text: UNLISTED in text)),
