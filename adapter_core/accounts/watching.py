@@ -16,7 +16,6 @@ from adapter_core.accounts.books import Books, Working
 from adapter_core.accounts.differences import OPEN, made_id
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.records import AccountItem, Bill, Case, Encounter, Entry
-from adapter_core.settlement.states import State
 from adapter_core.values.errors import ConfigError
 from adapter_core.values.moments import iso, national_date, parse_national_time
 
@@ -91,6 +90,11 @@ QUANTITY = (
     "GROUP BY lines.case_id, lines.item ORDER BY lines.case_id, lines.item"
 )
 
+ENDED = (
+    "SELECT case_id FROM {ledger}cases WHERE org = ? AND opened_at >= ? AND opened_at < ? AND purpose = 'settle' "
+    "AND state IN ('REJECTED', 'CANCELLED') ORDER BY ordinal"
+)
+
 Rules = Mapping[str, Mapping[str, Any]]
 Hit = tuple[str, str, str, int]
 """Rule, what it is about, case (or ""), how much."""
@@ -108,8 +112,6 @@ class WatchedLedger(ItemLedger, Protocol):
     async def case_by_key(self, org: str, purpose: str, key: str) -> Case | None: ...
 
     async def cases_in(self, states: Any) -> list[Case]: ...
-
-    async def cases_changed(self, org: str, states: Any, since: str, limit: int) -> list[Case]: ...
 
 
 def usual_id(org: str) -> str:
@@ -262,14 +264,23 @@ class Watching:
         rule = self._rules["identity"]
         if not rule["enabled"]:
             return []
-        since = iso(parse_national_time(f"{day} 00:00:00"))
-        cases = await self._ledger.cases_changed(self._org, (State.REJECTED, State.CANCELLED), since, 10_000)
+        ended = await asyncio.to_thread(self._ended, day)
+        cases = [await self._ledger.case(case_id) for case_id in ended]
         named = [
             case
             for case in cases
-            if case.told.get("code") in rule["codes"] and national_date(datetime.fromisoformat(case.changed_at)) == day
+            if case is not None
+            and case.told.get("code") in rule["codes"]
+            and national_date(datetime.fromisoformat(case.changed_at)) == day
         ]
         return [("identity", case.case_id, case.case_id, 1) for case in named]
+
+    def _ended(self, day: str) -> list[str]:
+        """Cases opened until the end of a day that came to nothing."""
+        begin = parse_national_time(f"{day} 00:00:00")
+        asked = (self._org, iso(begin - NAMED_SINCE), iso(begin + timedelta(days=1)))
+        with self._books.working() as working:
+            return [str(row[0]) for row in working.rows(ENDED.format(ledger=working.ledger), *asked)]
 
     async def _flagged(self, day: str, rule: str, subject: str, case_id: str, count: int) -> AccountItem:
         number = made_id(self._org, TOPIC, day, rule, subject)

@@ -79,8 +79,10 @@ class WrongPersons:
 
     async def _unregistered(self, case: Case) -> str:
         encounter = await self._ledger.encounter(case.encounter_id)
+        if case.kind == "pharmacy":
+            return ""  # a sale is registered with its settlement, and ended with it
         if encounter is None or case.kind != "outpatient":
-            return "stands"
+            return "stands"  # a stay has a discharge and days of its own: whoever admitted decides
         keys = {"encounter": encounter.encounter_key}
         asked = Operation("unregister", "unregister", self._dialect.name, case.kind, keys=keys)
         try:

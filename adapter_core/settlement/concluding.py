@@ -39,8 +39,8 @@ class Concluding:
         try:
             await self._concluded(context, called, operation)
             return
-        except VersionMoved:
-            case = await self._ledger.case(context.case.case_id)  # the HIS may have cancelled while the call was under way
+        except VersionMoved:  # the HIS may have cancelled while the call was under way
+            case = await self._ledger.case(context.case.case_id)
         assert case is not None
         if case.state is State.SENDING and self._ownership.is_mine(case):
             await self._concluded(replace(context, case=case), called, operation)

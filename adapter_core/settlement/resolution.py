@@ -35,8 +35,9 @@ class Doubt:
     first_read: when it first knew of the intent.  keep: the HIS still wants it and the site adopts what it finds.
     burnt: a reversal of it is in the journal: it is never adopted.  can_ask / can_reverse: a usable query, a reversal that this
     route and policy allow.  blind: after the quiet period a query still shows another settlement's row of the visit, so it will
-    never say that ours is absent.  finds_only: the query may find the call's settlement and can't show that there is none.  awaits_files: the day's
-    reconciliation files will say whether it is there.  in_window: the centre still takes reversals of it.  overdue: the end of day T+1 has passed.
+    never say that ours is absent.  finds_only: the query may find the call's settlement and can't show that there is none.
+    awaits_files: the day's reconciliation files will say whether it is there.  in_window: the centre still takes reversals of it.
+    overdue: the end of day T+1 has passed.
     """
 
     first_read: float
@@ -99,11 +100,8 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
         and (doubt.burnt or doubt.blind or doubt.refused or not doubt.keep or not doubt.can_ask)
     )
     asks = doubt.can_ask and not (doubt.finds_only and (doubt.burnt or (doubt.blind and not may_reverse)))
-    files = Move("wait", until=now + timers.query_step_last)
     if not asks and not may_reverse and not confirms:
-        if doubt.awaits_files:
-            return files
-        return Move("freeze", why="nothing can be asked, nothing may be reversed")
+        return _stuck(doubt, now, timers, "nothing can be asked, nothing may be reversed")
     due = []
     if confirms:
         due.append(Move("confirm", until=doubt.next_confirm))
@@ -114,11 +112,14 @@ def next_move(doubt: Doubt, now: float, timers: Timers, capabilities: Capabiliti
     elif may_reverse and (asks or not doubt.reversals):
         due.append(Move("reverse", until=doubt.next_reversal))  # until a query finds nothing more
     if not due:
-        if doubt.awaits_files:
-            return files
-        return Move("freeze", why="a reversal's OK proves nothing here, and nothing can be asked")
+        return _stuck(doubt, now, timers, "a reversal's OK proves nothing here, and nothing can be asked")
     first = min(due, key=lambda move: move.until)
     return first if first.until <= now else Move("wait", until=first.until)
+
+
+def _stuck(doubt: Doubt, now: float, timers: Timers, why: str) -> Move:
+    """Nothing more can be done: where the day's files will tell, they are waited for."""
+    return Move("wait", until=now + timers.query_step_last) if doubt.awaits_files else Move("freeze", why=why)
 
 
 def _closing(doubt: Doubt, now: float, timers: Timers, capabilities: Capabilities) -> Move | None:

@@ -214,10 +214,16 @@ class Sweeping:
                 context = await self._chain.undo(context, step)
             for bill in work.bills if step.per == "bill" else ():
                 if bill.is_open and _stands(step, bill.standing):
-                    last = [case for case in work.cases if case.bill_id == bill.bill_id][-1:]
-                    undone = await self._chain.undo(replace(context, bill=bill, case=last[0] if last else None), step)
+                    context = await self._still(context)
+                    undone = await self._chain.undo(replace(context, bill=bill), step)
                     context = replace(context, encounter=undone.encounter)
         return context
+
+    async def _still(self, context: Context) -> Context:
+        """The encounter one version on: who came to it since the claim keeps it.  Raises: Conflict."""
+        encounter = replace(context.encounter, version=context.encounter.version + 1)
+        await self._ledger.commit(Change(context.place.org, encounter=encounter))
+        return replace(context, encounter=encounter)
 
     async def _listed(self, context: Context, work: _Work) -> list[str]:
         """The person's visits that carry our own number.  Raises: StepStopped."""

@@ -17,9 +17,11 @@ from adapter_core.bootstrap.machine import SystemClock
 from adapter_core.bootstrap.offices import reconciling_of
 from adapter_core.settlement.records import Change
 from adapter_core.settlement.states import State
+from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.simulator import statements, transactions
 from adapter_core.values.copies import replace as copied
 from adapter_core.values.moments import national_date
+from tests.flow.conftest import Opening
 from tests.flow.hospital import ORG, Hospital, line, message, void
 
 DROPPED, LANDED = ["drop"], ["commit", "drop"]
@@ -248,3 +250,48 @@ async def test_what_turns_up_after_the_proof_is_an_incident(
     assert (await hospital.case("K1")).state is State.FROZEN
     assert [one.subject for one in await hospital.running.ledger.account_items(ORG, "alarm")] == ["found_disproved"]
     hospital.centre.world.reverse(late)
+
+
+async def test_a_case_that_was_frozen_meanwhile_is_closed_by_its_recheck(
+    hospital: Hospital, morning: NextMorning, noticed: Callable[[str], asyncio.Event]
+) -> None:
+    assert (await hospital.say(visit(2))).state == "SETTLED"
+    await doubted(hospital, DROPPED, visit(1))
+    await noticed("QUIET").wait()
+    morning.comes()
+    await end(hospital, morning)
+    await reconciled(hospital, morning.today)
+    assert (await hospital.case("K1")).state is State.FROZEN, "a person's case is only told"
+    decision = OperatorDecision("recheck", "测试主任", "对账文件未列", "3202.txt 00")
+    await hospital.running.pipeline.decide(hospital.running.place, await hospital.case("K1"), decision)
+    told = await hospital.decided("K1")
+    assert (told.state, told.outcome.content["case"]["closed_by"]) == ("NOT_APPLIED", "E4")
+
+
+async def test_the_mark_and_the_proof_outlive_the_process(
+    lives: Opening, morning: NextMorning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quiet period was over before the restart; the next process need not wait it out again before it asks for the file."""
+    first = await lives()
+    await doubted(first, DROPPED, visit(1))
+    kept = type(first.running.kept or first.running.ledger)
+    commit, marked = kept.commit, asyncio.Event()
+
+    async def noticing(self: Any, change: Change) -> int:
+        done = await commit(self, change)
+        if any(event.kind == "QUIET" for event in change.events):
+            marked.set()
+        return done
+
+    monkeypatch.setattr(kept, "commit", noticing)
+    await marked.wait()
+    second = await lives()
+    second.can(late_commit_s=600.0)
+    morning.comes()
+    await reconciled(second, morning.today)
+    assert [one.data["day"] for one in await events(second, "K1") if one.kind == "NOT_FILED"] == [morning.today]
+    second.can(late_commit_s=0.2)
+    second.awaits_files(True)
+    second.rules([])
+    await second.running.pipeline.resume(lambda org: second.running.place)
+    assert (await second.decided("K1")).outcome.content["case"]["closed_by"] == "E4"

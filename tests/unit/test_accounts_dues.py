@@ -72,6 +72,9 @@ def test_a_sites_rules_stand_on_the_shipped_ones(tmp_path: object) -> None:
     path.write_text("[refunds]\nvoids = 9\n", "utf-8")
     rules = read_rules(path)
     assert (rules["refunds"]["voids"], rules["refunds"]["percent"]) == (9, shipped_rules()["refunds"]["percent"])
+    path.write_text("[refunds]\nblocks = true\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"refunds\.blocks"):
+        read_rules(path)  # what it is about is no settlement
     path.write_text('[refunds]\nvoid = 9\n[other]\nx = 1\n[quantity]\ntimes = "5"\n', "utf-8")
     with pytest.raises(ConfigError, match=r"other, refunds\.void, quantity\.times"):
         read_rules(path)

@@ -53,6 +53,8 @@ def outage(lasted_s: float) -> Outage:
         (Outlook(skew_s=300.1), "clock", "critical"),
         (Outlook(outages=[outage(59)]), None, None),
         (Outlook(outages=[outage(60)]), "breaker", "warning"),
+        (Outlook(accounts=[("a", "对账文件有误")]), "accounts", "critical"),
+        (Outlook(reminders=[("r", "已过期限")]), "reminders", "warning"),
     ],
 )
 def test_each_rule_at_its_edge(seen: Outlook, name: str | None, severity: str | None) -> None:
@@ -70,6 +72,7 @@ def test_every_rule_has_a_name_that_metrics_know() -> None:
         "trouble",
         "broken",
         [("a", "对账文件有误")],
+        [("r", "已过期限")],
     )
     assert tuple(alarm.name for alarm in standing_alarms(everything, SETTINGS)) == NAMES
     assert len(RULES) == len(NAMES)

@@ -134,3 +134,15 @@ def test_absence_closes_only_by_two_late_negatives_in_a_row(pauses: list[tuple[f
         trusted = [*trusted, now] if absent and now >= quiet else ([] if not absent else trusted)
         closes = next_move(doubt, now, TIMERS, CAN).kind == "close"
         assert closes == (len(trusted) >= 2 and trusted[-1] - trusted[0] >= 30.0)
+
+
+@pytest.mark.parametrize("stuck", [{"can_reverse": False}, {"in_window": False}, {"reversals": (Reversal(0.0, OK),)}])
+def test_what_nothing_else_can_tell_waits_for_the_files_until_the_end_of_the_next_day(stuck: dict[str, object]) -> None:
+    """No query; no reversal, none any more, or one that proves nothing."""
+    nothing = replace(CAN, reverse_ok="nothing")
+    doubt = replace(DOUBT, can_ask=False, **stuck)  # type: ignore[arg-type]
+    assert next_move(doubt, 1000.0, TIMERS, nothing).kind == "freeze"
+    waiting = replace(doubt, awaits_files=True)
+    move = next_move(waiting, 1000.0, TIMERS, nothing)
+    assert (move.kind, move.until) == ("wait", 1000.0 + TIMERS.query_step_last)
+    assert next_move(replace(waiting, overdue=True), 1000.0, TIMERS, nothing).kind == "freeze"

@@ -32,6 +32,7 @@ TICK_S = 15.0
 SLACK_S = 60.0
 PATIENCE_S = 40.0
 HIS_ENDS_S = 60_000.0
+SWEEPS = 10
 LOOKED_AT_S = 240.0
 """How long a house that lost its ledger's tail is watched."""
 
@@ -238,9 +239,19 @@ class Day:
             at = self.random.uniform(0.0, 30.0) if number < 2 else self.random.uniform(0.0, self.plan.stops_at)
             self.world.later(at, self._accident)
 
+        if self.plan.sweeps:
+            random = Random(self.plan.seed ^ 0x5EE9B)
+            for number in range(SWEEPS):
+                at = random.uniform(1.0, 40.0 if number % 2 else self.plan.stops_at)
+                self.world.later(at, self._sweeps, random.randrange(len(self.replicas)))
         if self.plan.witnessed:
             for _ in range(2):
                 self.world.later(self.random.uniform(0.5, 40.0), self._fails_over)
+
+    def _sweeps(self, number: int) -> None:
+        replica = self.replicas[number]
+        if replica.ready and not replica.node.dead:
+            self.world.loop.create_task(replica.sweep(), context=replica.node.context.copy())
 
     def _fails_over(self) -> None:
         """The database moves to another server; the second kind of fault is that this one lacks the tail."""

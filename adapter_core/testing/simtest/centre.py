@@ -24,6 +24,7 @@ CHANGING = MONEY | {REVERSAL, CONFIRM, ABORT}
 DEFINITE = "没有获取到异地备案信息!"
 ALREADY = "当前处方已结算，无需再次结算"
 UNLISTED = "FSI-未知错误"
+NO_CANCEL = "该就诊不允许撤销"
 NO_QUERY = "该接口未开放"
 NOTHING_FOUND = "未查询到结算信息"
 NO_ORIGINAL = "未查询到原交易信息"
@@ -125,6 +126,7 @@ class Centre:
     refunds: list[Settlement] = field(default_factory=list)
     visits: dict[str, Asked] = field(default_factory=dict)
     answered: dict[str, Answer] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
     numbers: int = 0
 
     def answer(self, asked: Asked) -> Answer:
@@ -136,6 +138,8 @@ class Centre:
             return Answer("ok", shown=self._split(asked, ""))
         if number in ("2201", "2401"):
             return self._register(asked)
+        if number in ("2202", "2404"):
+            return self._unregister(asked)
         if number in (REVERSAL, ABORT):
             return self._reverse(asked)
         if number == CONFIRM:
@@ -155,6 +159,14 @@ class Centre:
         answer = self.answered[asked.msgid] = Answer("ok", mdtrt_id=mdtrt_id)
         return answer
 
+    def _unregister(self, asked: Asked) -> Answer:
+        stands = any(one.asked.mdtrt_id == asked.mdtrt_id and one.state in STANDING for one in self.settlements)
+        if stands or asked.mdtrt_id not in self.visits:
+            return Answer("refused", NO_CANCEL)
+        del self.visits[asked.mdtrt_id]
+        self.gone.append(asked.mdtrt_id)
+        return Answer("ok")
+
     def _money(self, asked: Asked, number: str) -> Answer:
         known = self.answered.get(asked.msgid)
         if (
@@ -173,6 +185,8 @@ class Centre:
         return answer
 
     def _settle(self, asked: Asked) -> Answer:
+        if asked.mdtrt_id in self.gone:
+            return Answer("refused", UNLISTED)
         second = [one for one in self.settlements if one.state in STANDING and _same_bill(one.asked, asked)]
         if second and self.temperament.refuse_second:
             return Answer("refused", ALREADY)

@@ -60,6 +60,8 @@ OTHERS = (
     "settle of pharmacy closed by E6",
     "settle of inpatient closed by E2",
     "state after DONE",
+    "sent 2202",
+    "swept cancelled",
     "sent 2401",
     "sent 2301",
     "sent 2302",

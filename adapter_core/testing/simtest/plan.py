@@ -21,6 +21,7 @@ TWO_VISITS_SHARE = 0.12
 TWO_PHASE_SHARE = 0.2
 PHARMACY_SHARE = 0.12
 LISTS_SALES_SHARE = 0.6
+SWEEPS_SHARE = 0.25
 TWO_REPLICAS_SHARE = 0.4
 WITNESSED_SHARE = 0.15
 PAPERS_SHARE = 0.2
@@ -52,7 +53,7 @@ ALWAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """stops_at: virtual seconds after which no new fault comes.  late_s: the longest a request truly takes.
+    """sweeps: registrations are swept while the HIS is at work, at any moment.  stops_at: virtual seconds after which no new fault comes.  late_s: the longest a request truly takes.
     one_encounter: two visits are two bills of one encounter.  witnessed: every replica keeps a witness, and the database may fail
     over."""
 
@@ -76,6 +77,7 @@ class Plan:
     stops_at: float = 300.0
     began: datetime = MORNING
     witnessed: bool = False
+    sweeps: bool = False
 
 
 def plan_of(seed: int) -> Plan:
@@ -111,6 +113,7 @@ def plan_of(seed: int) -> Plan:
         stops_at=random.choice((60.0, 240.0, 900.0)),
         began=MORNING + timedelta(minutes=random.choice((0, 0, 240, 895))),
         witnessed=random.random() < WITNESSED_SHARE,
+        sweeps=Random(seed ^ 0x5EE9).random() < SWEEPS_SHARE,
     )
 
 

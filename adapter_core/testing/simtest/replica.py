@@ -18,6 +18,7 @@ from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.states import State
+from adapter_core.settlement.sweeping import SweepRules
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.checker import Checker, words_of
@@ -33,6 +34,7 @@ from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
 SCAN_S = 10.0
 STARTS_WITHIN_S = 30.0
 PAPER_TRIES = 5
+SWEEP = SweepRules(after=timedelta(seconds=1))
 EXPECTED = (AdapterError,)
 """What may end a request or a task: a refusal, a conflict, a ledger that is away.  Anything else is a fault of the core."""
 
@@ -197,7 +199,9 @@ class Replica:
             position = 0
             case = visit.holder
             if case is not None and case.state is State.MANUAL_OPEN and case.data["paper"]["version"]:
-                return standing_outcome(case)  # somebody else has just made them: the same set again, as the office gives it
+                return standing_outcome(
+                    case
+                )  # somebody else has just made them: the same set again, as the office gives it
             if case is None or case.state is not State.MANUAL_OPEN:
                 case, position = await papers.hold(visit, {})
             case = await papers.keep_set(case, {"position": str(position)}, "已出具", version=1)
@@ -208,6 +212,18 @@ class Replica:
                 visit.holder, REVOKED, lambda fresh, at: revoked(fresh, "红1", "补备案", "", at), {}
             )
         return standing_outcome(case)
+
+    async def sweep(self) -> None:
+        """The quiet hours' sweep, as impatient as no site would have it."""
+        assert self.pipeline is not None
+        try:
+            swept = await self.pipeline.sweeping.sweep(self.place, SWEEP)
+        except EXPECTED as error:
+            self.world.count(f"sweep stopped {error.code}")
+            return
+        for name in ("cancelled", "extra", "spared", "unanswered"):
+            for _ in range(getattr(swept, name)):
+                self.world.count(f"swept {name}")
 
     async def decide(self, case: Case, decision: OperatorDecision) -> None:
         """An operator's decision, carried out on this node; repeated when the case changed under the operator's eyes."""
