@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct, field
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 
 from adapter_core.province.messages import Call
 from adapter_core.province.plan import Step
@@ -71,12 +72,25 @@ class Caller:
         resolving: the query belongs to an unknown outcome: it has its own lane, and the resolver's ladder repeats it.
         """
         done = await self._read_once(step, context, content, resolving)
-        for tried in range(1, READ_TRIES):
-            if resolving or not self._worth_repeating(context, done):
-                break
-            await asyncio.sleep(self._random.uniform(0.0, min(5.0, 0.2 * 2.0**tried)))
-            done = await self._read_once(step, context, content)
-        return done
+        if resolving or not self._worth_repeating(context, done):
+            return done  # nearly every read: it needs no machinery for retries
+        tried = [done]
+
+        async def again() -> Called:
+            return tried.pop() if tried else await self._read_once(step, context, content)
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(READ_TRIES),
+            retry=retry_if_result(lambda found: self._worth_repeating(context, found)),
+            wait=self._jitter,
+            sleep=asyncio.sleep,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        last: Called = await retrying(again)
+        return last
+
+    def _jitter(self, state: RetryCallState) -> float:
+        return self._random.uniform(0.0, min(5.0, 0.2 * 2.0**state.attempt_number))
 
     def _worth_repeating(self, context: Context, done: Called) -> bool:
         nothing_known = done.verdict.result in (Result.NOT_SENT, Result.UNKNOWN)
