@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from adapter_core.accounts.statement_form import StatementForm
@@ -14,6 +14,7 @@ from adapter_core.province.national import NationalGateway
 from adapter_core.province.relay import NAME, RelayDialect, RelayGateway
 from adapter_core.settlement.place import Place
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported
 from adapter_core.values.money import from_fen
 

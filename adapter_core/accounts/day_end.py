@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from adapter_core.accounts.books import Books
+from adapter_core.values.copies import replace
 from adapter_core.values.money import from_fen
 
 BY_SHIFT = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from adapter_core.accounts.books import Books
 from adapter_core.accounts.reports import place_named
 from adapter_core.province.schemes import LOCAL, schemes
 from adapter_core.settlement.records import AccountItem
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.money import from_fen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -26,6 +26,7 @@ from adapter_core.province.host import Plugins
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import Change, Event
 from adapter_core.supervisor import heartbeat
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, ConfigError, LedgerDamaged, TranslationError
 from adapter_core.values.moments import iso
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapter_core.bootstrap.machine import SystemClock
@@ -15,6 +14,7 @@ from adapter_core.province.host import Plugins, load_plugins
 from adapter_core.province.province import CONTRACT, Province
 from adapter_core.settlement.place import Place, Timers
 from adapter_core.settlement.ways import Cutover, Rule, Way, Ways
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapter_core.cli.app import EXIT
 from adapter_core.operations.site import TOKEN, NewSite, make_site
+from adapter_core.values.copies import replace
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -6,7 +6,7 @@ import base64
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement.records import Case
 from adapter_core.sidecar.frames import answered
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported, Refused, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.money import from_fen

@@ -13,13 +13,14 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.province.legacy import LegacyGateway
 from adapter_core.province.messages import Call, Mark, Reply
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.frames import Frame
 

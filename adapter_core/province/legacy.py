@@ -7,7 +7,6 @@ The route names the dialect's messages instead of national numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from adapter_core.province.messages import Call, Mark, Operation, Reply
 from adapter_core.province.plan import Route
 from adapter_core.province.policy import Policy
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import china

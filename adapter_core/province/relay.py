@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from adapter_core.province.plan import Route, Step
 from adapter_core.standard.codec import codec
 from adapter_core.standard.transactions import transaction
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import national_date, parse_national_time

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
 
 from adapter_core.standard.source import schema_file
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
 
 ANY = "*"

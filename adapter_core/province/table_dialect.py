@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import eq
 from typing import Any
 
@@ -24,6 +24,7 @@ from adapter_core.formats.text import decode_text, encode_text
 from adapter_core.province.dialect import MessageInfo, RefKind
 from adapter_core.province.messages import Mark, Operation, Outcome, Reply
 from adapter_core.values.content import Content, canonical
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported
 from adapter_core.values.frames import Frame
 

@@ -8,7 +8,6 @@ where it stopped.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation
@@ -24,6 +23,7 @@ from adapter_core.settlement.states import State
 from adapter_core.settlement.undoing import Undoing
 from adapter_core.settlement.ways import way_section
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import iso
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,6 +30,7 @@ from adapter_core.sidecar.frames import Answered, answered_anyhow
 from adapter_core.sidecar.problems import MEDIA_TYPE, BadBody, internal_problem, problem_of
 from adapter_core.sidecar.told import encode
 from adapter_core.standard.source import schema_file
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ContractError, Fault, NotSupported, Refused, TranslationError
 from adapter_core.values.frames import Frame
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.bootstrap.assembly import Adapter
@@ -16,6 +15,7 @@ from adapter_core.province.relay import NAME, RelayDialect, RelayGateway
 from adapter_core.settlement.place import Place
 from adapter_core.standard.codec import codec
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, NotSupported, TranslationError
 
 DIALECT = RelayDialect()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from litestar import Response, get, post
@@ -25,6 +24,7 @@ from adapter_core.sidecar.desk import (
     tree_of,
 )
 from adapter_core.sidecar.told import encode, told, told_case
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
 CREATED_BY = frozenset({"settle", "quote"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from adapter_core.settlement.answers import paper_facts, standing_outcome
 from adapter_core.settlement.records import Case
 from adapter_core.sidecar.desk import Desk, json_response
 from adapter_core.sidecar.problems import MEDIA_TYPE, NEXT_OF_CODE, problem
+from adapter_core.values.copies import replace
 from adapter_core.values.money import from_fen
 
 WAITING = frozenset({"PENDING", "VOIDING", "FROZEN"})

@@ -6,12 +6,13 @@ The rules (``data/benefits.toml``) are invented for rehearsals.  The adapter its
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from adapter_core.simulator.catalogue import CLASS_A, CLASS_B, ZERO, Shares, half_up
 from adapter_core.simulator.people import Insurance
+from adapter_core.values.copies import replace
 
 
 @dataclass(frozen=True, slots=True)

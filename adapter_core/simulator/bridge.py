@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapter_core.formats.json import read_json, write_json
@@ -19,6 +19,7 @@ from adapter_core.simulator.legacy import LegacyDoor
 from adapter_core.simulator.records import Answer
 from adapter_core.simulator.wire import HttpReply, HttpRequest
 from adapter_core.simulator.world import World
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, TranslationError
 from adapter_core.values.frames import Frame
 

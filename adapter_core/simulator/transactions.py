@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapter_core.simulator import (
     applications,
@@ -22,6 +22,7 @@ from adapter_core.simulator.records import Answer, Asked, NoEffect, Refusal
 from adapter_core.simulator.world import Temperament, World, data_table
 from adapter_core.standard.codec import codec
 from adapter_core.values.content import Content
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault
 
 FAILED = "-1"

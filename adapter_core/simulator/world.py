@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -19,6 +19,7 @@ from adapter_core.simulator.catalogue import Catalogue, Shares
 from adapter_core.simulator.people import Insurance, People, Person, person_from
 from adapter_core.simulator.publications import Published
 from adapter_core.simulator.records import Answer, Asked, FeeLine, Place, Refund, Refusal, Settlement, Visit
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import Clock, national_date, parse_national_time
 from adapter_core.values.money import yuan
 

@@ -302,7 +302,9 @@ async def test_a_total_that_differs_is_frozen_with_the_lines_that_differ(hospita
     [theirs] = hospital.centre.world.settlements.values()
     bill = theirs.split.bill
     theirs.split = replace(theirs.split, bill=replace(bill, medfee_sumamt=Decimal("186.50")))
-    gone = theirs.visit.lines.pop(next(number for number, one in theirs.visit.lines.items() if one.pric == Decimal("13.50")))
+    gone = theirs.visit.lines.pop(
+        next(number for number, one in theirs.visit.lines.items() if one.pric == Decimal("13.50"))
+    )
     for _ in range(2):
         report = await reconciled(hospital)
         assert dict(report.found) == {"total_differs": 1}

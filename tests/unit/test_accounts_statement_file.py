@@ -36,7 +36,10 @@ def test_rows_are_read_with_amounts_by_their_size(raw: bytes) -> None:
 def test_a_line_out_of_the_ordinary_is_read_as_well() -> None:
     """No setl_id, whole yuan, an empty amount, a separator of two signs."""
     form = StatementForm(separator="||")
-    [row, plain] = read_result(f"{'||'.join(['P1', 'M 1', '', 'X1', '0', '0', '|x', '186', '', '1.5'])}\n{GOOD}".replace("\t", "||").encode(), form)
+    [row, plain] = read_result(
+        f"{'||'.join(['P1', 'M 1', '', 'X1', '0', '0', '|x', '186', '', '1.5'])}\n{GOOD}".replace("\t", "||").encode(),
+        form,
+    )
     assert row[1:] == ("P1", "M 1", "", "X1", "0", 0, "|x", 18600, 0, 150)
     assert plain[1:] == ("P1", "M1", "J1", "X1", "0", 0, "", 18650, 10000, 0)
 

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from adapter_core.cli.showing import STATE_ZH, print_json, print_table
 from adapter_core.config import load_config
 from adapter_core.ledger.sealing import create_master_key
 from adapter_core.settlement.amounts import amounts
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ConfigError
 
 DATA = files("adapter_core.cli.demo")

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +28,7 @@ from adapter_core.formats.tables.spec import FrameSpec, Record, Side
 from adapter_core.formats.tables.trees import TreeBuilding, TreeOpened, child_at
 from adapter_core.formats.text import decode_text, encode_text
 from adapter_core.formats.xml import read_xml, tree_of, tree_text, write_xml
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
 

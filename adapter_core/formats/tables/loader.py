@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapter_core.formats.tables.calls import value_faults
@@ -22,6 +21,7 @@ from adapter_core.formats.tables.spec import (
     Success,
     TableSpec,
 )
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ConfigError, ContractError
 
 _TOP = {

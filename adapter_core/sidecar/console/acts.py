@@ -6,7 +6,6 @@ Every act is journalled with the person's name before it is done; the pipeline a
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -38,6 +37,7 @@ from adapter_core.sidecar.console.counter import (
     text_of,
     visitor,
 )
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
 from adapter_core.values.money import MoneyError, yuan
 

@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import os
 import secrets
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from adapter_core.sidecar.console.gate import (
     is_secure,
 )
 from adapter_core.sidecar.console.staff import User
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
 
 CODE_FILE = "console-setup.code"

@@ -11,12 +11,13 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from adapter_core.config import Role
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import ConfigError, Refused
 from adapter_core.values.moments import Clock, iso
 

@@ -6,9 +6,10 @@ It answers neutral requests; `lanes` puts them into bytes.  Amounts are whole fe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from adapter_core.values.copies import replace
 from adapter_core.values.moments import national_date
 
 TRIALS = frozenset({"2206", "2303", "2101"})

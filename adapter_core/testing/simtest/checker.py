@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_core.province.messages import Outcome
+from adapter_core.settlement.outbox import FOLLOWING
 from adapter_core.settlement.records import CallRecord, Case, Event
 from adapter_core.settlement.states import PAPER
 from adapter_core.testing.simtest.centre import ABORT, CONFIRM, REFUNDS, REVERSAL, SETTLEMENTS, Asked, Settlement
@@ -415,7 +416,11 @@ class Checker:
                 self._world.violate("I2", f"{case.key} is SETTLED at the end, nothing of it stands")
 
     def _waits_for_a_person(self, case: Case) -> bool:
-        """A settlement whose refund is frozen waits with it; so does what can be reversed no more."""
+        """A settlement whose refund is frozen waits with it, and what would follow that settlement, too: whether it stands is not
+        known; so does what can be reversed no more."""
+        settled = self.cases.get(case.target_case_id)
+        if case.purpose in FOLLOWING and settled is not None:
+            return self._waits_for_a_person(settled)
         if self.unaskable(case) or any(message.too_late for message in self.by_case.get(case.case_id, [])):
             return True
         refunds = [one for one in self.cases.values() if one.target_case_id == case.case_id]

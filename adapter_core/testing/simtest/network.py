@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from adapter_core.testing.simtest import questions
 from adapter_core.testing.simtest.centre import CHANGING, DEFINITE, MONEY, OUT_OF_WINDOW, Answer, Asked, Centre
@@ -16,6 +15,7 @@ from adapter_core.testing.simtest.checker import CANARY, Checker
 from adapter_core.testing.simtest.lanes import Lane
 from adapter_core.testing.simtest.loop import Node
 from adapter_core.testing.simtest.world import World
+from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSent, OutcomeUnknown
 from adapter_core.values.frames import Frame
 

@@ -6,7 +6,7 @@ Truth stays inside the declaration.  Nothing but the seed enters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -15,6 +15,7 @@ from adapter_core.province.capabilities import Capabilities
 from adapter_core.settlement.place import Timers
 from adapter_core.testing.simtest.centre import Temperament
 from adapter_core.testing.simtest.his import Habits
+from adapter_core.values.copies import replace
 
 NATIONAL_SHARE = 0.08
 TWO_VISITS_SHARE = 0.12
