@@ -155,7 +155,10 @@ class Concluding:
         change = replace(change, calls=(replace(record, result=outcome, version=record.version + 1),))
         if stands:
             concluded = settled(case, evidence.result, now, data=data)
-            content: Content = {"result": evidence.result, "funds": evidence.funds}
+            # a query says nothing of the numbers that phase one's reply brought, and a refund has to name them
+            brought = case.data.get("prepared", {}).get("result", {}).get("refs") or case.data.get("handle")
+            named = {"refs": dict(brought), **evidence.result} if brought else evidence.result
+            content: Content = {"result": named, "funds": evidence.funds}
             await self._stands(context, concluded, content, change, None, record.msgid)
             return
         if VERSION in case.data:  # it stood in the books once

@@ -15,7 +15,6 @@ from adapter_core.province.messages import Call, Operation
 from adapter_core.province.plan import Step
 from adapter_core.settlement.absorb import ELECTRONIC, absorb
 from adapter_core.settlement.calls import Called, Caller, Context
-from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.eligibility import Answer, Facts, Read
 from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.filing_state import Filing
@@ -27,7 +26,7 @@ from adapter_core.settlement.records import Bill, Encounter
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import missing, view
 from adapter_core.settlement.states import Result, State
-from adapter_core.settlement.stopping import question_of
+from adapter_core.settlement.stopping import StepStopped, question_of
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from adapter_core.province.messages import Operation
 from adapter_core.settlement import preadmission
 from adapter_core.settlement.calls import Context
-from adapter_core.settlement.chain import Chain, StepStopped
+from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.diseases import options_of
 from adapter_core.settlement.place import Place
@@ -21,6 +21,7 @@ from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.standing import doubt
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.undoing import MID_STAY
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
@@ -166,7 +167,7 @@ class Folding:
             await self._ledger.commit(Change(org, bills=(context.bill,)))
         step = context.place.gateway.route.back(context.encounter.kind, "drop_fees")
         if step is not None:
-            context = await self._chain.dropped(context, step)
+            context = await self._chain.uploading.dropped(context, step)
         return replace(context, bill=await self._released(context.encounter, context.bill, (visit_key,)))
 
     async def _released(self, stay: Encounter, stay_bill: Bill, visit_keys: Sequence[str]) -> Bill:

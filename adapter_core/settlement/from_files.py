@@ -15,6 +15,7 @@ from adapter_core.province.messages import Call
 from adapter_core.settlement import answers
 from adapter_core.settlement.amounts import amounts
 from adapter_core.settlement.calls import Caller, Context
+from adapter_core.settlement.contexts import homeless_context
 from adapter_core.settlement.decisions import Finding, finding
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Conflict, Ledger
@@ -128,7 +129,7 @@ class FromFiles:
         )
         facts = {"why": why, "state": str(case.state)}
         event = Event("CONTRADICTED", now, case.case_id, case.encounter_id, facts)
-        context = await self._context(place, frozen)
+        context = await homeless_context(self._ledger, place, frozen)
         change = Change(case.org, events=(event,), items=(item,))
         await self._teller.tell(context, frozen, answers.standing_outcome(frozen), change)
         return True
@@ -146,7 +147,7 @@ class FromFiles:
 
     async def ask(self, place: Place, case: Case, setl_id: str) -> Finding:
         """5203 by the settlement's own number; ``silent`` where this gateway can't be asked."""
-        context = await self._context(place, case)
+        context = await homeless_context(self._ledger, place, case)
         place = place.of(context.encounter)
         context = replace(context, place=place)
         step = place.gateway.route.steps[money_step(context).name]
@@ -169,7 +170,7 @@ class FromFiles:
             case = await self._ledger.case(case_id)
             if case is None or case.state not in IN_DOUBT | {State.FROZEN}:
                 continue
-            context = await self._context(place, case)
+            context = await homeless_context(self._ledger, place, case)
             way = way_of(context.encounter) or ONLY
             try:
                 context = replace(context, place=place.of(context.encounter))
@@ -201,12 +202,6 @@ class FromFiles:
         case = await self._ledger.case(case_id)
         encounter = await self._ledger.encounter(case.encounter_id) if case else None
         return (way_of(encounter) if encounter else None) or ONLY
-
-    async def _context(self, place: Place, case: Case) -> Context:
-        encounter = await self._ledger.encounter(case.encounter_id)
-        bill = await self._ledger.bill(case.bill_id)
-        assert encounter is not None and bill is not None
-        return Context(place, encounter, bill, case)
 
     def stamp(self) -> str:
         return self._teller.stamp()

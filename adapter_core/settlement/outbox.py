@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from adapter_core.settlement.calls import Context
-from adapter_core.settlement.chain import Chain, StepStopped
+from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.ownership import Ownership
@@ -21,6 +21,7 @@ from adapter_core.settlement.records import Case, Change, Event
 from adapter_core.settlement.resolution import pause_after
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.telling import Teller
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import TranslationError

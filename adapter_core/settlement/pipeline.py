@@ -16,7 +16,7 @@ from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import absorb, refuse_faults
 from adapter_core.settlement.booking import acknowledged
 from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
+from adapter_core.settlement.chain import Chain, plan_faults
 from adapter_core.settlement.enquiring import Enquiring
 from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.from_files import FromFiles
@@ -39,6 +39,7 @@ from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
 from adapter_core.settlement.stepping import Stepping, door, stopped_outcome
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.sweeping import Sweeping
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision
@@ -363,7 +364,7 @@ class Pipeline:
 
         Raises: TranslationError, Refused NOT_FROZEN, FOUR_EYES.
         """
-        after = await self._paying.decide(place, case, decision)
+        after = await self._paying.doubting.decide(place, case, decision)
         if after.state is State.RESOLVING:
             self._run(place, after, Operation("query", "", after.dialect))
         if after.state is State.SETTLED:
@@ -419,12 +420,12 @@ class Pipeline:
                 continue
             if before_money:
                 try:
-                    await self._paying.never_sent(claimed)
+                    await self._paying.preparing.never_sent(claimed)
                 except Conflict:
                     continue  # cancelled meanwhile, at another replica
             elif self._poison.is_poison(claimed) and claimed.purpose not in FOLLOWING:
                 _log.error("case %s waits for a person: the worker died on it", claimed.case_id)
-                await self._paying.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
+                await self._paying.doubting.park(place, claimed, f"the worker died on it {DEATHS_MAX} times")
             else:
                 self._run(place, claimed, Operation("query", "", claimed.dialect))
                 resolving.append(claimed.case_id)

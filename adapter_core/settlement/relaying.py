@@ -12,7 +12,6 @@ from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
 from adapter_core.settlement.calls import Called, Caller, Context
-from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.filing import file_reply
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.place import Place
@@ -22,6 +21,7 @@ from adapter_core.settlement.records import Bill, Change, Encounter
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported

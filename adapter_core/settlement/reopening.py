@@ -4,8 +4,8 @@ what the HIS leaves out is taken back, what it changes goes up anew, and what it
 from __future__ import annotations
 
 from adapter_core.province.plan import Route
-from adapter_core.settlement.chain import MARKS, SENT
 from adapter_core.settlement.records import Bill
+from adapter_core.settlement.uploading import MARKS, SENT
 from adapter_core.values.copies import replace
 
 

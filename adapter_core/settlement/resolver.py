@@ -11,7 +11,6 @@ from typing import Any
 from adapter_core.province.capabilities import Capabilities
 from adapter_core.province.messages import Call
 from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.decisions import Finding, finding, move
 from adapter_core.settlement.from_files import ask_by_setl_id, filed_at, filed_row, from_file
 from adapter_core.settlement.judge import SIGN_IN_INVALID
@@ -34,6 +33,7 @@ from adapter_core.settlement.second_phase import Phases, phases_of, second_conte
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.unfiled import is_proved_absent, outlived_quiet
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.chain import StepStopped
 from adapter_core.settlement.ports import Clock, Ledger
 from adapter_core.settlement.records import Alias, Change
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.values.copies import replace
 from adapter_core.values.moments import national_date
 

@@ -11,7 +11,7 @@ from adapter_core.settlement import answers, newborns
 from adapter_core.settlement.absorb import refuse_faults
 from adapter_core.settlement.applications import Applications
 from adapter_core.settlement.calls import Context
-from adapter_core.settlement.chain import Chain, StepStopped, plan_faults
+from adapter_core.settlement.chain import Chain, plan_faults
 from adapter_core.settlement.folding import Folding
 from adapter_core.settlement.hospital_items import refuse_unmapped
 from adapter_core.settlement.identifying import Identifying
@@ -24,6 +24,7 @@ from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.undoing import Undoing
 from adapter_core.values.errors import Refused

@@ -1,4 +1,5 @@
-"""Stopping a settlement before it is sent, where a certain fact says that it can't work; and saying by facts why a centre refused.
+"""Stopping a settlement before it is sent, where a step came to nothing or a certain fact says that it can't work; and saying by
+facts why a centre refused.
 
 Only what the site itself knows and what 1101 told counts: nothing is asked for it, and what is unknown stops nothing.
 """
@@ -20,6 +21,15 @@ from adapter_core.values.errors import Refused
 USUAL_TYPE = {"outpatient": "11", "inpatient": "21", "pharmacy": "41"}
 EMERGENCY_FLAGS = ("otp_er_refl_flag", "er_flag")
 """Fields seen for the emergency flag; no national table has them, so each site says which one its gateway takes."""
+
+
+class StepStopped(Exception):
+    """A step before the money ended without being applied."""
+
+    def __init__(self, step: Step, verdict: Verdict) -> None:
+        super().__init__(f"{step.call}: {verdict.result}")
+        self.step = step
+        self.verdict = verdict
 
 
 def question_of(context: Context) -> Question:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from adapter_core.province.plan import Route, Step
 from adapter_core.province.relay import NAME as RELAY
 from adapter_core.settlement.calls import Called, Caller, Context
-from adapter_core.settlement.chain import UNTYPED, Chain, StepStopped, ours_among, spare_mark
+from adapter_core.settlement.chain import UNTYPED, Chain, ours_among
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.filing import undo_step
 from adapter_core.settlement.place import Place
@@ -26,6 +26,8 @@ from adapter_core.settlement.records import Bill, Case, Change, Encounter, Event
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import doubt, view
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.step_calls import spare_mark
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.ways import GatewayGone
 from adapter_core.values.copies import replace

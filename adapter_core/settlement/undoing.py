@@ -106,7 +106,7 @@ class Undoing:
             context.bill, content={**context.bill.content, step.each: left}, version=context.bill.version + 1
         )
         await self._ledger.commit(Change(context.place.org, bills=(bill,)))
-        return await self._chain.dropped(replace(context, bill=bill), step)
+        return await self._chain.uploading.dropped(replace(context, bill=bill), step)
 
 
 def _stands(step: Step, standing: Mapping[str, Any]) -> bool:

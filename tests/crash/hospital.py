@@ -231,7 +231,10 @@ class Hospital:
     def assert_agrees(self, cases: dict[str, Case], truth: dict[str, Any], wire: list[dict[str, Any]]) -> None:
         """What holds whatever was killed when: I1–I4 of `reliability.md` §12, and no orphans left behind."""
         sent = [entry for entry in wire if entry["msgid"].startswith(self.code) or entry["psn_no"] == self.psn_no]
-        settlements = [one for one in truth["settlements"] if one["psn_no"] == self.psn_no and one["state"] != "undone"]
+        ours = [
+            one for one in truth["settlements"] if one["msgid"].startswith(self.code) or one["psn_no"] == self.psn_no
+        ]
+        settlements = [one for one in ours if one["state"] != "undone"]
         settle, void = cases["settle"], cases.get("void")
         self._assert_one_settlement(settle, settlements)
         assert (settle.state is State.VOIDED) == (void is not None and void.state is State.VOIDED)

@@ -127,3 +127,12 @@ async def test_a_start_between_the_phases_of_a_refund(town: Founding, where: str
     here.rules([])
     assert await ended(here) == ("VOIDED" if taken and where == "commit" else "NOT_APPLIED")
     assert len(here.sent("back")) == 1
+
+
+async def test_a_settlement_that_a_query_found_can_be_refunded(town: Founding) -> None:
+    """Its numbers came with phase one's reply; the query that found it confirmed says none."""
+    here = await town(OURS, refunds=OURS)
+    here.rule("commit", "commit", "drop", nth=1)
+    await here.say(message(), wait_s=0)
+    assert (await here.decided()).state == "SETTLED"
+    assert (await here.say(void())).state == "VOIDED"

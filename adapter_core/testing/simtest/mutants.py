@@ -27,7 +27,6 @@ from adapter_core.settlement import (
     states,
 )
 from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ownership import Ownership
@@ -41,6 +40,7 @@ from adapter_core.settlement.retracing import Retracing
 from adapter_core.settlement.searching import searched
 from adapter_core.settlement.second_phase import Phases
 from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.step_calls import StepCalls
 from adapter_core.testing.simtest.case import Day, run_case
 from adapter_core.testing.simtest.case import Result as DayResult
 from adapter_core.testing.simtest.centre import ALREADY, UNLISTED
@@ -247,12 +247,16 @@ def _adopts_burnt() -> list[Patch]:
 
 
 def _recovery_sends() -> list[Patch]:
-    async def again(self: Paying, context: Context, *rest: Any) -> None:
+    original = Paying._turn
+
+    async def again(self: Paying, context: Context, state: State, *rest: Any) -> None:
         case = context.case
         assert case is not None
-        await self._quote_or_pay(context, _operation(case))
+        if state is not State.SENDING:
+            return await original(self, context, state, *rest)
+        return await self._quote_or_pay(context, _operation(case))
 
-    return [(Paying, "_recover", again)]
+    return [(Paying, "_turn", again)]
 
 
 def _operation(case: Case) -> Any:
@@ -339,9 +343,9 @@ def _with_ledger(ledger: type[SimLedger]) -> Callable[[Day], None]:
 
 
 def _unfenced_steps() -> list[Patch]:
-    original = Chain._send_in_doubt
+    original = StepCalls.send_in_doubt
 
-    async def unfenced(self: Chain, *rest: Any, **named: Any) -> Any:
+    async def unfenced(self: StepCalls, *rest: Any, **named: Any) -> Any:
         caller = self._caller
 
         class Unfenced:
@@ -358,7 +362,7 @@ def _unfenced_steps() -> list[Patch]:
         finally:
             self._caller = caller
 
-    return [(Chain, "_send_in_doubt", unfenced)]
+    return [(StepCalls, "send_in_doubt", unfenced)]
 
 
 def _no_lease() -> list[Patch]:
