@@ -43,6 +43,25 @@ def request_hash(operation: Operation) -> str:
     return content_hash({"kind": operation.kind, "content": content})
 
 
+def asked_hash(operation: Operation, hashed: str = "") -> str:
+    """Hash of what was asked, verb included where it changes what happens.  hashed: its request hash, where that is known."""
+    return f"{operation.verb}:{hashed or request_hash(operation)}"
+
+
+def operation_data(operation: Operation) -> dict[str, object]:
+    """An operation as the journal keeps it."""
+    return {
+        "verb": operation.verb,
+        "message": operation.message,
+        "dialect": operation.dialect,
+        "kind": operation.kind,
+        "content": operation.content,
+        "refs": dict(operation.refs),
+        "keys": dict(operation.keys),
+        "echo": dict(operation.echo),
+    }
+
+
 def absorb(
     encounter: Encounter, bill: Bill, operation: Operation, defaults: Mapping[str, str], now: str
 ) -> tuple[Encounter, Bill]:

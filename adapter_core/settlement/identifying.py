@@ -15,9 +15,10 @@ from adapter_core.settlement import newborns
 from adapter_core.settlement.absorb import refuse_faults
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
+from adapter_core.settlement.locating import Found
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Ledger
-from adapter_core.settlement.reception import Found, Reception
+from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Change, Encounter, Event
 from adapter_core.settlement.states import State
 from adapter_core.settlement.undoing import Undoing

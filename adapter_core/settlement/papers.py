@@ -16,6 +16,7 @@ from adapter_core.province.messages import Operation
 from adapter_core.settlement import answers
 from adapter_core.settlement.absorb import content_hash, refuse_faults
 from adapter_core.settlement.decisions import move
+from adapter_core.settlement.locating import locate
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Conflict, Ledger, Random
 from adapter_core.settlement.preadmission import refuse_folded
@@ -207,7 +208,7 @@ class Papers:
         """The visit with a message of the HIS absorbed, and the change that stores it: a bill that was never tried, or whose
         papers change.  Raises: Refused BILL_CLOSED, what reception raises.
         """
-        found = await self._reception.locate(place, dialect, operation)
+        found = await locate(self._ledger, place, dialect, operation)
         if found.bill is not None and not found.bill.is_open:
             raise Refused(
                 "that bill was settled", code="BILL_CLOSED", message_zh="该账单已结算过，只能按原费用出具手工报销材料"

@@ -13,39 +13,38 @@ from typing import Any
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement import answers
-from adapter_core.settlement.absorb import absorb, refuse_faults
 from adapter_core.settlement.booking import acknowledged
-from adapter_core.settlement.calls import Caller, Context
-from adapter_core.settlement.chain import Chain, plan_faults
+from adapter_core.settlement.calls import Caller
+from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.enquiring import Enquiring
-from adapter_core.settlement.filing import choose_insurance
 from adapter_core.settlement.from_files import FromFiles
 from adapter_core.settlement.lanes import Lanes
 from adapter_core.settlement.list_items import newest_list
+from adapter_core.settlement.locating import named_case
 from adapter_core.settlement.opening import Opening
 from adapter_core.settlement.outbox import FOLLOWING, item_key
 from adapter_core.settlement.outbox import PURPOSE as OUTBOX
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.papers import Papers
+from adapter_core.settlement.passing import Passing
 from adapter_core.settlement.paying import Paying
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.poison import DEATHS_MAX, NothingInHand, Poison
 from adapter_core.settlement.ports import Clock, Conflict, InHand, ItemCodes, Ledger, Random, VisitHeld, Wire
 from adapter_core.settlement.reception import Reception
-from adapter_core.settlement.records import Bill, Case, Encounter
+from adapter_core.settlement.records import Case
 from adapter_core.settlement.relaying import Relaying
 from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
-from adapter_core.settlement.standing import view
-from adapter_core.settlement.states import OWNED, UNDECIDED, Result, State
-from adapter_core.settlement.stepping import Stepping, door, stopped_outcome
-from adapter_core.settlement.stopping import StepStopped
+from adapter_core.settlement.states import OWNED, UNDECIDED, State
+from adapter_core.settlement.stepping import Stepping, door
 from adapter_core.settlement.sweeping import Sweeping
+from adapter_core.settlement.taking_back import TakingBack, cancelled
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.verdicts import OperatorDecision
 from adapter_core.settlement.watch import Watch
 from adapter_core.values.errors import AdapterError, LedgerUnavailable, Refused
-from adapter_core.values.moments import iso, national_time
+from adapter_core.values.moments import iso
 
 CONFLICT_TRIES = 5
 _log = logging.getLogger(__name__)
@@ -96,13 +95,15 @@ class Pipeline:
         self._ownership = Ownership(ledger, clock, instance or random.token(), lease_s, exclusive)
         self._teller = Teller(ledger, clock, dialects, observer)
         self._reception = Reception(ledger, clock, random, self._ownership.instance, self._teller.commit, items)
+        self._taking_back = TakingBack(ledger, clock, random, self._ownership.instance, self._teller.commit)
         self.from_files = FromFiles(ledger, self._caller, self._teller)
         self.papers = Papers(ledger, clock, random, self._reception, self._teller.commit)
         self._sessions = Sessions(ledger, self._caller, clock, self._ownership.instance)
+        self._passing = Passing(self._caller, self._sessions, self._teller, clock)
         self._relaying = Relaying(ledger, self._caller, self._reception, self._sessions, self._teller.commit)
         self.sweeping = Sweeping(ledger, self._caller, self._chain, self._sessions, clock, self._teller)
         self.enquiring = Enquiring(ledger, self._caller, self._sessions, clock)
-        self._routing = Routing(ledger, self._reception, self._chain, self._sessions, clock)
+        self._routing = Routing(ledger, self._chain, self._sessions, clock)
         self._scanned = asyncio.Event()
         self._paying = Paying(
             ledger,
@@ -160,9 +161,9 @@ class Pipeline:
             place = await self._routing.at_door(place, dialect, operation)
         match operation.verb:
             case "sign_in":
-                return await self._sign_in(place, dialect, operation)
+                return await self._passing.sign_in(place, dialect, operation)
             case "identify":
-                return await self._identify(place, operation)
+                return await self._passing.identify(place, operation)
             case "register" | "admit" | "upload_fees" | "discharge":
                 return await self._apart(place, operation, self._stepping.step(place, dialect, operation), wait)
             case "file" | "unfile":
@@ -183,55 +184,12 @@ class Pipeline:
             case "confirm":
                 return await self._booked(place, dialect, operation)
             case "query":
-                case = await self._reception.named_case(place, dialect, operation)
+                case = await named_case(self._ledger, place, dialect, operation)
                 return answers.standing_outcome(case)
             case verb:
                 raise Refused(
                     f"{verb} is not built yet", code="NOT_SUPPORTED", message_zh="本版本暂不支持该业务，未发送"
                 )
-
-    # -- reads and sessions
-
-    async def _sign_in(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
-        try:
-            told = await self._sessions.sign_in(await self._passing(place, operation))
-        except StepStopped as stopped:
-            return stopped_outcome(stopped)
-        refs = await self._teller.minted(place, dialect, "sign_in", None)
-        return Outcome("DONE", "OK", "签到成功", {"env": dict(told)}, refs)
-
-    async def _identify(self, place: Place, operation: Operation, is_first: bool = True) -> Outcome:
-        context = await self._passing(place, operation)
-        step = place.gateway.route.steps["who"]
-        refuse_faults(operation, context.bill, plan_faults(context, [step]))
-        try:
-            context = await self._sessions.signed_in(context)
-        except StepStopped as stopped:
-            return stopped_outcome(stopped)
-        called = await self._caller.read(step, context, view(context.encounter, context.bill))
-        if called.verdict.result is not Result.APPLIED:
-            return stopped_outcome(StepStopped(step, called.verdict))
-        content = dict(called.verdict.content)
-        rows = content.get("insurances", [])
-        chosen = choose_insurance(rows, operation.content.get("settle", {}).get("insutype")) if rows else None
-        content["person"] = {
-            **context.encounter.content.get("person", {}),
-            **content.get("person", {}),
-            **(chosen or {}),
-        }
-        chosen_place = place.chosen(content, operation.kind, self._clock.wall())
-        if is_first and chosen_place.way != place.way:
-            return await self._identify(chosen_place, operation, is_first=False)
-        name = content["person"].get("psn_name", "")
-        return Outcome("DONE", "OK", f"已查到参保人 {name}，余额 {content['person'].get('balc', '未返回')} 元", content)
-
-    async def _passing(self, place: Place, operation: Operation) -> Context:
-        """A context that is stored nowhere: for reads before any encounter exists."""
-        now = national_time(self._clock.wall())
-        encounter = Encounter("", place.org, "", operation.kind, operation.dialect)
-        bill = Bill("", place.org, "", "", "")
-        encounter, bill = absorb(encounter, bill, operation, place.defaults, now)
-        return Context(place, encounter, bill)
 
     async def _apart(
         self, place: Place, operation: Operation, work: Coroutine[Any, Any, Outcome], wait: float
@@ -276,25 +234,25 @@ class Pipeline:
 
     async def _take_back(self, place: Place, dialect: Dialect, operation: Operation, wait: float) -> Outcome:
         async with door(self._doors, place, operation):
-            case = await self._reception.named_case(place, dialect, operation)
+            case = await named_case(self._ledger, place, dialect, operation)
             or_cancel = operation.otherwise == "cancel" or operation.verb == "abort"
             if operation.verb == "cancel" or (or_cancel and case.state not in (State.SETTLED, State.VOIDING)):
                 return await self._cancel(case)
-            void = await self._reception.open_void(place, dialect, operation, case)
+            void = await self._taking_back.open_void(place, dialect, operation, case)
             running = self._run(place, void, operation)
         return await self._answer(running, void.case_id, wait)
 
     async def _booked(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
         """A two-phase HIS confirms, or any HIS acknowledges: it booked what it was told."""
         async with door(self._doors, place, operation):
-            case = await self._reception.named_case(place, dialect, operation)
+            case = await named_case(self._ledger, place, dialect, operation)
             change = acknowledged(case, operation, iso(self._clock.wall()))
             if change is not None:
                 await self._teller.commit(change)
         return answers.standing_outcome(case)
 
     async def _cancel(self, case: Case) -> Outcome:
-        outcome, change = self._reception.cancelled(case)
+        outcome, change = cancelled(case, iso(self._clock.wall()))
         if change is not None:
             await self._teller.commit(change)
         return outcome

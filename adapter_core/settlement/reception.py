@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapter_core.province.dialect import Dialect, RefKind
-from adapter_core.province.messages import Operation, Outcome
+from adapter_core.province.messages import Operation
 from adapter_core.settlement import answers, late_filing
-from adapter_core.settlement.absorb import absorb, content_hash, refuse_faults, request_hash
+from adapter_core.settlement.absorb import absorb, asked_hash, operation_data, refuse_faults, request_hash
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import plan_faults
 from adapter_core.settlement.credentials import credential_of, noted_credential
@@ -17,31 +17,20 @@ from adapter_core.settlement.decisions import move
 from adapter_core.settlement.diseases import options_of
 from adapter_core.settlement.filing import undo_step
 from adapter_core.settlement.hospital_items import refuse_unmapped, with_codes
+from adapter_core.settlement.locating import Found, locate, own_name
 from adapter_core.settlement.newborns import ALIAS, alias_of, noted, refuse_unready
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, ItemCodes, Ledger, Random
 from adapter_core.settlement.preadmission import carried, folded_in, refuse_folded
-from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, Event
+from adapter_core.settlement.records import Alias, Bill, Case, Change, Encounter, case_event
 from adapter_core.settlement.reopening import reopened
 from adapter_core.settlement.standing import stands
-from adapter_core.settlement.states import PAPER, UNDECIDED, State
+from adapter_core.settlement.states import ENDED_WITHOUT_MONEY, State
+from adapter_core.settlement.taking_back import cancelled, key_reused
 from adapter_core.settlement.ways import way_section
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import NotSupported, Refused
 from adapter_core.values.moments import china, iso, national_time
-
-ENDED_WITHOUT_MONEY = frozenset(
-    {State.REJECTED, State.NOT_APPLIED, State.REVERSED, State.VOIDED, State.CANCELLED, State.MANUAL_REVOKED}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a message's references and keys name; None where nothing yet."""
-
-    encounter: Encounter | None = None
-    bill: Bill | None = None
-    case: Case | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,73 +62,6 @@ class Reception:
         self._ledger = ledger
         self._clock = clock
         self._random = random
-
-    # -- finding
-
-    async def locate(self, place: Place, dialect: Dialect, operation: Operation) -> Found:
-        """Raises: Refused UNKNOWN_REF, REF_CONFLICT."""
-        found = Found()
-        for kind, value in operation.refs.items():
-            spec = dialect.refs.get(kind, RefKind(kind, theirs=True))
-            alias = await self._ledger.alias(place.org, dialect.name, spec.names or kind, value)
-            if alias is None:
-                if spec.theirs:
-                    continue
-                raise Refused(
-                    f"unknown {kind}", code="UNKNOWN_REF", message_zh=f"单据号 {value} 不是本系统发出的，未发送，请核对"
-                )
-            found = await self._joined(found, alias, kind)
-        if found.encounter is None and operation.keys.get("encounter"):
-            encounter = await self._ledger.encounter_by_key(place.org, operation.keys["encounter"])
-            found = replace(found, encounter=encounter)
-        if found.encounter is not None and found.bill is None:
-            found = replace(found, bill=await self._bill(found.encounter, operation.keys.get("visit", "")))
-        return found
-
-    async def _joined(self, found: Found, alias: Alias, kind: str) -> Found:
-        if found.encounter is not None and alias.encounter_id not in ("", found.encounter.encounter_id):
-            raise Refused(
-                f"{kind} is another encounter's",
-                code="REF_CONFLICT",
-                message_zh="报文中的单号属于不同的就诊，未发送，请核对",
-            )
-        return Found(
-            encounter=found.encounter
-            or (await self._ledger.encounter(alias.encounter_id) if alias.encounter_id else None),
-            bill=found.bill or (await self._ledger.bill(alias.bill_id) if alias.bill_id else None),
-            case=found.case or (await self._ledger.case(alias.case_id) if alias.case_id else None),
-        )
-
-    async def _bill(self, encounter: Encounter, visit_key: str) -> Bill | None:
-        bills = await self._ledger.bills_of(encounter.encounter_id)
-        if visit_key:
-            # the newest: after a refund the same visit goes on in a new bill
-            named = next((bill for bill in reversed(bills) if bill.visit_key == visit_key), None)
-            return named or self._nameless(encounter, bills, visit_key)
-        return next((bill for bill in reversed(bills) if bill.is_open), None)
-
-    def _nameless(self, encounter: Encounter, bills: list[Bill], visit_key: str) -> Bill | None:
-        """A stay's lines come before anybody knows which bill they will be: the open one takes the name it is settled by."""
-        bill = next((one for one in reversed(bills) if one.is_open), None)
-        if bill is None or encounter.kind != "inpatient" or bill.visit_key != _own_name(encounter, bill.chrg_bchno):
-            return None
-        return replace(bill, visit_key=visit_key)
-
-    async def named_case(self, place: Place, dialect: Dialect, operation: Operation) -> Case:
-        """The settlement a reversal, cancel or query names.  Raises: Refused NO_SUCH_CASE."""
-        key = operation.keys.get("settle")
-        case = await self._ledger.case_by_key(place.org, "settle", key) if key else None
-        if case is None and operation.verb in ("query", "confirm") and operation.keys.get("void"):
-            case = await self._ledger.case_by_key(place.org, "void", operation.keys["void"])
-        if case is None:
-            case = (await self.locate(place, dialect, operation)).case
-        if case is None:
-            raise Refused(
-                "no settlement of that key",
-                code="NO_SUCH_CASE",
-                message_zh="没有找到要处理的结算记录，未发送，请核对单号",
-            )
-        return case
 
     # -- admitting content
 
@@ -194,7 +116,7 @@ class Reception:
         number = self._ledger.sequence(place.org)
         day = china(self._clock.wall()).strftime("%y%m%d")
         charge_batch = operation.content.get("bill", {}).get("chrg_bchno") or f"{day}{number:08}"
-        visit_key = operation.keys.get("visit") or _own_name(encounter, charge_batch)
+        visit_key = operation.keys.get("visit") or own_name(encounter, charge_batch)
         return Bill(self._random.token(), place.org, encounter.encounter_id, visit_key, charge_batch)
 
     # -- opening cases
@@ -212,9 +134,9 @@ class Reception:
         key, own = await self._free_key(place, operation)
         if own is not None:
             if operation.keys.get("visit") not in (None, own.visit_key):
-                raise _key_reused(own)
+                raise key_reused(own)
             return await self._continued(place, dialect, operation, own)
-        found = await self.locate(place, dialect, operation)
+        found = await locate(self._ledger, place, dialect, operation)
         if found.case is not None and found.case.state not in ENDED_WITHOUT_MONEY:
             return await self._continued(place, dialect, operation, found.case)
         twin = await self._twin(found, operation)
@@ -264,7 +186,7 @@ class Reception:
         if case.state is State.QUOTED:
             return await self._quote_continued(place, dialect, operation, case)
         if case.data.get("asked") != asked_hash(operation):
-            raise _key_reused(case)
+            raise key_reused(case)
         if case.state is State.NOT_SENT:
             return Opened(await self._taken_up_again(place, operation, case))
         return Opened(case)
@@ -282,7 +204,7 @@ class Reception:
             encounter=self._with_credential(encounter, operation),
             bills=(replace(bill, version=bill.version + 1),),
             cases=(again,),
-            events=(self._event("RETRIED", again),),
+            events=(case_event("RETRIED", again, iso(self._clock.wall())),),
         )
         await self._commit(change)
         return again
@@ -319,7 +241,7 @@ class Reception:
         unchanged = stands(goal, encounter, bill)
         age_s = self._age_s(case)
         if age_s > place.timers.quote_ttl:
-            _, change = self.cancelled(case)
+            _, change = cancelled(case, iso(self._clock.wall()))
             assert change is not None
             await self._commit(change)
             raise Refused(
@@ -330,7 +252,7 @@ class Reception:
         if operation.verb == "quote" and unchanged:
             return Opened(case)
         if operation.verb == "quote" and operation.key_repeats:
-            _, change = self.cancelled(case)
+            _, change = cancelled(case, iso(self._clock.wall()))
             assert change is not None
             await self._commit(change)
             return await self.open_case(place, dialect, operation)
@@ -354,7 +276,7 @@ class Reception:
             encounter=replace(encounter, version=encounter.version + 1),
             bills=(replace(bill, version=bill.version + 1),),
             aliases=self._case_aliases(place, operation, wanted),
-            events=(self._event("SETTLE_ASKED", wanted, {"keys": dict(operation.keys)}),),
+            events=(case_event("SETTLE_ASKED", wanted, at, {"keys": dict(operation.keys)}),),
         )
         await self._commit(change)
         return Opened(wanted)
@@ -403,7 +325,7 @@ class Reception:
                 "on_unknown": operation.content.get("x", {}).get("on_unknown", ""),
             },
         )
-        accepted = self._event("ACCEPTED", case, {"operation": operation_data(operation)})
+        accepted = case_event("ACCEPTED", case, at, {"operation": operation_data(operation)})
         search = (("visit_key", case.visit_key, case_id),)
         return Opened(case, replace(context, case=case), replace(change, events=(accepted,), search=search))
 
@@ -419,7 +341,7 @@ class Reception:
         expired = self._age_s(holder) > place.timers.quote_ttl
         named = operation.keys.get("supersedes") == holder.key
         if holder.state is State.QUOTED and (replaced or expired or named):
-            outcome, change = self.cancelled(holder)
+            outcome, change = cancelled(holder, iso(self._clock.wall()))
             assert change is not None and outcome.state == "CANCELLED"
             await self._commit(change)
             return found
@@ -436,104 +358,6 @@ class Reception:
         if holder is not None and holder.state is not State.QUOTED:
             raise _visit_held(holder)
 
-    # -- taking back
-
-    async def open_void(self, place: Place, dialect: Dialect, operation: Operation, target: Case) -> Case:
-        """A refund is a case of its own; the settlement shows VOIDING meanwhile.
-
-        Raises: Refused USE_CANCEL, KEY_REUSED, NOT_SUPPORTED.
-        """
-        key, own = await self._void_key(place, operation, target)
-        if own is not None:
-            if own.target_case_id != target.case_id:
-                raise _key_reused(own)
-            return await self._void_again(own, target)
-        if target.state is State.VOIDED:
-            return await self._void_of(target)
-        if target.state is not State.SETTLED:
-            code = "VISIT_HELD" if target.state in (State.VOIDING, *UNDECIDED) else "USE_CANCEL"
-            state = answers.told_state(target)
-            raise Refused(f"state {state}", code=code, message_zh=f"该笔结算当前为 {state}，不能退费，未发送")
-        if place.gateway.route.back(target.kind, "void") is None:
-            raise NotSupported("this route can't void", message_zh="该线路不支持退费，未发送")
-        at = iso(self._clock.wall())
-        void = replace(
-            target,
-            case_id=self._random.token(),
-            purpose="void",
-            key=key,
-            state=State.READY,
-            owner=self._owner,
-            epoch=1,
-            request_hash=content_hash({"void": target.case_id}),
-            version=1,
-            setl_id="",
-            total_fen=None,
-            fund_fen=None,
-            account_fen=None,
-            cash_fen=None,
-            target_case_id=target.case_id,
-            opened_at=at,
-            changed_at=at,
-            told={},
-            data={"intent": "void", "message": operation.message, "asked": asked_hash(operation)},
-        )
-        accepted = self._event("ACCEPTED", void, {"operation": operation_data(operation)})
-        aliases = tuple(
-            Alias(place.org, dialect.name, kind, value, void.encounter_id, void.bill_id, void.case_id)
-            for kind, value in operation.refs.items()
-            if value == operation.keys.get("void")
-        )
-        change = Change(place.org, events=(accepted,), cases=(void, move(target, State.VOIDING, at)), aliases=aliases)
-        await self._commit(change)
-        return void
-
-    async def _void_key(self, place: Place, operation: Operation, target: Case) -> tuple[str, Case | None]:
-        """The key and the case that has it; without a key of the HIS's own, a refused refund may be asked for again."""
-        if operation.keys.get("void"):
-            return operation.keys["void"], await self._ledger.case_by_key(place.org, "void", operation.keys["void"])
-        number = 1
-        while True:
-            key = f"void:{target.case_id}:{number}"
-            own = await self._ledger.case_by_key(place.org, "void", key)
-            if own is None or own.state not in (State.REJECTED, State.NOT_APPLIED, State.CANCELLED):
-                return key, own
-            number += 1
-
-    async def _void_again(self, void: Case, target: Case) -> Case:
-        """A refund that never reached the centre is taken up again under its key; any other answers as it stands."""
-        if void.state is not State.NOT_SENT or target.state is not State.SETTLED:
-            return void
-        at = iso(self._clock.wall())
-        again = move(void, State.READY, at, owner=self._owner, epoch=void.epoch + 1)
-        events = (self._event("RETRIED", again),)
-        await self._commit(Change(void.org, events=events, cases=(again, move(target, State.VOIDING, at))))
-        return again
-
-    async def _void_of(self, target: Case) -> Case:
-        for case in reversed(await self._ledger.cases_of_bill(target.bill_id)):
-            if case.purpose == "void" and case.target_case_id == target.case_id and case.state is State.VOIDED:
-                return case
-        return target
-
-    def cancelled(self, case: Case) -> tuple[Outcome, Change | None]:
-        """Cancel before anything was sent; in doubt only the wish is noted; settled is a refund's business."""
-        if case.state is State.CANCELLED:
-            return answers.standing_outcome(case), None
-        if case.state in (State.SETTLED, State.VOIDING):
-            raise Refused("settled", code="USE_VOID", message_zh="该笔已结算成功，请走退费，不能取消")
-        at = iso(self._clock.wall())
-        if case.state in UNDECIDED or case.state is State.FROZEN:
-            unwanted = replace(case, wanted=False, version=case.version + 1, changed_at=at)
-            events = (self._event("CANCEL_ASKED", unwanted),)
-            return answers.standing_outcome(unwanted), Change(case.org, events=events, cases=(unwanted,))
-        if case.state in ENDED_WITHOUT_MONEY or case.state in PAPER:
-            return answers.standing_outcome(case), None
-        ended = move(case, State.CANCELLED, at, wanted=False, told={})
-        return answers.standing_outcome(ended), Change(
-            case.org, events=(self._event("CANCELLED", ended),), cases=(ended,)
-        )
-
     # -- records
 
     async def _records(self, case: Case) -> tuple[Encounter, Bill]:
@@ -545,46 +369,10 @@ class Reception:
     def _age_s(self, case: Case) -> float:
         return (self._clock.wall() - datetime.fromisoformat(case.changed_at)).total_seconds()
 
-    def _event(self, kind: str, case: Case, data: dict[str, object] | None = None) -> Event:
-        facts = {"state": str(case.state), "key": case.key, **(data or {})}
-        return Event(kind, iso(self._clock.wall()), case.case_id, case.encounter_id, facts)
-
-
-def _own_name(encounter: Encounter, charge_batch: str) -> str:
-    """A bill's key where the HIS has none."""
-    return f"{encounter.encounter_key}#{charge_batch}"
-
-
-def asked_hash(operation: Operation, hashed: str = "") -> str:
-    """Hash of what was asked, verb included where it changes what happens.  hashed: its request hash, where that is known."""
-    return f"{operation.verb}:{hashed or request_hash(operation)}"
-
-
-def operation_data(operation: Operation) -> dict[str, object]:
-    """An operation as the journal keeps it."""
-    return {
-        "verb": operation.verb,
-        "message": operation.message,
-        "dialect": operation.dialect,
-        "kind": operation.kind,
-        "content": operation.content,
-        "refs": dict(operation.refs),
-        "keys": dict(operation.keys),
-        "echo": dict(operation.echo),
-    }
-
 
 def _visit_held(holder: Case) -> Refused:
     return Refused(
         f"held by {holder.case_id}",
         code="VISIT_HELD",
         message_zh=f"该笔费用已有一笔结算（工单号 {answers.work_order(holder)}，{answers.told_state(holder)}），请先处理该笔",
-    )
-
-
-def _key_reused(case: Case) -> Refused:
-    return Refused(
-        f"key of case {case.case_id} came with other content",
-        code="KEY_REUSED",
-        message_zh="同一业务号的内容与之前不同，未发送，请更换业务号或核对内容",
     )

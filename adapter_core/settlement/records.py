@@ -107,6 +107,12 @@ class Case(Struct, frozen=True):
         return "acked" in self.data
 
 
+def case_event(kind: str, case: Case, at: str, data: dict[str, object] | None = None) -> Event:
+    """A line of the journal about a case, with its state and key.  at: RFC 3339 UTC."""
+    facts = {"state": str(case.state), "key": case.key, **(data or {})}
+    return Event(kind, at, case.case_id, case.encounter_id, facts)
+
+
 class CallRecord(Struct, frozen=True):
     """One remote call.  ``msgid`` is unique per institution for ever.  result: "" while nothing is known.
 

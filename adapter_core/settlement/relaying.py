@@ -14,6 +14,7 @@ from adapter_core.settlement import answers
 from adapter_core.settlement.calls import Called, Caller, Context
 from adapter_core.settlement.filing import file_reply
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
+from adapter_core.settlement.locating import locate
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.reception import Reception
@@ -94,7 +95,7 @@ class Relaying:
 
     async def _trial(self, place: Place, dialect: Dialect, operation: Operation, step: Step) -> Outcome:
         """A trial of the HIS's own: its amounts are the bill's, as long as the HIS settles what it tried."""
-        found = await self._reception.locate(place, dialect, operation)
+        found = await locate(self._ledger, place, dialect, operation)
         await self._reception.refuse_held(place, found)
         context, change = self._reception.admitted(place, dialect, operation, found)
         await self._commit(change)

@@ -7,9 +7,9 @@ from adapter_core.province.messages import Operation
 from adapter_core.settlement.absorb import refuse_faults
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import Chain, plan_faults
+from adapter_core.settlement.locating import locate
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Ledger
-from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Case, Change, Encounter
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import missing, view
@@ -20,9 +20,8 @@ from adapter_core.values.errors import NotSupported, Refused
 
 
 class Routing:
-    def __init__(self, ledger: Ledger, reception: Reception, chain: Chain, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, chain: Chain, sessions: Sessions, clock: Clock) -> None:
         self._ledger = ledger
-        self._reception = reception
         self._chain = chain
         self._sessions = sessions
         self._clock = clock
@@ -51,7 +50,7 @@ class Routing:
             if case is not None:
                 return await self._encounter_of(case)
         try:
-            return (await self._reception.locate(place, dialect, operation)).encounter
+            return (await locate(self._ledger, place, dialect, operation)).encounter
         except Refused:
             return None  # whoever needs the reference refuses it himself
 

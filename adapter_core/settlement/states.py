@@ -51,6 +51,9 @@ TERMINAL = frozenset(
     {S.SETTLED, S.REJECTED, S.NOT_APPLIED, S.REVERSED, S.VOIDED, S.CANCELLED, S.MANUAL_CLOSED},
 )
 
+ENDED_WITHOUT_MONEY = frozenset({S.REJECTED, S.NOT_APPLIED, S.REVERSED, S.VOIDED, S.CANCELLED, S.MANUAL_REVOKED})
+"""States in which a case has ended and left no money at the centre."""
+
 MOVES: dict[State, frozenset[State]] = {
     S.PREPARING: frozenset({S.READY, S.QUOTED, S.REJECTED, S.NOT_SENT, S.CANCELLED, S.PREPARING}),
     S.READY: frozenset({S.QUOTED, S.SENDING, S.REJECTED, S.NOT_SENT, S.CANCELLED, S.PREPARING, S.DONE}),

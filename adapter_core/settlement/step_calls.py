@@ -89,4 +89,5 @@ def spare_mark(step: Step) -> str:
 
 
 def without(standing: Mapping[str, Any], step: Step) -> dict[str, Any]:
+    """A record's standing as if the step had never been made, and were not in doubt."""
     return {name: row for name, row in standing.items() if name not in (step.name, doubt(step))}

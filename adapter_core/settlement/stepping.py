@@ -16,6 +16,7 @@ from adapter_core.settlement.folding import Folding
 from adapter_core.settlement.hospital_items import refuse_unmapped
 from adapter_core.settlement.identifying import Identifying
 from adapter_core.settlement.lanes import Lanes
+from adapter_core.settlement.locating import locate
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.reception import Reception
@@ -47,6 +48,7 @@ class Stepping:
         clock: Clock,
         random: Random,
     ) -> None:
+        self._ledger = ledger
         self._chain = chain
         self._reception = reception
         self._teller = teller
@@ -62,7 +64,7 @@ class Stepping:
         """The chain up to the verb's own step."""
         newborns.refuse_misfit(operation)
         async with door(self._doors, place, operation), self._cradle(place, operation):
-            found = await self._reception.locate(place, dialect, operation)
+            found = await locate(self._ledger, place, dialect, operation)
             goal = place.gateway.route.goal(operation.kind, operation.verb)
             if goal is None:
                 raise Refused(
@@ -111,7 +113,7 @@ class Stepping:
     async def fold(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
         """``fold``: outpatient lines into a stay, and up with it; ``unfold``: out of it again."""
         async with door(self._doors, place, operation):
-            found = await self._reception.locate(place, dialect, operation)
+            found = await locate(self._ledger, place, dialect, operation)
             if found.encounter is None or found.encounter.kind != "inpatient":
                 text = "没有找到该住院就诊，未办理，请先办理入院登记"
                 raise Refused("no such stay", code="NO_SUCH_ENCOUNTER", message_zh=text)
@@ -147,7 +149,7 @@ class Stepping:
     async def undo(self, place: Place, dialect: Dialect, operation: Operation) -> Outcome:
         """A registration, a discharge or lines taken back."""
         async with door(self._doors, place, operation):
-            found = await self._reception.locate(place, dialect, operation)
+            found = await locate(self._ledger, place, dialect, operation)
             try:
                 context = await self._undoing.undo(place, operation, found, self._sessions.signed_in)
             except StepStopped as stopped:

@@ -11,9 +11,10 @@ from adapter_core.settlement import preadmission
 from adapter_core.settlement.calls import Context
 from adapter_core.settlement.chain import Chain
 from adapter_core.settlement.filing import undo_step
+from adapter_core.settlement.locating import Found
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.ports import Ledger
-from adapter_core.settlement.reception import Found, Reception
+from adapter_core.settlement.reception import Reception
 from adapter_core.settlement.records import Bill, Change
 from adapter_core.settlement.standing import at, doubt, view
 from adapter_core.settlement.states import State

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,13 @@ async def test_people_of_one_employer_share_a_hand_over_sheet(hospital: Hospital
 # -- I12: never a valid paper set and a possible settlement for one visit
 
 
+async def _after(turns: int, work: Awaitable[object]) -> object:
+    """Begins so many turns of the event loop later."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return await work
+
+
 async def test_papers_and_settlements_racing_for_a_visit_never_both_win(hospital: Hospital) -> None:
     """Each round: a refused visit, then papers and two new settlements at once.  Whoever takes the hold keeps it."""
     office = hospital.running.office()
@@ -252,7 +260,7 @@ async def test_papers_and_settlements_racing_for_a_visit_never_both_win(hospital
             )
             for letter in "BC"
         ]
-        racers = [*rivals, office.open(visit)]
+        racers = [*rivals, _after(number * 2, office.open(visit))]
         order = racers[number % 3 :] + racers[: number % 3]
         done = await asyncio.gather(*order, return_exceptions=True)
         assert all(isinstance(one, Refused) for one in done if isinstance(one, BaseException)), done

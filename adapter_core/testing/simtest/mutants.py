@@ -25,10 +25,12 @@ from adapter_core.settlement import (
     resolution,
     resolver,
     states,
+    taking_back,
 )
 from adapter_core.settlement.calls import Caller, Context
 from adapter_core.settlement.decisions import after_money
 from adapter_core.settlement.judge import Verdict
+from adapter_core.settlement.locating import named_case
 from adapter_core.settlement.ownership import Ownership
 from adapter_core.settlement.papers import Visit
 from adapter_core.settlement.paying import Paying
@@ -203,7 +205,10 @@ def _no_echo() -> list[Patch]:
 
 
 def _no_hash() -> list[Patch]:
-    return [(reception, "asked_hash", lambda operation, hashed="": operation.verb)]
+    def verb(operation: Any, hashed: str = "") -> str:
+        return str(operation.verb)
+
+    return [(reception, "asked_hash", verb), (taking_back, "asked_hash", verb)]
 
 
 # -- resolving
@@ -416,7 +421,7 @@ def _polls_ask() -> list[Patch]:
     async def asking(self: Pipeline, place: Any, dialect: Any, operation: Any, wait: float) -> Any:
         told = await original(self, place, dialect, operation, wait)
         if operation.verb == "query" and told.state == "PENDING":
-            self._run(place, await self._reception.named_case(place, dialect, operation), operation)
+            self._run(place, await named_case(self._ledger, place, dialect, operation), operation)
         return told
 
     return [(Pipeline, "_handle", asking)]
@@ -426,7 +431,7 @@ def _asks_before_refusing() -> list[Patch]:
     original = Pipeline._settle
 
     async def asking(self: Pipeline, place: Any, dialect: Any, operation: Any, wait: float) -> Any:
-        await self._identify(place, operation)
+        await self._passing.identify(place, operation)
         return await original(self, place, dialect, operation, wait)
 
     return [(Pipeline, "_settle", asking)]

@@ -157,13 +157,22 @@ def _audit_take_overs(
     on_wire = {one.sha256: one for one in sent if one.infno not in SAME_AGAIN}
     intents: defaultdict[str, list[Sent]] = defaultdict(list)
     former: defaultdict[str, set[str]] = defaultdict(set)
+    meant: defaultdict[str, list[str]] = defaultdict(list)
+    for row in journal:
+        if row["kind"] == "INTENT":
+            meant[row["data"]["body_hash"]].append(row["at"])
     for row in journal:
         case_id = row["case_id"]
         if row["kind"] == "CLAIMED":
             found.counts["take-overs"] += 1
             now = owners[row["data"]["owner"]]
             found.counts["taken up again by the same life"] += any(one.life == now for one in intents[case_id])
-            late = [one for one in intents[case_id] if one.at > row["at"]]
+            # a confirm names its trade and nothing of its own: the new owner's, meant by it anew, has the bytes of the former's
+            late = [
+                one
+                for one in intents[case_id]
+                if one.at > row["at"] and not any(row["at"] < at <= one.at for at in meant[one.sha256])
+            ]
             for one in late:
                 texts = _history(journal, case_id)
                 found.faults["sent after a take-over"].append(
