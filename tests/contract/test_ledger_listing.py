@@ -14,10 +14,10 @@ from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
 from adapter_core.settlement.records import AccountItem, Change
 from adapter_core.settlement.states import State
+from tests.clocks import HandClock
 
 from .ledger_contract import ORG, call, case, encounter, event
 from .postgres_server import postgres_server
-from .test_ledger_migrations import StandingClock
 
 MASTER = MasterKey(bytes(range(32)))
 COUNT = 20
@@ -28,14 +28,14 @@ DAY = "2026-11-{:02d}T01:02:03Z"
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     if request.param == "sqlite":
         path = tmp_path / "ledger.db"
-        with SqliteLedger.open(path, MASTER, environment="test", clock=StandingClock(), ballast_bytes=0) as opened:
+        with SqliteLedger.open(path, MASTER, environment="test", clock=HandClock(), ballast_bytes=0) as opened:
             yield opened
         return
     from adapter_core.ledger.postgres import PostgresLedger
 
     server = postgres_server()
     async with await PostgresLedger.open(
-        server.new_database(), MASTER, environment="test", clock=StandingClock()
+        server.new_database(), MASTER, environment="test", clock=HandClock()
     ) as shared:
         yield shared
     server.drop_databases()
