@@ -24,7 +24,7 @@ from adapter_core.values.frames import Frame
 
 TIMERS = """\
 [timers]
-sync_wait = 8.0
+sync_wait = 3.0
 money_deadline = 5.0
 late_commit = 5.5
 query_lag = 0

@@ -8,7 +8,7 @@ from typing import Any
 from adapter_core.testing.contract import ProvinceContract
 from his_adapter_zhejiang.dialect import FROM_SLIPS
 
-FUNDS = ("hifp_pay", "hifmi_pay", "cvlserv_pay", "oth_pay", "maf_pay")
+FUNDS = ("hifp_pay", "hifmi_pay", "hifob_pay", "hifes_pay", "cvlserv_pay", "oth_pay", "maf_pay")
 """What a fund total is the sum of: none is said without one of them."""
 CARD = {"mdtrt_cert_no": 14, "psn_no": 20, "certno": 18, "psn_name": 10, "naty": 2, "emp_name": 40}
 """Bytes of the card's places."""
