@@ -7,7 +7,7 @@ ledger that nobody else writes.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -51,7 +51,8 @@ class RecentRecords:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        # a plain dict finds its first key ever more slowly, the more keys were taken from its front
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._bytes = 0
         self._read: deque[_Kept] = deque()
         self._bills: dict[str, list[str]] = {}
@@ -66,8 +67,8 @@ class RecentRecords:
         if written.version == 1:
             self._note_bill(written)
         while self._bytes > BYTES_MAX:
-            oldest = next(iter(self._kept))
-            self._bytes -= self._kept.pop(oldest).size
+            oldest, gone = self._kept.popitem(last=False)
+            self._bytes -= gone.size
             if oldest[0] == ENCOUNTERS.table:
                 self._bills.pop(oldest[1], None)
 
@@ -116,7 +117,7 @@ class RecentAliases:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, str, str], tuple[Alias | None]] = {}
+        self._kept: OrderedDict[tuple[str, str, str, str], tuple[Alias | None]] = OrderedDict()
         self._changes = 0
         self._lock = threading.Lock()
 
@@ -146,4 +147,4 @@ class RecentAliases:
         self._kept.pop(place, None)
         self._kept[place] = (found,)
         if len(self._kept) > ALIASES_MAX:
-            del self._kept[next(iter(self._kept))]
+            self._kept.popitem(last=False)
