@@ -45,7 +45,8 @@ def booked(context: Context, case: Case, result: Mapping[str, Any], msgid: str, 
         booked_at=case.changed_at,
         setl_id=case.setl_id,
         original_setl_id=_original(context) if case.purpose == "void" else "",
-        mdtrt_id=context.encounter.mdtrt_id,
+        mdtrt_id=context.encounter.mdtrt_id
+        or str(known.get("mdtrt_id", "")),  # a sale is registered by its own settlement
         msgid=str(result.get("medins_setl_id") or msgid),
         insutype=str(known.get("insutype") or settle.get("insutype", "")),
         clr_type=str(known.get("clr_type") or CLR_TYPE_OF.get(case.kind, "")),

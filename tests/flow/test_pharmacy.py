@@ -44,6 +44,12 @@ async def test_a_sale_settles_and_its_goods_follow(hospital: Hospital) -> None:
     assert (await hospital.say(void())).state == "VOIDED"
     assert hospital.calls[-1] == "2103"
     assert hospital.settlements == ["refunded"]
+    booked = [
+        entry.mdtrt_id
+        for case in (await hospital.case(), await hospital.case("R1", "void"))
+        for entry in await hospital.running.ledger.entries_of_case(case.case_id)
+    ]
+    assert booked == [hospital.truth["settlements"][0]["mdtrt_id"]] * 2  # 2102 made the visit: the books name it
 
 
 async def test_goods_that_are_refused_or_lost_never_touch_the_money(hospital: Hospital) -> None:
