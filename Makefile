@@ -26,7 +26,7 @@ serve: $(READY)
 
 # Two processes: the suite is small enough for any laptop, and a file's tests stay together so fixtures are built once.
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 bench: $(READY)
 	@$(BIN)/python bench/startup.py
