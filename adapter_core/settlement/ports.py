@@ -80,6 +80,9 @@ class Ledger(Protocol):
 
     async def encounter_by_key(self, org: str, encounter_key: str) -> Encounter | None: ...
 
+    async def encounters_newest(self, org: str, before: int, limit: int) -> list[tuple[int, Encounter]]:
+        """Each with its ordinal, the newest first.  before: only those below that ordinal; 0 = all."""
+
     async def bill(self, bill_id: str) -> Bill | None: ...
 
     async def bills_of(self, encounter_id: str) -> list[Bill]:

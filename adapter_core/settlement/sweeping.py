@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from adapter_core.province.plan import Route, Step
 from adapter_core.province.relay import NAME as RELAY
@@ -53,13 +53,6 @@ AT_WORK = frozenset(
         State.VOIDING,
     }
 )
-
-
-class Registry(Ledger, Protocol):
-    """The ledger, and its encounters in order."""
-
-    async def encounters_newest(self, org: str, before: int, limit: int) -> list[tuple[int, Encounter]]:
-        """Each with its ordinal, the newest first.  before: only those below that ordinal; 0 = all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +108,8 @@ class Sweeping:
 
     async def _seen(self, place: Place, rules: SweepRules) -> _Seen:
         seen, before = _Seen(), 0
-        registry: Any = self._ledger
         while True:
-            page: list[tuple[int, Encounter]] = await registry.encounters_newest(place.org, before, PAGE)
+            page = await self._ledger.encounters_newest(place.org, before, PAGE)
             in_reach = False
             for ordinal, encounter in page:
                 before = ordinal
