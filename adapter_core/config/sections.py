@@ -1,36 +1,24 @@
-"""Configuration: one TOML file, every key overridable by ``YB_…`` environment variables except secrets (`contracts.md` §7)."""
+"""The sections of the configuration file, each with its keys, their defaults and their limits."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from adapter_core.ledger.key_files import KEY_TEXT_BYTES_MAX, read_key_file
 from adapter_core.province.messages import KINDS
 from adapter_core.province.schemes import LOCAL, UNLISTED, schemes
-from adapter_core.settlement.ways import ONLY
-from adapter_core.values.errors import ConfigError
 from adapter_core.values.moments import CHINA
-from adapter_core.values.secrets import Secret
-
-DEFAULT_NAME = "his-adapter.toml"
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Institution(_Section):
+class Institution(Section):
     """The hospital or pharmacy (定点医药机构).  gateway: the name of the one that serves it where no route says otherwise; by
     default ``[gateway]``, else the first of ``[gateways.NAME]``."""
 
@@ -41,7 +29,7 @@ class Institution(_Section):
     gateway: str | None = None
 
 
-class LedgerSettings(_Section):
+class LedgerSettings(Section):
     url: str = "sqlite:///ledger.db"
     witness_file: Path | None = None
     master_key_file: Path = Path("keys/master.key")
@@ -51,7 +39,7 @@ class LedgerSettings(_Section):
     former_anchor_key_files: list[Path] = Field(default_factory=list)
 
 
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """The way out.  Every capability of `reliability.md` §2 may be set for a site; an unset one is the plugin's."""
 
     kind: str = "national"
@@ -89,7 +77,7 @@ class GatewaySettings(_Section):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-class TimerSettings(_Section):
+class TimerSettings(Section):
     """Seconds, fractions allowed."""
 
     sync_wait: float = Field(8.0, gt=0, le=25)
@@ -114,7 +102,7 @@ ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):\d{1,5}$"
 """``host:port``; port 0 is any free one."""
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """What `serve` listens on.  drain: seconds a stop waits for calls in flight; operator_token_file: the credential by which this
     machine's own commands reach the service, made at the first start; tls_…, client_ca_file: HTTPS, and certificates of callers
     (mTLS); body_bytes … calls_at_once: what a caller may cost, the last two for each client."""
@@ -139,7 +127,7 @@ Role = Literal["his", "cashier", "operator", "auditor", "admin"]
 """What a client of the service may be; operator, auditor and administrator are never one."""
 
 
-class FamilySignature(_Section):
+class FamilySignature(Section):
     """The signature of a province's own family, made by an old HIS with a key that we issued."""
 
     kind: Literal["csb", "x-tif", "x-ca"]
@@ -147,7 +135,7 @@ class FamilySignature(_Section):
     secret_file: Path
 
 
-class ClientSettings(_Section):
+class ClientSettings(Section):
     """A caller of `serve`, known by any of: a token, HMAC keys (at most two, while they change), a certificate, its address, or
     a family's signature.  ``institutions``: the ``fixmedins_code`` it acts for, empty for all of this configuration."""
 
@@ -172,7 +160,7 @@ class ClientSettings(_Section):
         return roles
 
 
-class AlarmMail(_Section):
+class AlarmMail(Section):
     """Where alarms go by e-mail."""
 
     host: str
@@ -184,7 +172,7 @@ class AlarmMail(_Section):
     password_file: Path | None = None
 
 
-class AlarmSettings(_Section):
+class AlarmSettings(Section):
     """When somebody is called, and how.  Seconds, but for disk_free_mb.  chain_check: when the whole journal is verified (cron,
     China time)."""
 
@@ -200,13 +188,13 @@ class AlarmSettings(_Section):
     email: AlarmMail | None = None
 
 
-class TracingSettings(_Section):
+class TracingSettings(Section):
     """OpenTelemetry traces, with the extra ``tracing``: the OTLP/HTTP address of a collector."""
 
     endpoint: str | None = Field(default=None, pattern=r"^https?://")
 
 
-class PapersSettings(_Section):
+class PapersSettings(Section):
     """Manual-reimbursement papers and receipts.  phone: who says whether a set still counts; basis: the rule that direct settlement
     rests on, printed on receipts; chronic_notice_file: text of the 告知书 printed behind a chronic patient's receipt."""
 
@@ -223,7 +211,7 @@ def _in_china(moment: datetime | None) -> datetime | None:
     return (moment.replace(tzinfo=CHINA) if moment.tzinfo is None else moment).astimezone(UTC)
 
 
-class RouteSettings(_Section):
+class RouteSettings(Section):
     """One line of the ordered list that says which gateway serves an encounter; what it doesn't name, it doesn't ask for.
 
     institution: ``fixmedins_code``; schemes: names of arrangements (`schemas/policy/schemes.toml`), ``local`` or ``unlisted``;
@@ -252,7 +240,7 @@ class RouteSettings(_Section):
         return _among(names, (LOCAL, UNLISTED, *(one.name for one in schemes())))
 
 
-class CutoverSettings(_Section):
+class CutoverSettings(Section):
     """A switch from one gateway to another at a date and time.  institution: its ``fixmedins_code``, None for all; freeze_s:
     how long before ``at`` nothing new is begun."""
 
@@ -272,7 +260,7 @@ def _among(names: list[str], known: tuple[str, ...]) -> list[str]:
     return names
 
 
-class StatementSettings(_Section):
+class StatementSettings(Section):
     """How this gateway writes 3202's files.  No public source shows a real one, so each is the site's to set."""
 
     separator: str = Field("\t", min_length=1, max_length=4)
@@ -290,7 +278,7 @@ class StatementSettings(_Section):
     closed_at: str = Field("06:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
 
 
-class AccountsSettings(_Section):
+class AccountsSettings(Section):
     """Reconciliation and what hangs on it.  evening, morning: cron lines, China time; shifts: when each begins; statements: by the name
     of a gateway, what its centre writes otherwise than ``statement`` says."""
 
@@ -304,7 +292,7 @@ class AccountsSettings(_Section):
     statements: dict[str, StatementSettings] = Field(default_factory=dict)
 
 
-class SweepSettings(_Section):
+class SweepSettings(Section):
     """Registrations that nobody settled, cancelled at the centre.  at: cron, China time; registrations_after_h: how long nothing may
     have happened to one, 0 = none is cancelled; stays_after_d: the same for the stay of a patient who was discharged."""
 
@@ -313,7 +301,7 @@ class SweepSettings(_Section):
     stays_after_d: int = Field(default=0, ge=0)
 
 
-class CatalogueSettings(_Section):
+class CatalogueSettings(Section):
     """Catalogues (13xx, 1901) and the mapping of the hospital's own items (3301, 3302); a file of their own beside the ledger.
 
     layouts_file: how each catalogue's file is laid out; first_version, since: what the first download asks with; file_mark: the field
@@ -332,7 +320,7 @@ class CatalogueSettings(_Section):
     dictionaries: list[str] = Field(default_factory=list)
 
 
-class ConsoleSettings(_Section):
+class ConsoleSettings(Section):
     """The pages for people.  users_file: its users and their sessions; idle_minutes, session_hours: how long a session lives unused,
     and at all; password_days: after so many days another password must be chosen, 0 for never."""
 
@@ -340,213 +328,3 @@ class ConsoleSettings(_Section):
     idle_minutes: float = Field(default=15.0, gt=0, le=480)
     session_hours: float = Field(default=12.0, gt=0, le=24)
     password_days: int = Field(default=90, ge=0)
-
-
-class Settings(BaseSettings):
-    """The whole file.  Environment: ``YB_TIMERS__SYNC_WAIT=3`` and the like; secrets only from files."""
-
-    model_config = SettingsConfigDict(env_prefix="YB_", env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    environment: Literal["test", "production"] = "test"
-    institution: Institution = Field(default=None, validate_default=False)  # type: ignore[assignment]
-    institutions: list[Institution] = Field(default_factory=list)
-    ledger: LedgerSettings = LedgerSettings()
-    gateway: GatewaySettings = Field(default=None, validate_default=False)  # type: ignore[assignment]
-    gateways: dict[str, GatewaySettings] = Field(default_factory=dict)
-    routes: list[RouteSettings] = Field(default_factory=list)
-    cutovers: list[CutoverSettings] = Field(default_factory=list)
-    timers: TimerSettings = TimerSettings()  # type: ignore[call-arg]
-    http: HttpSettings = HttpSettings()
-    clients: list[ClientSettings] = Field(default_factory=list)
-    console: ConsoleSettings = ConsoleSettings()
-    alarms: AlarmSettings = AlarmSettings()
-    tracing: TracingSettings = TracingSettings()
-    on_unknown: Literal["adopt", "reverse"] = "adopt"
-    four_eyes_yuan: int = Field(5000, ge=0)
-    notices_file: Path | None = None
-    openings_file: Path | None = None
-    special_drugs_file: Path | None = None
-    papers: PapersSettings = PapersSettings()  # type: ignore[call-arg]
-    catalogues: CatalogueSettings = CatalogueSettings()  # type: ignore[call-arg]
-    accounts: AccountsSettings = AccountsSettings()
-    sweep: SweepSettings = SweepSettings()
-    plugins: list[str] | None = None
-    dialect_options: dict[str, dict[str, str]] = Field(default_factory=dict)
-
-    @property
-    def every_institution(self) -> tuple[Institution, ...]:
-        """All that are served here; ``institution`` is the first."""
-        own = () if self.institutions and "institution" not in self.model_fields_set else (self.institution,)
-        return (*own, *self.institutions)
-
-    @property
-    def every_gateway(self) -> dict[str, GatewaySettings]:
-        """All gateways by their names."""
-        return {**({ONLY: self.gateway} if "gateway" in self.model_fields_set else {}), **self.gateways}
-
-    def gateway_of(self, institution: Institution) -> str:
-        """The name of the gateway that serves it where no route says otherwise."""
-        return institution.gateway or next(iter(self.every_gateway))
-
-    @model_validator(mode="after")
-    def _whole(self) -> Settings:
-        """``institution`` and ``gateway`` are the first ones where only lists are given; every name that is used exists."""
-        if self.institution is None and self.institutions:
-            object.__setattr__(self, "institution", self.institutions[0])
-        faults = [] if self.institution is not None else ["institution: Field required"]
-        faults += [] if self.every_gateway else ["gateway: Field required"]
-        if not faults:
-            if self.gateway is None:
-                object.__setattr__(self, "gateway", self.every_gateway[self.gateway_of(self.institution)])
-            faults = list(self._unknown_names())
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-    def _unknown_names(self) -> Iterator[str]:
-        codes = [one.fixmedins_code for one in self.every_institution]
-        gateways = self.every_gateway
-        yield from (f"institutions: {code} twice" for code in sorted({one for one in codes if codes.count(one) > 1}))
-        if ONLY in self.gateways and "gateway" in self.model_fields_set:
-            yield f"gateways.{ONLY}: that is the name of [gateway]"
-        used = [("institutions.gateway", one.gateway) for one in self.every_institution if one.gateway]
-        used += [("routes.gateway", one.gateway) for one in self.routes]
-        used += [("cutovers.to", one.target) for one in self.cutovers]
-        yield from (f"{path}: no gateway {name}" for path, name in used if name not in gateways)
-        named = [("routes.institution", one.institution) for one in self.routes]
-        named += [("cutovers.institution", one.institution) for one in self.cutovers]
-        yield from (f"{path}: no institution {code}" for path, code in named if code and code not in codes)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (env_settings, init_settings)
-
-
-class Config:
-    """Settings with the folder their relative paths are read from."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings = settings
-        self.folder = folder
-
-    def path(self, path: Path) -> Path:
-        return path if path.is_absolute() else self.folder / path
-
-    @cached_property
-    def ledger_path(self) -> Path:
-        """Where the SQLite ledger lies.  Raises: ConfigError for a URL of another kind."""
-        url = self.settings.ledger.url
-        if not url.startswith("sqlite:///"):
-            raise ConfigError("ledger.url must be sqlite:///path or postgresql://…")
-        return self.path(Path(url.removeprefix("sqlite:///")))
-
-    @property
-    def is_shared(self) -> bool:
-        """A PostgreSQL ledger, which several replicas may share."""
-        return self.settings.ledger.url.startswith("postgresql://")
-
-    @property
-    def anchors_path(self) -> Path:
-        """The anchors' file; by default beside the ledger and named after it, since each ledger has its own."""
-        named = self.settings.ledger.anchors_file
-        if named is not None:
-            return self.path(named)
-        if self.is_shared:
-            return self.path(Path("anchors.jsonl"))
-        return self.ledger_path.with_name(self.ledger_path.name + ".anchors.jsonl")
-
-    @cached_property
-    def master_key_path(self) -> Path:
-        return self.path(self.settings.ledger.master_key_file)
-
-    def secrets(self, gateway: GatewaySettings) -> dict[str, Secret]:
-        """A gateway's secrets, each from its own file that only the owner can read.  Raises: ConfigError."""
-        return {name: read_secret(self.path(path)) for name, path in gateway.secret_files.items()}
-
-
-def read_secret(path: Path) -> Secret:
-    """The text of a secret file.  Raises: ConfigError when it is missing, empty, or others can read it."""
-    try:
-        text = read_key_file(path, KEY_TEXT_BYTES_MAX).decode().strip()
-    except UnicodeDecodeError:
-        raise ConfigError(f"secret file {path.name}: no UTF-8 text") from None
-    if not text:
-        raise ConfigError(f"secret file {path.name}: empty")
-    return Secret(text)
-
-
-def load_config(path: Path) -> Config:
-    """The configuration of one file.  Raises: ConfigError naming every wrong key, with the one that may have been meant."""
-    if not path.is_file():
-        raise ConfigError(f"no configuration file {path}; see docs/reference/configuration.md")
-    faults = _unknown_variables()
-    try:
-        values = TomlConfigSettingsSource(Settings, path)()
-        settings = Settings(**values)
-    except ValidationError as error:
-        faults += [_fault_line(row["loc"], row["type"], row["msg"]) for row in error.errors(include_input=False)]
-    except ValueError as error:
-        faults.append(str(error))
-    if faults:
-        raise ConfigError(f"{path.name}: " + "; ".join(faults)) from None
-    return Config(settings, path.resolve().parent)
-
-
-def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
-    """Every key by its dotted path; the sections of a list (``clients``) and of a table have no index in it."""
-    found: dict[str, FieldInfo] = {}
-    for name, info in model.model_fields.items():
-        path = f"{prefix}{info.alias or name}"
-        found[path] = info
-        section = section_of(info)
-        if section is not None:
-            found |= known_keys(section, f"{path}.")
-    return found
-
-
-def section_of(info: FieldInfo) -> type[BaseModel] | None:
-    """The section that a key holds, one or a list of them; None for a plain value."""
-    wanted = [info.annotation]
-    while wanted:
-        one = wanted.pop()
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
-        wanted.extend(get_args(one))
-    return None
-
-
-def _fault_line(place: tuple[int | str, ...], kind: str, message: str) -> str:
-    path = ".".join(map(str, place))
-    if not place:
-        return message.removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        return f"{path}: no such key{_meant('.'.join(str(one) for one in place if not isinstance(one, int)))}"
-    return f"{path}: {message}"
-
-
-def _meant(path: str) -> str:
-    """The known key nearest to a wrong one: the same name in another section, or one spelt nearly so."""
-    keys = list(known_keys())
-    name = path.rpartition(".")[2]
-    same = [key for key in keys if key.rpartition(".")[2] == name]
-    near = same or get_close_matches(path, keys, 1, 0.75) or get_close_matches(name, keys, 1, 0.75)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _unknown_variables() -> list[str]:
-    """Faults of ``YB_…`` variables that name no key: they would be passed over without a word."""
-    keys = known_keys()
-    tables = tuple(f"{key}." for key, info in keys.items() if "dict[" in str(info.annotation))
-    faults = []
-    for name in sorted(os.environ):
-        path = name.upper().removeprefix("YB_").lower().replace("__", ".")
-        if name.upper().startswith("YB_") and path not in keys and not path.startswith(tables):
-            faults.append(f"environment variable {name}: no such key{_meant(path)}")
-    return faults
