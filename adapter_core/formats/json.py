@@ -1,17 +1,16 @@
 """JSON, read strictly and written plainly: no duplicate key, no NaN, no float, no surprise in size or depth.
 
 msgspec reads and writes whatever is plain, some ten times faster than the standard library.  What it would let pass is looked for
-beside it: a duplicate key shows as more colons in the text than members in the tree, long or exponential numbers by their
-digits.  Whatever is not plain goes to the standard library's parser, or to our own writer, which know it exactly and say what
-is wrong with it.
+beside it: a duplicate key shows as more strings in the text than in the tree, a number too long by a run of digits.  Whatever is
+not plain goes to the standard library's parser, or to our own writer, which know it exactly and say what is wrong with it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
-from decimal import Decimal, InvalidOperation
+from collections.abc import Collection
+from decimal import Clamped, Context, Decimal, DecimalException, InvalidOperation, Rounded
 from typing import Any, NoReturn
 
 import msgspec
@@ -31,15 +30,14 @@ _Path = tuple[Any, ...]
 """``(path of the parent, key)``, or empty at the root: spelt out only when a fault needs it."""
 _quote = json.encoder.encode_basestring
 _PLAIN_NUMBER = re.compile(r"-?[0-9.]+")
-_DIGITS_AS_0 = bytes.maketrans(b"123456789.E", b"0000000000e")
-_MACHINE_DIGITS = b"0" * 18
-"""As many as a machine integer is sure to hold."""
-_TOO_MANY_DIGITS = b"0" * (DIGITS_MAX + 1)
-_READER = msgspec.json.Decoder(float_hook=Decimal)
+_DIGITS_AS_0 = bytes.maketrans(b"123456789.", b"0000000000")
+_MANY_DIGITS = b"0" * (DIGITS_MAX - 1)
+"""Such a run has every integer of more than 40 digits, and every other number of more than 80 characters, before its E or behind."""
+_NUMBERS = Context(prec=DIGITS_MAX, Emin=0, Emax=DIGITS_MAX - 1, clamp=0, traps=[Clamped, InvalidOperation, Rounded])
+"""Makes a Decimal as it is written, and refuses what has more than 40 digits written out."""
+_READER = msgspec.json.Decoder(float_hook=_NUMBERS.create_decimal)
 _WRITER = msgspec.json.Encoder(decimal_format="number")
 _LEAVES = frozenset({str, Decimal, int, bool, type(None)})
-_TEXT = frozenset({str})
-_CONTAINERS = frozenset({dict, list, tuple})
 _SHOWABLE_KEY = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 
 
@@ -52,53 +50,66 @@ def read_json(raw: bytes | str, max_bytes: int = BYTES_MAX, max_depth: int = DEP
 
     A byte-order mark is accepted.  Raises: TranslationError for anything else that RFC 8259 or this project doesn't
     allow: duplicate keys, NaN and infinities, numbers of more than 40 digits written out, lone surrogates, text after
-    the value, more than ``max_bytes`` bytes or ``max_depth`` levels (both checked before parsing).
+    the value, more than ``max_bytes`` bytes or ``max_depth`` levels.
     """
     body = _utf_8(raw)
     if len(body) > max_bytes:
         raise _bad("JSON", f"at most {max_bytes} bytes", f"{len(body)} bytes")
-    outside = _outside_strings(body)
-    _refuse_depth(outside, max_depth)
-    tree = _read_plain(body, outside)
+    tree = _read_plain(body, max_depth)
     return _read_exactly(body, max_depth) if tree is _NOT_PLAIN else tree
 
 
 _NOT_PLAIN = object()
 
 
-def _read_plain(body: bytes, outside: bytes) -> Any:
+def _read_plain(body: bytes, max_depth: int) -> Any:
     """The tree of a text without any oddity; ``_NOT_PLAIN`` for every other one, and for no JSON at all."""
-    numbers = outside.translate(_DIGITS_AS_0)
-    if b"0e" in numbers or _MACHINE_DIGITS in numbers or _has_surrogate_escape(body):
-        return _NOT_PLAIN
     try:
         tree = _READER.decode(body)
-    except (ValueError, RecursionError):  # msgspec's own and UnicodeDecodeError among them
+        strings = _strings(tree, max_depth)
+    except (ValueError, DecimalException, RecursionError):  # msgspec's own among them, for a lone surrogate, too
         return _NOT_PLAIN
-    return tree if _members(tree) == outside.count(b":") else _NOT_PLAIN
+    # Two quotes enclose a string; of a key that comes twice the tree has lost one string at least, the key.
+    return _NOT_PLAIN if 2 * strings != _quotes(body) or _has_many_digits(body) else tree
 
 
-def _has_surrogate_escape(body: bytes) -> bool:
-    return b"\\u" in body and _SURROGATE_ESCAPE.search(body) is not None
-
-
-def _members(tree: Any) -> int:
-    """How many members all objects of a tree have."""
-    if type(tree) is dict:
-        values: Collection[Any] = tree.values()
-        count = len(tree)
-    elif type(tree) is list:
-        values, count = tree, 0
+def _strings(value: Any, max_depth: int) -> int:
+    """How many strings a tree holds, its keys among them.  Raises: RecursionError for more than ``max_depth`` levels."""
+    # Most values are strings: all are counted as such, and the others taken off again.
+    if type(value) is dict:
+        values: Collection[Any] = value.values()
+        count = 2 * len(value)
+    elif type(value) is list:
+        values, count = value, len(value)
     else:
-        return 0
-    if not _CONTAINERS.isdisjoint(map(type, values)):
-        for value in values:
-            if type(value) is dict or type(value) is list:
-                count += _members(value)
+        return int(type(value) is str)
+    if not max_depth:
+        raise RecursionError
+    for inner in values:
+        if type(inner) is str:
+            continue
+        count -= 1
+        if type(inner) is dict or type(inner) is list:
+            count += _strings(inner, max_depth - 1)
     return count
 
 
+def _quotes(body: bytes) -> int:
+    """How many quotes begin or end a string of a JSON text."""
+    if b"\\" in body and b'\\"' in body:
+        body = _ESCAPE_PAIR.sub(b"", body)
+    return body.count(b'"')
+
+
+def _has_many_digits(body: bytes) -> bool:
+    """Whether some number may be too long."""
+    if _MANY_DIGITS not in body.translate(_DIGITS_AS_0):
+        return False
+    return _MANY_DIGITS in _outside_strings(body).translate(_DIGITS_AS_0)
+
+
 def _read_exactly(body: bytes, max_depth: int) -> Any:
+    _refuse_depth(_outside_strings(body), max_depth)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -113,7 +124,7 @@ def _read_exactly(body: bytes, max_depth: int) -> Any:
         raise _bad("JSON", f"at most {max_depth} levels", "more than the parser can hold") from None
     except _DuplicateKey:
         raise _twice(text) from None
-    if _has_surrogate_escape(body):
+    if _SURROGATE_ESCAPE.search(body):
         _refuse_lone_surrogates(tree)
     return tree
 
@@ -124,7 +135,7 @@ def write_json(tree: Any) -> bytes:
     Raises: ContractError for a float, a non-finite Decimal, a key that is no text or any other type: those are our own
     mistakes.  TranslationError for a lone surrogate or a number of more than 40 digits: those come from the data.
     """
-    if _is_plain((tree,)):
+    if _is_plain(tree):
         try:
             written = _WRITER.encode(tree)
         except (ValueError, RecursionError):
@@ -142,24 +153,21 @@ def _looks_odd(written: bytes) -> bool:
     # most messages lack the letters themselves, and one letter is looked for ten times faster than a word
     odd = (b"N" in written and b"NaN" in written) or (b"I" in written and b"Infinity" in written)
     odd = odd or (b"E" in written and (b"E+" in written or b"E-" in written))
-    return odd or _TOO_MANY_DIGITS in written.translate(_DIGITS_AS_0)
+    return odd or _MANY_DIGITS in written.translate(_DIGITS_AS_0)
 
 
-def _is_plain(values: Iterable[Any]) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether there is nothing but text keys and the types JSON has, floats aside."""
-    for value in values:
-        kind = type(value)
-        if kind in _LEAVES:
-            continue
-        if kind is dict:
-            if not (
-                set(map(type, value)) <= _TEXT
-                and (_LEAVES.issuperset(map(type, value.values())) or _is_plain(value.values()))
-            ):
+    if type(value) is dict:
+        for key, inner in value.items():
+            if type(key) is not str:
                 return False
-        elif kind not in _CONTAINERS or not (_LEAVES.issuperset(map(type, value)) or _is_plain(value)):
-            return False
-    return True
+            if type(inner) is not str and type(inner) not in _LEAVES and not _is_plain(inner):
+                return False
+        return True
+    if type(value) is list or type(value) is tuple:
+        return all(map(_is_plain, value))
+    return type(value) in _LEAVES
 
 
 def _utf_8(raw: bytes | str) -> bytes:
@@ -204,15 +212,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _decimal(text: str) -> Decimal:
-    if len(text) <= DIGITS_MAX and "e" not in text and "E" not in text:
-        return Decimal(text)  # nearly all numbers of a message
-    try:
-        number = Decimal(text) if len(text) <= 2 * DIGITS_MAX else None
-    except InvalidOperation:
-        number = None
-    if number is None or _digits_written_out(number) > DIGITS_MAX:
-        raise _bad("JSON, a number", f"at most {DIGITS_MAX} digits written out", "more")
-    return number
+    if len(text) <= 2 * DIGITS_MAX:
+        try:
+            return _NUMBERS.create_decimal(text)
+        except DecimalException:
+            pass
+    raise _bad("JSON, a number", f"at most {DIGITS_MAX} digits written out", "more")
 
 
 def _integer(text: str) -> int:
@@ -220,12 +225,6 @@ def _integer(text: str) -> int:
     if len(text.removeprefix("-")) > DIGITS_MAX:
         raise _bad("JSON, a number", f"at most {DIGITS_MAX} digits written out", "more")
     return int(text)
-
-
-def _digits_written_out(number: Decimal) -> int:
-    _, digits, exponent = number.as_tuple()
-    assert isinstance(exponent, int)  # finite: the JSON grammar has no other form
-    return max(len(digits) + max(exponent, 0), 1 - exponent)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -301,9 +300,10 @@ def _plain_number(value: Decimal | int, path: _Path) -> str:
     number = Decimal(value)
     if not number.is_finite():
         raise ContractError(f"{_shown(path)}: {number} can't be written")
-    if _digits_written_out(number) > DIGITS_MAX:
-        raise _bad(_shown(path), f"at most {DIGITS_MAX} digits written out", "more")
-    return format(number, "f")
+    try:
+        return format(_NUMBERS.create_decimal(number), "f")
+    except DecimalException:
+        raise _bad(_shown(path), f"at most {DIGITS_MAX} digits written out", "more") from None
 
 
 def _shown(path: _Path) -> str:

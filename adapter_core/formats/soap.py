@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Literal
 from xml.sax.saxutils import unescape
@@ -18,7 +19,7 @@ from xml.sax.saxutils import unescape
 from lxml import etree
 
 from adapter_core.formats.text import encode_text
-from adapter_core.formats.xml import plain_content, plain_text, read_xml, write_xml
+from adapter_core.formats.xml import plain_content, read_tree, read_xml, write_xml
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 
 Version = Literal["1.1", "1.2"]
@@ -31,8 +32,8 @@ _VERSIONS: dict[str, Version] = {ENVELOPES["1.1"]: "1.1", ENVELOPES["1.2"]: "1.2
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _CODES_1_2 = {"Client": "Sender", "Server": "Receiver"}
 _CODES_1_1 = {new: old for old, new in _CODES_1_2.items()}
-_PLAIN_NAMESPACE = re.compile(r"[A-Za-z0-9:/._\-?=#]*")
 _INT = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+_QUOTES = {"&quot;": '"', "&apos;": "'"}
 _SCHEMA = "http://www.w3.org/2001/XMLSchema"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _WSDL_ADDRESSES = (
@@ -104,9 +105,14 @@ def write_envelope(
 
     Raises: TranslationError for characters XML can't hold, naming the parameter; ContractError for an impossible name.
     """
-    usual = _usual_envelope(version, namespace, operation, parameters, qualified)
-    if usual is not None:
-        return encode_text(usual, "UTF-8")
+    form = _envelope_form(version, namespace, operation, tuple(parameters), qualified)
+    body = form.filled(parameters) if form is not None else None
+    return _envelope(version, namespace, operation, parameters, qualified) if body is None else body
+
+
+def _envelope(
+    version: Version, namespace: str, operation: str, parameters: Mapping[str, str], qualified: bool
+) -> bytes:
     prefix = f"{{{namespace}}}" if namespace else ""
     envelope, body = _empty_envelope(version, {"p": namespace} if namespace else {})
     wrapper = _child(body, prefix + operation)
@@ -115,33 +121,16 @@ def write_envelope(
     return write_xml(envelope)
 
 
-def _usual_envelope(
-    version: Version, namespace: str, operation: str, parameters: Mapping[str, str], qualified: bool
-) -> str | None:
-    """The envelope's text where every name is ASCII and every value usual (`plain_text`); None for any other."""
-    prefix = "p:" if namespace else ""
-    if not _PLAIN_NAMESPACE.fullmatch(namespace):
+@lru_cache(256)
+def _envelope_form(
+    version: Version, namespace: str, operation: str, names: tuple[str, ...], qualified: bool
+) -> _Form | None:
+    """What is written around any values of these parameters; None for names that XML can't have."""
+    marks = {name: f"@{number}@" for number, name in enumerate(names)}
+    try:
+        return _Form(_envelope(version, namespace, operation, marks, qualified).decode("utf-8"), names)
+    except ContractError:
         return None
-    wrapped = plain_text(operation, "", prefix)
-    texts = [plain_text(name, value, prefix if qualified else "") for name, value in parameters.items()]
-    if wrapped is None or None in texts:
-        return None
-    start, end = wrapped.split("><")
-    inner = f"{start}>{''.join(map(str, texts))}<{end}" if texts else f"{start}/>"
-    spaces = f' xmlns:p="{namespace}"' if namespace else ""
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{ENVELOPES[version]}"{spaces}>'
-        f"<soapenv:Body>{inner}</soapenv:Body></soapenv:Envelope>"
-    )
-
-
-def write_reply(asked: SoapMessage, results: Mapping[str, str], *, qualified: bool = True) -> bytes:
-    """The answer to ``asked`` in its own version and namespace: ``<operation>Response`` around ``results``.
-
-    A service of one string answers ``{"return": text}``.  Raises: as write_envelope.
-    """
-    name = f"{asked.operation}Response"
-    return write_envelope(asked.version, asked.namespace, name, results, qualified=qualified)
 
 
 def write_fault(version: Version, code: str, text: str) -> bytes:
@@ -169,15 +158,15 @@ def content_type(version: Version) -> str:
     return "text/xml; charset=utf-8" if version == "1.1" else "application/soap+xml; charset=utf-8"
 
 
-def inner_xml(text: str) -> etree._Element:
-    """The root element of XML text carried as a parameter's value.
+def inner_tree(text: str) -> dict[str, Any] | str:
+    """The neutral tree of XML text carried as a parameter's value.
 
     The value may have been escaped or in CDATA, which the envelope's reader has undone, or escaped once more.  Its own
-    encoding declaration means nothing here.  Raises: TranslationError as read_xml.
+    encoding declaration means nothing here.  Raises: TranslationError as read_tree.
     """
     if text.lstrip().startswith("&lt;"):
-        text = unescape(text, {"&quot;": '"', "&apos;": "'"})
-    return read_xml(text)
+        text = unescape(text, _QUOTES)
+    return read_tree(text)[1]
 
 
 def wsdl_at(wsdl: bytes, address: str) -> bytes:
@@ -310,7 +299,7 @@ class SoapClient:
 
 
 class _Form:
-    """What zeep renders around the values of one set of parameters: ``text`` has ``@n@`` for the n-th of them.
+    """What is written around the values of one set of parameters: ``text`` has ``@n@`` for the n-th of them.
 
     Raises: ContractError where one of these marks isn't there, or is twice.
     """
@@ -319,7 +308,7 @@ class _Form:
         pieces = re.split("@([0-9]+)@", text)
         numbers = [int(number) for number in pieces[1::2]]
         if sorted(numbers) != list(range(len(names))):
-            raise ContractError("zeep writes another text than it was given")
+            raise ContractError("another text is written than was given")
         self._names = [names[number] for number in numbers]
         self._pieces = pieces[0::2]
 
@@ -412,7 +401,7 @@ def _set_text(element: etree._Element, text: str, path: str) -> None:
 def _read_parameters(wrapper: etree._Element) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for child in wrapper:
-        name = etree.QName(child).localname
+        name = str(child.tag).rpartition("}")[2]
         if name in parameters:
             raise _bad(f"parameter {name[:40]}", "each parameter once", "it twice")
         if len(child):

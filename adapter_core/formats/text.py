@@ -24,6 +24,13 @@ _READS = {
 }
 _WRITES = {**_READS, "gbk": "gbk", "gb2312": "gbk", "cp936": "gbk"}
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_USUAL_BYTES = b"\t\n\r" + bytes([*range(0x20, 0x7F), *range(0x80, 0x100)])
+_USUAL = {
+    "utf-8": _USUAL_BYTES.replace(b"\xc2", b""),
+    "gb18030": _USUAL_BYTES.replace(b"\x81", b""),
+    "gbk": _USUAL_BYTES.replace(b"\x81", b""),
+}
+"""Bytes that are part of no control character: those above U+007F begin with C2 in UTF-8, with 81 in GB18030."""
 
 
 def decode_text(raw: bytes, charset: str = "auto") -> tuple[str, str]:
@@ -46,7 +53,8 @@ def decode_text(raw: bytes, charset: str = "auto") -> tuple[str, str]:
     except UnicodeDecodeError as error:
         fault = Fault(f"text, byte {error.start}", f"{codec} text", f"bytes that are no {codec} ({error.reason})")
         raise TranslationError([fault]) from None
-    _refuse_controls(text)
+    if body.translate(None, _USUAL[codec]):
+        _refuse_controls(text)
     return text, codec
 
 
@@ -57,11 +65,14 @@ def encode_text(text: str, charset: str) -> bytes:
     ContractError for a charset we don't know.
     """
     codec = _known(charset.lower(), _WRITES)
-    _refuse_controls(text)
     try:
-        return text.encode(codec)
+        raw = text.encode(codec)
     except UnicodeEncodeError:
+        _refuse_controls(text)
         raise TranslationError(_unsayable(text, codec)) from None
+    if raw.translate(None, _USUAL[codec]):
+        _refuse_controls(text)
+    return raw
 
 
 def _is_utf_8(raw: bytes) -> bool:

@@ -30,10 +30,17 @@ _SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _HAS_ATTRIBUTE = etree.XPath("boolean(descendant-or-self::*/@*)")
 _ELEMENTS = etree.XPath("count(//*)")
 _HAS_INSTRUCTION = etree.XPath("boolean(//processing-instruction())")
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,99}")
+_PLAIN_PIECE = re.compile(
+    rf"<({_PLAIN_NAME.pattern})>(?:([^<>&]*+)(</)\1>)?[ \t\n]*+|</({_PLAIN_NAME.pattern})>[ \t\n]*+|([\s\S]+)"
+)
+"""A whole leaf, the start of an element, its end, or what is none of them and all behind it."""
 _UNUSUAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML can't hold, and the carriage return, which it writes as a reference."""
+"""What XML can't hold, and the carriage return, which it writes as a reference and reads as another."""
+_USUAL_BYTES = b"\t\n" + bytes(range(0x20, 0x100)).replace(b"\xef", b"")
+"""Bytes of UTF-8 that are part of no unusual character: those are below a space, or begin with EF."""
 _MARKUP = re.compile("[&<>]")
+_TEXTS = frozenset({str})
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 _GBK_NAMES = ("gbk", "gb2312", "cp936", "gb18030")
@@ -46,17 +53,41 @@ def read_xml(raw: bytes | str, max_bytes: int = BYTES_MAX, max_depth: int = DEPT
     processing instruction, an encoding that is neither UTF-8 nor of the GBK family, more than ``max_bytes`` bytes,
     ``max_depth`` levels or 100 000 elements.
     """
+    return element_in(checked_text(raw, max_bytes), max_depth)
+
+
+def checked_text(raw: bytes | str, max_bytes: int = BYTES_MAX) -> str:
+    """The text without its declaration, for `element_in`.  Raises: TranslationError for what `read_xml` refuses unparsed."""
     if len(raw) > max_bytes:
         raise _bad("XML", f"at most {max_bytes} bytes", f"{len(raw)} bytes")
     text = _text_without_declaration(raw)
-    if _DOCTYPE.search(text):
+    if "!" in text and _DOCTYPE.search(text):
         raise _bad("XML", "no DOCTYPE", "a DOCTYPE or entity declaration")
     # Before parsing: every element costs a "<", every attribute a "=", whatever they are inside of.
     if text.count("<") + text.count("=") > 4 * ELEMENTS_MAX:
         raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "far more markup")
+    return text
+
+
+def element_in(text: str, max_depth: int = DEPTH_MAX) -> etree._Element:
+    """The root element of a `checked_text`.  Raises: as read_xml."""
     root = _parse(text)
     _refuse_excess(root, text, max_depth)
     return root
+
+
+def read_tree(raw: bytes | str) -> tuple[str, dict[str, Any] | str]:
+    """The root element's name, and `tree_of` it.  A plain text, as most are, is read without making elements of it: five times
+    as fast.
+
+    Raises: as read_xml and tree_of.
+    """
+    text = checked_text(raw)
+    plain = _plain_tree(text)
+    if plain is not None:
+        return plain
+    root = element_in(text)
+    return etree.QName(root).localname, tree_of(root)
 
 
 def tree_of(element: etree._Element) -> dict[str, Any] | str:
@@ -96,8 +127,9 @@ def tree_text(root_name: str, tree: Any, declaration: str | None = None) -> str:
 
     Raises: as those two.
     """
-    text = plain_text(root_name, tree)
-    if text is None:
+    pieces: list[str] = []
+    text = "".join(pieces) if _add_plain(root_name, tree, pieces) else ""
+    if not text or not is_usual(text):
         return xml_text(element_of(root_name, tree), declaration)
     if declaration is None:
         return text
@@ -105,21 +137,18 @@ def tree_text(root_name: str, tree: Any, declaration: str | None = None) -> str:
     return f'<?xml version="1.0" encoding="{declaration}"?>{text}'
 
 
-def plain_text(name: str, tree: Any, prefix: str = "") -> str | None:
-    """A tree of ASCII names and of texts that XML writes as they are, as XML text; None for any other.
-
-    prefix: of every name, its colon included.
-    """
-    pieces: list[str] = []
-    if not _add_plain(prefix, name, tree, pieces):
-        return None
-    text = "".join(pieces)
-    return None if _UNUSUAL.search(text) else text
-
-
 def plain_content(text: str) -> str | None:
-    """A text as XML writes it between two tags; None for one that isn't written as it is (`plain_text`)."""
-    return None if _UNUSUAL.search(text) else _escaped(text)
+    """A text as XML writes it between two tags; None where it has more to do than escape marks."""
+    return _escaped(text) if is_usual(text) else None
+
+
+def is_usual(text: str) -> bool:
+    """Whether XML can hold every character, and reads and writes it as it is."""
+    try:
+        odd = text.encode("utf-8").translate(None, _USUAL_BYTES)
+    except UnicodeEncodeError:
+        return False
+    return not odd or not _UNUSUAL.search(text)
 
 
 def _escaped(text: str) -> str:
@@ -139,14 +168,15 @@ def _text_without_declaration(raw: bytes | str) -> str:
     if isinstance(raw, str):
         text = raw.removeprefix("\ufeff")
     else:
-        text = decode_text(raw, _declared_charset(raw))[0]
+        text = decode_text(raw, _declared_charset(raw[: raw.find(b"?>", 0, 300) + 2]))[0]
     found = _DECLARATION.match(text)
     return text[found.end() :] if found else text.lstrip()
 
 
-def _declared_charset(raw: bytes) -> str:
-    """``auto`` where nothing is declared; the declaration itself is ASCII in every charset we accept."""
-    declaration = _DECLARATION.match(raw[:300].decode("ascii", "ignore"))
+@lru_cache(256)
+def _declared_charset(head: bytes) -> str:
+    """``auto`` where nothing is declared; the declaration itself is ASCII in every charset we accept.  head: ends with it."""
+    declaration = _DECLARATION.match(head.decode("ascii", "ignore"))
     found = _ENCODING.search(declaration.group(1)) if declaration else None
     if not found:
         return "auto"
@@ -156,37 +186,69 @@ def _declared_charset(raw: bytes) -> str:
     return name
 
 
+def _plain_tree(text: str) -> tuple[str, dict[str, Any] | str] | None:
+    """The root's name and tree of a text of ASCII names, of no attributes and of leaves without references; None for any other,
+    well-formed or not.
+
+    Names and texts of such a text are what every reader of XML makes of them.
+    """
+    if text.count("<") > ELEMENTS_MAX or not is_usual(text):
+        return None
+    tree: dict[str, Any] = {}
+    above: list[tuple[str, dict[str, Any]]] = []
+    for name, leaf, is_leaf, closed, _ in _PLAIN_PIECE.findall(text):
+        if is_leaf:
+            value: Any = leaf
+        elif name and len(above) < DEPTH_MAX - 1:
+            above.append((name, tree))
+            tree = {}
+            continue
+        elif closed and above and above[-1][0] == closed:
+            value = tree
+            name, tree = above.pop()
+        else:
+            return None
+        if name not in tree:
+            tree[name] = value
+        elif type(tree[name]) is list:
+            tree[name].append(value)
+        else:
+            tree[name] = [tree[name], value]
+    root = None if above or len(tree) != 1 else next(iter(tree.items()))
+    return None if root is None or type(root[1]) is list else root
+
+
 @lru_cache(4096)
 def _is_plain_name(name: str) -> bool:
     return _PLAIN_NAME.fullmatch(name) is not None
 
 
-def _add_plain(prefix: str, name: str, tree: Any, pieces: list[str]) -> bool:
-    """Add an element's text to ``pieces``; False where our own writing doesn't know how."""
+def _add_plain(name: str, tree: Any, pieces: list[str]) -> bool:
+    """Add the text of an element of ASCII names and of texts; False for any other."""
     if not _is_plain_name(name):
         return False
     if type(tree) is str:
-        text = _escaped(tree) if _MARKUP.search(tree) else tree
-        pieces.append(f"<{prefix}{name}>{text}</{prefix}{name}>")
+        pieces.append(f"<{name}>{_escaped(tree)}</{name}>")
         return True
     if type(tree) is not dict:
         return False
+    pieces.append(f"<{name}>")
     opened = len(pieces)
-    pieces.append(f"<{prefix}{name}>")
-    for child, value in tree.items():
-        if type(value) is list:
-            if not all(_add_plain(prefix, child, item, pieces) for item in value):
-                return False
-        elif type(value) is not str or not _is_plain_name(child):
-            if not _add_plain(prefix, child, value, pieces):
-                return False
-        else:
-            text = _escaped(value) if _MARKUP.search(value) else value
-            pieces.append(f"<{prefix}{child}>{text}</{prefix}{child}>")
-    if len(pieces) == opened + 1:
-        pieces[opened] = f"<{prefix}{name}/>"
+    if _TEXTS.issuperset(map(type, tree.values())) and all(map(_is_plain_name, tree)):
+        # a record as most are: leaves only
+        leaves = [f"<{leaf}>{text}</{leaf}>" for leaf, text in tree.items()]
+        if _MARKUP.search("".join(tree.values())):
+            leaves = [f"<{leaf}>{_escaped(text)}</{leaf}>" for leaf, text in tree.items()]
+        pieces += leaves
     else:
-        pieces.append(f"</{prefix}{name}>")
+        for child, value in tree.items():
+            for item in value if type(value) is list else (value,):
+                if not _add_plain(child, item, pieces):
+                    return False
+    if len(pieces) == opened:
+        pieces[-1] = f"<{name}/>"
+    else:
+        pieces.append(f"</{name}>")
     return True
 
 
@@ -218,10 +280,11 @@ def _refuse_excess(root: etree._Element, text: str, max_depth: int) -> None:
     """Each is looked for in the tree only where the text has the markup for it."""
     if "<?" in text and _HAS_INSTRUCTION(root):
         raise _bad("XML", "no processing instruction", "a processing instruction")
-    if text.count("<") > ELEMENTS_MAX and float(_ELEMENTS(root)) > ELEMENTS_MAX:  # type: ignore[arg-type]
+    tags = text.count("<")
+    if tags > ELEMENTS_MAX and float(_ELEMENTS(root)) > ELEMENTS_MAX:  # type: ignore[arg-type]
         raise _bad("XML", f"at most {ELEMENTS_MAX} elements", "more")
     # every level but an empty innermost one is closed by a tag of its own
-    if text.count("</") + 1 > max_depth and _deeper_than(max_depth)(root):
+    if tags > max_depth and text.count("</") + 1 > max_depth and _deeper_than(max_depth)(root):
         raise _bad("XML", f"at most {max_depth} levels", "more")
 
 

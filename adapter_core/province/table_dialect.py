@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from operator import eq
 from typing import Any
 
@@ -23,7 +24,7 @@ from adapter_core.formats.tables.table import succeeded
 from adapter_core.formats.text import decode_text, encode_text
 from adapter_core.province.dialect import MessageInfo, RefKind
 from adapter_core.province.messages import Mark, Operation, Outcome, Reply
-from adapter_core.values.content import Content, canonical
+from adapter_core.values.content import Content, canonical, plain_number
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported
 from adapter_core.values.frames import Frame
@@ -36,6 +37,7 @@ _SORTED_JSON = msgspec.json.Encoder(order="deterministic")
 TAKE_BACK = frozenset(["void", "drop_fees", "unregister", "unadmit", "undischarge", "cancel", "abort"])
 TAKEN_BACK = frozenset({"VOIDED", "REVERSED", "NOT_APPLIED", "CANCELLED", "DONE"})
 DONE = frozenset({"SETTLED", "DONE"})
+QUOTED = DONE | {"QUOTED"}
 NOT_DONE = frozenset(
     {"REJECTED", "NOT_SENT", "NOT_APPLIED", "REVERSED", "VOIDED", "CANCELLED", "REFUSED", "NOT_SUPPORTED"}
 )
@@ -254,7 +256,7 @@ class TableDialect:
 
     def _form(self, verb: str, state: str) -> Form | None:
         """None = the success form.  What isn't surely one or the other is unknown."""
-        done = TAKEN_BACK if verb in TAKE_BACK else DONE | {"QUOTED"} if verb == "quote" else DONE
+        done = TAKEN_BACK if verb in TAKE_BACK else QUOTED if verb == "quote" else DONE
         if state in done:
             return None
         if state in NOT_DONE or state.startswith("MANUAL_"):
@@ -274,8 +276,12 @@ class TableDialect:
         if self._hooks is None:
             return sections
         # A hook works on its own records, never on those of the operation they came from.
-        own = {name: dict(part) if isinstance(part, Mapping) else list(part) for name, part in sections.items()}
+        own = {name: part.copy() if type(part) is dict else _own(part) for name, part in sections.items()}
         return self._hooks.before_encode(message.id, side, own)
+
+
+def _own(part: Any) -> Any:
+    return dict(part) if isinstance(part, Mapping) else list(part)
 
 
 def _keys(message: Message, content: Content, refs: Mapping[str, str], echo: Mapping[str, str]) -> dict[str, str]:
@@ -297,5 +303,9 @@ def _keys(message: Message, content: Content, refs: Mapping[str, str], echo: Map
 
 def _hash(rows: Iterable[Mapping[str, Any]]) -> str:
     """Sixteen digits of the lines' canonical JSON."""
-    plain = [{name: item if type(item) is str else canonical(item) for name, item in row.items()} for row in rows]
+    plain = [{name: _plain(item) if type(item) is not str else item for name, item in row.items()} for row in rows]
     return hashlib.sha256(_SORTED_JSON.encode(plain)).hexdigest()[:16]
+
+
+def _plain(item: Any) -> object:
+    return plain_number(item) if type(item) is Decimal else canonical(item)

@@ -13,8 +13,7 @@ import pytest
 
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.formats.signing import csb_headers, tif_headers
-from adapter_core.formats.soap import inner_xml, read_envelope, write_envelope
-from adapter_core.formats.xml import tree_of
+from adapter_core.formats.soap import inner_tree, read_envelope, write_envelope
 from adapter_core.province.dialect import RefKind
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.simulator.server import Simulator
@@ -327,7 +326,7 @@ async def test_the_soap_door_of_guangdong_quotes_settles_and_takes_back_the_seed
     async def call(client: httpx.AsyncClient, number: str, **elements: str) -> dict[str, Any]:
         reply = await client.post(SOAP, content=soap(number, **elements), headers={"Content-Type": "text/xml"})
         assert reply.status_code == 200
-        told = tree_of(inner_xml(read_envelope(reply.content).parameters["return"]))
+        told = inner_tree(read_envelope(reply.content).parameters["return"])
         assert isinstance(told, dict)
         return told
 

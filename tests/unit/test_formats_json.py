@@ -41,10 +41,21 @@ PIECES = st.sampled_from(
         "NaN",
         '"a":',
         '"a":1.50,',
+        '"a" :2,',
+        '"a"\t: ":",',
+        '"\\u0061":3',
+        '"\\"":4,',
+        '"\\\\":":-0",',
         '"\\ud83d\\ude00"',
         "\\ud800",
         "1e5",
+        "-0",
         "9" * 20,
+        "9" * 40,
+        "9" * 41,
+        f'"{"9" * 41}"',
+        "1E+" + "0" * 80 + "1",
+        f"0.{'0' * 43}1E{'0' * 36}5",
         "0.10",
         '"测:{"',
     ]
@@ -53,14 +64,62 @@ PIECES = st.sampled_from(
 
 @given(st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=8)))
 def test_the_quick_reader_and_writer_do_exactly_what_the_thorough_ones_do(text: str) -> None:
-    for body in (text, f'{{"a":[{text}],"b":"{text}"}}', f'["{text}",{text}]'):
-        raw = body.encode("utf-8", "surrogatepass")
-        quick = json_format._read_plain(raw, json_format._outside_strings(raw))
-        if quick is json_format._NOT_PLAIN:
-            continue
-        thorough = json_format._read_exactly(raw, json_format.DEPTH_MAX)
-        assert repr(quick) == repr(thorough)
-        assert write_json(quick) == json_format._text(quick, ()).encode()
+    for body in (text, f'{{"a":[{text}],"b":"{text}"}}', f'["{text}",{text}]', f'{{"b":1,{text}}}'):
+        quick_is_thorough(body.encode("utf-8", "surrogatepass"))
+
+
+def quick_is_thorough(raw: bytes) -> None:
+    quick = json_format._read_plain(raw, json_format.DEPTH_MAX)
+    if quick is json_format._NOT_PLAIN:
+        return
+    thorough = json_format._read_exactly(raw, json_format.DEPTH_MAX)
+    assert repr(quick) == repr(thorough)
+    assert write_json(quick) == json_format._text(quick, ()).encode()
+
+
+@given(st.data())
+def test_members_however_spaced_and_spelt_are_read_as_the_thorough_reader_reads_them(data: st.DataObject) -> None:
+    space = st.sampled_from(["", " ", "\t", "\n", "\r\n", "  "])
+    key = st.sampled_from(['"a"', '"\\u0061"', '"b"', '""', '":"', '"\\":"', '"\\\\"', '" :"', '"测"'])
+    leaf = st.one_of(key, NUMBER_TEXTS, st.sampled_from(["null", "true", '"[{"', '"}]"', '"2026-11-21 09:05:00"']))
+    member = st.tuples(space, key, space, st.just(":"), space, leaf, space).map("".join)
+    row = st.lists(member, max_size=4).map(lambda members: f"{{{','.join(members)}}}")
+    rows = data.draw(st.lists(row, max_size=4))
+    quick_is_thorough(f'{{"rows":[{",".join(rows)}]}}'.encode())
+
+
+NUMBER_TEXTS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,45})?([eE][+-]?0{0,3}[0-9]{1,2})?", fullmatch=True
+) | st.from_regex(r"-?0\.0{30,45}[0-9]{0,12}([eE][+-]?0{30,45}[0-9]{1,2})?", fullmatch=True)
+
+
+@given(NUMBER_TEXTS)
+def test_a_number_has_at_most_40_digits_written_out(text: str) -> None:
+    number = Decimal(text)
+    integer = text.removeprefix("-").isdigit()
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    written_out = len(text.removeprefix("-")) if integer else max(len(digits) + max(exponent, 0), 1 - exponent)
+    if written_out > 40 or len(text) > 80:
+        with pytest.raises(TranslationError, match="at most 40 digits"):
+            read_json(f'{{"a":[{text}]}}')
+        return
+    read = read_json(f'{{"a":[{text}]}}')["a"][0]
+    assert (type(read), str(read)) == ((int, str(int(text))) if integer else (Decimal, str(number)))
+    assert write_json([number]) == f"[{number:f}]".encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": "b:c", "d": [1, -2.50, true, null], "e": {}}',
+        b'{"a" : "b",\n\t"c"\t:\r\n[[], "{[\\"\\\\", "\\u6d4b\\u8bd5"]}',
+        f'{{"psn_no":"{"9" * 60}","count":{"9" * 30},"rate":1.5E-3}}'.encode(),
+        b"[" * 64 + b"]" * 64,
+    ],
+)
+def test_what_messages_hold_is_read_the_quick_way(body: bytes) -> None:
+    assert json_format._read_plain(body, json_format.DEPTH_MAX) is not json_format._NOT_PLAIN
 
 
 @pytest.mark.parametrize(
@@ -91,6 +150,7 @@ def test_duplicate_keys_are_refused_by_path(body: bytes, path: str) -> None:
         b"9" * 41,
         b"-" + b"9" * 41,
         b"0." + b"1" * 40,
+        b"-0." + b"0" * 36 + b"1E+" + b"0" * 38 + b"5",
         b"01",
         b"1.",
         b"+1",
@@ -172,6 +232,8 @@ def test_faults_in_writing_name_the_place() -> None:
     with pytest.raises(TranslationError) as refusal:
         write_json({"input": {"rows": [{"cnt": Decimal("1E+40")}]}})
     assert refusal.value.faults[0].path == "input.rows[0].cnt"
+    with pytest.raises(TranslationError, match="at most 40 digits"):
+        write_json(10**40)
     with pytest.raises(ContractError, match=r"input\.pric: float"):
         write_json({"input": {"pric": 0.1}})
     with pytest.raises(TranslationError, match="surrogate"):

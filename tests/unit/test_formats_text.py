@@ -47,16 +47,24 @@ def test_a_utf_8_mark_contradicts_declared_gbk() -> None:
         decode_text(UTF_8_MARK + b"abc", "gbk")
 
 
-@pytest.mark.parametrize("control", ["\x00", "\x0b", "\x1f", "\x7f", "\x85"])
-def test_control_characters_are_refused_both_ways(control: str) -> None:
-    with pytest.raises(TranslationError, match=f"U\\+{ord(control):04X}"):
-        decode_text(f"甲{control}".encode())
-    with pytest.raises(TranslationError, match="character 2"):
-        encode_text(f"甲{control}", "utf-8")
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\r\n"]
 
 
-def test_line_ends_and_tabs_are_text() -> None:
-    assert decode_text(b"a\r\n\tb")[0] == "a\r\n\tb"
+@pytest.mark.parametrize("charset", ["utf-8", "gb18030"])
+def test_every_control_character_is_refused_both_ways(charset: str) -> None:
+    for control in CONTROLS:
+        with pytest.raises(TranslationError, match=f"U\\+{ord(control):04X}"):
+            decode_text(f"甲{control}".encode(charset), charset)
+        with pytest.raises(TranslationError, match="character 2"):
+            encode_text(f"甲{control}", charset)
+        with pytest.raises(TranslationError, match="no control character"):
+            encode_text(f"甲{control}", "gbk")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gb18030"])
+def test_line_ends_tabs_and_the_neighbours_of_controls_are_text(charset: str) -> None:
+    text = "a\r\n\tb \xa0~·\u4e02"  # 丂 begins with the byte 81 of the controls in GB18030, · with their C2 in UTF-8
+    assert decode_text(encode_text(text, charset), charset)[0] == text
 
 
 @pytest.mark.parametrize("charset", ["gbk", "GB2312", "cp936"])

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
-from adapter_core.formats.xml import element_of, read_xml, tree_of, write_xml, xml_text
+from adapter_core.formats.xml import element_of, read_tree, read_xml, tree_of, tree_text, write_xml, xml_text
 from adapter_core.values.errors import ContractError, TranslationError
 
 BILLION_LAUGHS = (
@@ -206,3 +207,62 @@ def test_any_bytes_give_an_element_or_a_translation_error(raw: bytes) -> None:
             continue
         assert isinstance(element, etree._Element)
         assert isinstance(tree, (str, dict))
+
+
+def outcome(function: Callable[[], Any]) -> Any:
+    """What it gives, or why it refuses."""
+    try:
+        return function()
+    except (TranslationError, ContractError) as refusal:
+        return str(refusal)
+
+
+def told(raw: bytes | str) -> tuple[str, Any]:
+    root = read_xml(raw)
+    return etree.QName(root).localname, tree_of(root)
+
+
+MARKUP = (
+    "<a>,</a>,<b>,</b>,<a/>,<c-1.x>1</c-1.x>,<b></b>,<p:a xmlns:p='u'>,</p:a>,<a c='1'>,<!--c-->,<?p?>,<![CDATA[<a>]]>,"
+    "]]>,&lt;,&x;,&,>,x,测,<测>,</测>,<1>,<a ,</a >"
+)
+SPACES_AND_WORSE = (" ", "\n", "\r", "\t", "<b> </b>", "\u3000", "\xa0", "\x85", "\ufffe", "\ud800")
+pieces = st.sampled_from((*MARKUP.split(","), *SPACES_AND_WORSE))
+
+
+@given(texts=st.lists(pieces, max_size=12).map("".join))
+@example("]]>")
+@example(" </b><b>")
+@example("<b> <a>1</a></a>")
+def test_a_tree_is_the_same_with_and_without_elements_made_of_it(texts: str) -> None:
+    for text in (texts, f"<a>{texts}</a>", f"<a><b>{texts}</b><b>2</b></a>"):
+        assert outcome(lambda text=text: read_tree(text)) == outcome(lambda text=text: told(text))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("opened", [63, 64, 65])
+@pytest.mark.parametrize("inside", ["", "<b></b>", "<b/>", "1"])
+def test_a_tree_of_many_levels_is_as_deep_as_its_elements(opened: int, inside: str) -> None:
+    text = "<a>" * opened + inside + "</a>" * opened
+    assert outcome(lambda: read_tree(text)) == outcome(lambda: told(text))
+
+
+def test_a_tree_has_no_more_elements_than_xml() -> None:
+    for number in (99_999, 100_000):
+        text = f"<a>{'<b></b>' * number}</a>"
+        assert outcome(lambda text=text: read_tree(text)) == outcome(lambda text=text: told(text))  # type: ignore[misc]
+
+
+odd_names = st.sampled_from(["a", "b", "c-1", "_d", "a b", "1", "p:q", "测", ""])
+odd_trees = st.recursive(
+    st.text("x<>&\r\n\x00\x85\ufffe\ud800测", max_size=4),
+    lambda inner: st.dictionaries(odd_names, inner | st.lists(inner, max_size=2), max_size=4),
+    max_leaves=10,
+)
+
+
+@given(tree=trees | odd_trees, declaration=st.sampled_from([None, "GBK", "UTF-8"]))
+@example({"a": "<&>"}, "GBK")
+@example({"a": "<&>", "b": {"c": []}}, "GBK")
+def test_a_tree_is_written_the_same_with_and_without_elements_made_of_it(tree: Any, declaration: str | None) -> None:
+    written = outcome(lambda: tree_text("input", tree, declaration))
+    assert written == outcome(lambda: xml_text(element_of("input", tree), declaration))

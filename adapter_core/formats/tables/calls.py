@@ -27,7 +27,7 @@ from adapter_core.formats.tables.frames import Envelope, cells_of
 from adapter_core.formats.tables.spec import FrameSpec, Record, Side
 from adapter_core.formats.tables.trees import TreeBuilding, TreeOpened, child_at
 from adapter_core.formats.text import decode_text, encode_text
-from adapter_core.formats.xml import read_xml, tree_of, tree_text, write_xml
+from adapter_core.formats.xml import read_tree, read_xml, tree_text, write_xml
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
@@ -256,9 +256,6 @@ class CallBuilding(TreeBuilding):
         status = None if self._side == "ask" else 200
         return Frame(body=body, headers=self._headers(), status=status, side=self._beside())
 
-    def _beside(self) -> dict[str, object]:
-        return {place[5:]: text for place, text in self.envelope.items() if place.startswith("side.")}
-
 
 def typed(body: bytes, number: str = "") -> bytes:
     """An RPC envelope with the type of each parameter said, as SOAP toolkits of that time do; ``number`` is the int."""
@@ -291,10 +288,10 @@ def _typed_text(body: bytes, number: bytes) -> bytes | None:
 def _subtree(name: str, text: str, rule: Mapping[str, Any]) -> Any:
     if not text.strip():
         return {}
-    root = read_xml(text)
-    if etree.QName(root).localname != rule["root"]:
+    root, tree = read_tree(text)
+    if root != rule["root"]:
         raise TranslationError([Fault(name, f"<{rule['root']}>", "另一个根元素")])
-    tree = tree_of(root) or {}
+    tree = tree or {}
     return _unnumbered(name, tree, rule["numbered"]) if "numbered" in rule else tree
 
 

@@ -136,9 +136,11 @@ def _scaled(value: Any, step: Decimal) -> Decimal | None:
 def _yuan(how: str, places: int) -> Converter:
     expected = "金额，至多两位小数"
     form = f"%.{places}f"
-    usual = _usual(2).fullmatch
+    usual, exactly = _usual(2).fullmatch, re.compile(r"-?[0-9]{1,12}\.[0-9]{2}", re.ASCII).fullmatch
 
     def read(text: str) -> Decimal:
+        if exactly(text):
+            return Decimal(text)
         if usual(text):
             return Decimal(text).quantize(CENT)
         try:
@@ -147,6 +149,8 @@ def _yuan(how: str, places: int) -> Converter:
             raise Unfit(expected) from None
 
     def write(value: Any) -> str:
+        if places == 2 and type(value) is Decimal and exactly(text := str(value)):
+            return text
         exact = _scaled(value, CENT)
         if exact is None:
             try:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 from adapter_core.formats.tables.converters import Unfit
@@ -64,18 +65,18 @@ class RecordReader:
 
     def __init__(self, record: Record, skip: frozenset[str] = frozenset()) -> None:
         self._record = record
-        plain = [row for row in record.rows if _is_plain(row)]
         self._plain = [
             (
                 row.places[0],
-                row.targets[0].section or None,
+                row.targets[0].section,
                 row.targets[0].field,
                 row.how.read if row.how.kind != "text" else None,
-                row.absent,
+                row.absent - {""},
                 row.targets if len(row.targets) > 1 or row.targets[0].index is not None else None,
                 row,
             )
-            for row in plain
+            for row in record.rows
+            if _is_plain(row)
         ]
         special = [row for row in record.rows if not _is_plain(row) and row.meaning != "kept"]
         # A sum is solved for its first target when the others are known.
@@ -91,7 +92,6 @@ class RecordReader:
             for place in dict.fromkeys(place for row in record.rows if row.when for place in row.places)
         ]
         covered = {place for row in record.rows for place in row.places}
-        self._known = covered | skip
         self._prefix = "" if record.into else f"{record.name}."
         self._always = [
             (implied.target.field, implied.value)
@@ -101,6 +101,9 @@ class RecordReader:
         self._sometimes = [implied for implied in record.implied if implied.needs is not None or implied.target.section]
         blank = frozenset[str]().union(*(row.absent for row in record.rows[:1])) or frozenset({""})
         self._kept |= {place: ("", blank) for place in range(record.cells) if place not in covered}
+        self._mapped = (covered | skip) - self._kept.keys()
+        self._kept_at = itemgetter(*self._kept) if record.positional and self._kept else None
+        self._finishes = bool(record.implied or record.derived)
 
     def read(self, source: Source, gathered: Gathered, element: dict[str, Any] | None, prefix: str) -> None:
         """Add what ``source`` says; faults go to ``gathered``.  element: the list element it is, if any."""
@@ -109,7 +112,7 @@ class RecordReader:
         for key, section, name, convert, absent, targets, row in self._plain:
             text = at_place(key)
             text = text.strip() if text else ""
-            if not text or text in absent:
+            if not text or (absent and text in absent):
                 if row.must:
                     gathered.fault(prefix, row, key, "必填", "空")
                 continue
@@ -124,29 +127,11 @@ class RecordReader:
                 agreed = [_agrees(gathered, element, target, value) for target in targets]
                 if False in agreed:
                     gathered.fault(prefix, row, key, "与前文一致", shape(text))
-            elif section is None:
+            elif not section:
                 element[name] = value  # type: ignore[index]
             elif sections[section].setdefault(name, value) != value:
                 gathered.fault(prefix, row, key, "与前文一致", shape(text))
-        self._keep(source, gathered, element)
-        if self._special:
-            at = _At(source, gathered, element, prefix)
-            for special in self._special:
-                special(at)
-        self._finish(gathered, element)
-
-    def _keep(self, source: Source, gathered: Gathered, element: dict[str, Any] | None) -> None:
-        kept: dict[str, Any] = {}
-        if self._record.positional:
-            self._keep_cells(source, kept)
-        else:
-            for path, text in source.items():
-                rule = self._kept.get(path)
-                if rule is None:
-                    if path not in self._known:
-                        kept[path] = text
-                elif (text := text.strip()) and text not in rule[1] and text != rule[0]:
-                    kept[path] = text
+        kept = self._kept_cells(source) if self._record.positional else self._kept_paths(source)
         for key, conditions in self._conditional:
             text = source[key].strip()
             if text and not any(_holds(source, condition) for condition in conditions):
@@ -155,17 +140,34 @@ class RecordReader:
             element.setdefault("x", {}).update(kept)
         elif kept:
             gathered.sections["x"].update({f"{self._prefix}{key}": text for key, text in kept.items()})
+        if self._special:
+            at = _At(source, gathered, element, prefix)
+            for special in self._special:
+                special(at)
+        if self._finishes:
+            self._finish(gathered, element)
 
-    def _keep_cells(self, source: Source, kept: dict[str, Any]) -> None:
-        for key, (default, absent) in self._kept.items():
-            text = source[key]
-            if text and (text := text.strip()) and text not in absent and text != default:
-                kept[str(key)] = text
+    def _kept_paths(self, source: Source) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for path in [path for path in source if path not in self._mapped]:
+            text, rule = source[path], self._kept.get(path)
+            if rule is None or ((text := text.strip()) and text not in rule[1] and text != rule[0]):
+                kept[path] = text
+        return kept
+
+    def _kept_cells(self, source: Source) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        if self._kept_at is not None and any(self._kept_at(source)):
+            for key, (default, absent) in self._kept.items():
+                text = source[key]
+                if text and (text := text.strip()) and text not in absent and text != default:
+                    kept[str(key)] = text
         if source.found < self._record.cells:
             kept["cells"] = str(source.found)
         elif source.found > self._record.cells:
             # The frame hands over cells beyond the table's only where the record keeps them.
             kept["rest"] = "\x1f".join(source[self._record.cells :])
+        return kept
 
     def _finish(self, gathered: Gathered, element: dict[str, Any] | None) -> None:
         for name, constant in self._always:
@@ -236,7 +238,7 @@ def _special_reader(record: Record, row: Row) -> Callable[[_At], None]:
     convert = row.how.read
 
     def read(at: _At) -> None:
-        if not _holds(at.source, row.when):
+        if row.when and not _holds(at.source, row.when):
             return
         text = "".join([at.source[place].strip() for place in row.places])
         if not text or text in row.absent:

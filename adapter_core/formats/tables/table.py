@@ -18,7 +18,7 @@ from adapter_core.formats.tables.loader import build_spec, parse_table
 from adapter_core.formats.tables.reading import Gathered, RecordReader, read_side
 from adapter_core.formats.tables.spec import Form, Message, Side, Success, TableSpec
 from adapter_core.formats.tables.trees import TreeBuilding, TreeOpened
-from adapter_core.formats.tables.writing import RecordWriter, write_side
+from adapter_core.formats.tables.writing import RecordWriter, refuse_untold, untold_amounts, write_side
 from adapter_core.values.errors import Fault, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
 
@@ -46,6 +46,12 @@ class FieldTable:
         self._writers = {name: RecordWriter(record, blank) for name, record in records.items()}
         self._envelope_readers = {side: EnvelopeReader(record) for side, record in spec.envelope.items()}
         self._envelope_writers = {side: RecordWriter(record, blank) for side, record in spec.envelope.items()}
+        sides: tuple[Side, Side] = ("ask", "tell")
+        self._untold = {
+            (message.id, side): untold_amounts(message.side(side), self._writers)
+            for message in spec.messages.values()
+            for side in sides
+        }
         self._by_code: dict[str, list[Message]] = {}
         for message in spec.messages.values():
             self._by_code.setdefault(message.code, []).append(message)
@@ -103,6 +109,7 @@ class FieldTable:
             building.envelope["function"] = message.code
             building.envelope.update({**self.spec.success.also, self.spec.success.at: self.spec.success.write})
         write_side(message.side(side), self._writers, sections, building, faults)
+        refuse_untold(self._untold[message.id, side], sections, faults)
         frame = building.build(faults)
         if faults:
             raise TranslationError(faults)
@@ -139,12 +146,11 @@ class EnvelopeReader(RecordReader):
 
     def __init__(self, record: Any) -> None:
         super().__init__(record)
-        self._rows = record.rows
+        self._places = tuple(dict.fromkeys(place for row in record.rows for place in row.places))
 
     def read(self, envelope: Mapping[str, str], gathered: Gathered) -> None:  # type: ignore[override]
         """Add what the envelope says."""
-        places = dict.fromkeys(place for row in self._rows for place in row.places)
-        super().read({place: envelope[str(place)] for place in places}, gathered, None, "")
+        super().read({place: envelope[place] for place in self._places}, gathered, None, "")
         if envelope.get("soap.version", "1.1") != "1.1":
             gathered.sections["echo"]["soap.version"] = envelope["soap.version"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Any
 
 from adapter_core.formats import soap
 from adapter_core.formats.json import read_json, write_json
 from adapter_core.formats.tables.frames import Envelope, call_frame, frame_text
 from adapter_core.formats.tables.spec import FrameSpec, MessageSide, Record, Side
 from adapter_core.formats.text import encode_text
-from adapter_core.formats.xml import read_xml, tree_of, tree_text
+from adapter_core.formats.xml import read_tree, tree_text
 from adapter_core.values.errors import ContractError, Fault, TranslationError
 from adapter_core.values.frames import Frame
 
@@ -45,7 +45,7 @@ class TreeOpened:
                 if spec.text_place(side) == "body"
                 else frame_text(frame, spec.text_place(side), spec.charset)
             )
-            self._tree = tree_of(read_xml(raw))
+            self._tree = read_tree(raw)[1]
         if self._tree == "":
             self._tree = {}
         if not isinstance(self._tree, dict):
@@ -65,7 +65,7 @@ class TreeOpened:
         parameter = spec.soap["text" if side == "ask" else "answer"]
         if parameter not in message.parameters:
             raise TranslationError([Fault(parameter, "必填", "缺")])
-        self._tree = tree_of(soap.inner_xml(message.parameters[parameter]))
+        self._tree = soap.inner_tree(message.parameters[parameter])
 
     def value(self, place: str) -> str:
         group, _, path = place.partition(".")
@@ -170,6 +170,9 @@ class TreeBuilding:
 
     def _fill(self, home: dict[str, Any], record: Record, places: Mapping[str, str]) -> None:
         numeric = self._numeric_places(record)
+        if not numeric and "." not in "".join(places):
+            home.update(places)
+            return
         for path, text in places.items():
             value = Decimal(text) if path in numeric and text else text
             if "." not in path:
@@ -211,30 +214,33 @@ class TreeBuilding:
             return Frame()
         if spec.limit and len(raw) > spec.limit:
             faults.append(Fault("text", f"至多 {spec.limit} 字节", f"{len(raw)} 字节"))
-        frame = call_frame(spec, self._side, self.envelope, raw)
-        if not frame.body:
-            return frame
+        if spec.text_place(self._side) != "body":
+            return call_frame(spec, self._side, self.envelope, raw)
         status = None if self._side == "ask" else 200
-        return Frame(body=frame.body, headers=self._headers(), status=status, side=frame.side)
+        return Frame(body=raw, headers=self._headers(), status=status, side=self._beside())
+
+    def _beside(self) -> dict[str, object]:
+        return {place[5:]: text for place, text in self.envelope.items() if place.startswith("side.")}
 
     def _graft(self) -> None:
         """Put what the envelope says of the tree into the tree."""
-        for place in [place for place in self.envelope if place.startswith("tree.")]:
-            *branch, name = place[5:].split(".")
-            _branch(self._tree, branch)[name] = self.envelope[place]
+        for place, text in self.envelope.items():
+            if place.startswith("tree."):
+                *branch, name = place[5:].split(".")
+                _branch(self._tree, branch)[name] = text
 
     def _soap(self, text: str) -> bytes:
         names = self._spec.soap
         if self._side == "tell":
-            asked = soap.SoapMessage(self._version(), names["operation"], names["namespace"])
-            return soap.write_reply(asked, {names["answer"]: text})
+            operation = names["operation"] + "Response"
+            return soap.write_envelope(self._version(), names["namespace"], operation, {names["answer"]: text})
         parameters = {place[5:]: value for place, value in self.envelope.items() if place.startswith("soap.")}
         parameters.pop("version", None)
         parameters[names["text"]] = text
         return soap.write_envelope(self._version(), names["namespace"], names["operation"], parameters)
 
-    def _version(self) -> Literal["1.1", "1.2"]:
-        return cast(Literal["1.1", "1.2"], self.envelope.get("soap.version", "1.1"))
+    def _version(self) -> soap.Version:
+        return "1.2" if self.envelope.get("soap.version") == "1.2" else "1.1"
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         if self._spec.soap:

@@ -58,32 +58,27 @@ class RecordWriter:
     def __init__(self, record: Record, blank: str) -> None:
         self._record = record
         self._positional = record.positional
-        self._template = [blank] * record.cells
-        plain, special = [], []
-        for row in record.rows:
-            if row.write is not None and self._positional:
-                for place in row.places:
-                    self._template[int(place)] = row.write
-            if _is_plain(row):
-                plain.append(row)
-            elif row.meaning != "kept":
-                special.append(row)
+        usual = {place: row.write for row in record.rows if row.write is not None for place in row.places}
+        self._template: Any = [usual.get(place, blank) for place in range(record.cells)] if self._positional else usual
         self._plain = [
             (
                 row.places[0],
-                row.targets[0].section or None,
+                row.targets[0].section,
                 row.targets[0].field,
                 row.targets[0].index,
                 row.targets[1:],
                 row.how.write,
                 row.how.kind == "text",
-                row.absent,
+                row.absent - {""},
                 row,
             )
-            for row in plain
+            for row in record.rows
+            if _is_plain(row)
         ]
-        self._special = [_special_writer(record, row) for row in special]
-        self._defaults = [] if self._positional else [row for row in record.rows if row.write is not None]
+        self._special = [
+            _special_writer(record, row) for row in record.rows if not _is_plain(row) and row.meaning != "kept"
+        ]
+        self._checks = bool(record.implied or record.derived)
         covered = {place for row in record.rows if row.meaning not in ("kept",) for place in row.places}
         self._free = [place for place in range(record.cells) if place not in covered]
         conditional = {place for row in record.rows if row.when for place in row.places}
@@ -103,14 +98,12 @@ class RecordWriter:
 
     def write(self, sections: Sections, element: Sections | None, faults: list[Fault], prefix: str) -> Any:
         """The record's places, a list of cells or a mapping of paths; faults are added to ``faults``."""
-        places: Any = self._template.copy() if self._positional else {}
-        for row in self._defaults:
-            places.update(dict.fromkeys(row.places, row.write))
+        places: Any = self._template.copy()
         kept = sections.get("x", _NOTHING) if element is None else element.get("x", _NOTHING)
         if kept:
             self._restore(places, kept)
         for key, section, name, index, others, render, is_text, absent, row in self._plain:
-            home: Any = element if section is None else sections.get(section, _NOTHING)
+            home: Any = sections.get(section, _NOTHING) if section else element
             if index is not None:
                 home = home[index] if index < len(home) else None
             value = None if home is None else home.get(name)
@@ -128,13 +121,14 @@ class RecordWriter:
                 except Unfit as unfit:
                     faults.append(Fault(place_name(prefix, key), unfit.expected, shape(value), row.title))
                     continue
-            if not isinstance(value, Decimal) and (text in absent or not text.strip()):
+            if (not text.strip() or (absent and text in absent)) and not isinstance(value, Decimal):
                 faults.append(Fault(place_name(prefix, key), "不读作空的值", shape(value), row.title))
             places[key] = text
-        into = _Into(places, sections, element, faults, prefix)
-        for special in self._special:
-            special(into)
-        self._check(into)
+        if self._special or self._checks:
+            into = _Into(places, sections, element, faults, prefix)
+            for special in self._special:
+                special(into)
+            self._check(into)
         return self._tail(places, kept) if self._positional and kept else places
 
     def _restore(self, places: Any, kept: Sections) -> None:
@@ -168,8 +162,8 @@ class RecordWriter:
             told = _get(into, derived.target)
             if told is None:
                 continue
-            terms = ((sign, _get(into, target)) for sign, target in derived.terms)
-            total = sum((sign * Decimal(value) for sign, value in terms if value is not None), Decimal(0))
+            terms = [(sign, _get(into, target)) for sign, target in derived.terms]
+            total = sum([sign * Decimal(value) for sign, value in terms if value is not None], Decimal(0))
             if total != told:
                 into.faults.append(Fault(str(derived.target), f"{total}（由报文各项得出）", str(told), derived.title))
 
@@ -177,7 +171,10 @@ class RecordWriter:
 def write_side(
     side: MessageSide, writers: Mapping[str, RecordWriter], sections: Sections, building: Any, faults: list[Fault]
 ) -> None:
-    """Write all records of one message side into ``building`` (``frames.Building``); faults are added to ``faults``."""
+    """Write all records of one message side into ``building`` (``frames.Building``); faults are added to ``faults``.
+
+    Whether it has a place for every amount is asked once for all messages (`untold_amounts`).
+    """
     number = 0
     for record in side.head:
         number += 1
@@ -194,15 +191,19 @@ def write_side(
                 for index, element in enumerate(elements, 1)
             ],
         )
-    _check_amounts(frozenset().union(*(writers[record.name].told for record in side.records)), sections, faults)
 
 
-def _check_amounts(told: frozenset[str], sections: Sections, faults: list[Fault]) -> None:
-    if not told.intersection(AMOUNTS_TOLD):
-        return
+def untold_amounts(side: MessageSide, writers: Mapping[str, RecordWriter]) -> tuple[str, ...]:
+    """The amounts of a settlement that a message side has no place for; none of one that tells no settlement."""
+    told = frozenset[str]().union(*(writers[record.name].told for record in side.records))
+    return () if told.isdisjoint(AMOUNTS_TOLD) else tuple(name for name in AMOUNTS_TOLD if name not in told)
+
+
+def refuse_untold(amounts: tuple[str, ...], sections: Sections, faults: list[Fault]) -> None:
+    """A fault for each of these amounts that there is."""
     result = sections.get("result", _NOTHING)
-    for name in AMOUNTS_TOLD:
-        if name not in told and result.get(name):
+    for name in amounts:
+        if result.get(name):
             faults.append(Fault(f"result.{name}", "0（此报文没有这项金额的位置）", str(result[name])))
 
 
@@ -247,7 +248,7 @@ def _special_writer(record: Record, row: Row) -> Callable[[_Into], None]:
     lengths = [len(piece) for piece in row.how.pattern.split("&")] if row.meaning == "joined" else []
 
     def write(into: _Into) -> None:
-        if any(_text_at(into.places, place) not in wanted for place, wanted in row.when):
+        if row.when and any(_text_at(into.places, place) not in wanted for place, wanted in row.when):
             return
         value = _value(into, row)
         if value is None:
@@ -287,7 +288,7 @@ def _value(into: _Into, row: Row) -> Any:
     if not found:
         return None
     if row.meaning == "sum":
-        return sum((Decimal(value) for value in found), Decimal(0))
+        return sum(map(Decimal, found), Decimal(0))
     if any(value != found[0] for value in found):
         into.fault(row, row.places[0], "处处相同的值", "不同的值")
     return found[0]
@@ -357,7 +358,7 @@ def _get(into: _Into, target: Target) -> Any:
 
 
 def _common(into: _Into, elements: Any, target: Target) -> Any:
-    values = {element.get(target.field) for element in elements}
+    values = dict.fromkeys(element.get(target.field) for element in elements)
     if len(values) > 1:
         into.faults.append(Fault(str(target), "每行相同的值（此报文整单只有一个）", f"{len(values)} 个不同的值"))
     return next(iter(values), None)

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.formats.soap import inner_xml, read_envelope
-from adapter_core.formats.xml import tree_of
+from adapter_core.formats.soap import inner_tree, read_envelope
 from adapter_core.province.gateway import Gateway, Site
 from adapter_core.province.legacy import LegacyGateway
 from adapter_core.province.messages import Call, Mark
@@ -49,7 +48,7 @@ def reply(name: str) -> Frame:
 
 
 def asked_xml(frame: Frame) -> Any:
-    return tree_of(inner_xml(read_envelope(frame.body).parameters["Inxml"]))
+    return inner_tree(read_envelope(frame.body).parameters["Inxml"])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_a_call_says_what_the_sample_says(gateway: LegacyGateway, step: str, mes
     sent = read_envelope(frame.body)
     assert (sent.namespace, sent.operation) == (sample.namespace, sample.operation)
     assert sent.parameters["TransNo"] == message
-    assert asked_xml(frame) == tree_of(inner_xml(sample.parameters["Inxml"]))
+    assert asked_xml(frame) == inner_tree(sample.parameters["Inxml"])
     assert frame.path == "/web/services/STYDJY.STYDJYHttpSoap11Endpoint/"
     assert dict(frame.headers) == {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter_core.formats.soap import inner_xml, read_envelope
-from adapter_core.formats.xml import tree_of
+from adapter_core.formats.soap import inner_tree, read_envelope
 from adapter_core.province.messages import Mark, Operation, Outcome
 from adapter_core.values.errors import ConfigError, NotSupported, TranslationError
 from adapter_core.values.frames import Frame
@@ -40,7 +39,7 @@ def asked(name: str) -> Operation:
 
 def inner(body: bytes, parameter: str = "return") -> dict[str, Any]:
     """The XML inside an envelope, as a tree."""
-    tree = tree_of(inner_xml(read_envelope(body).parameters[parameter]))
+    tree = inner_tree(read_envelope(body).parameters[parameter])
     assert isinstance(tree, dict)
     return tree
 
