@@ -249,9 +249,10 @@ def input_nodes(infno: str, content: Content) -> Content:
     nodes: Content = {}
     for name, rows, fields in _described(infno):
         if rows is None:
-            nodes[name] = _record(fields, content, NOTHING)
+            nodes[name] = _around(fields, content)
         elif content.get(rows):
-            nodes[name] = [_record(fields, content, row) for row in content[rows]]
+            around = _around(fields, content)
+            nodes[name] = [_record(fields, row, around) for row in content[rows]]
     return nodes
 
 
@@ -275,19 +276,25 @@ def _homes(node: Node, homes: Mapping[str, list[str]]) -> Homes:
     return tuple((one.code, tuple(homes.get(one.code, ()))) for one in node.fields)
 
 
-def _record(fields: Homes, content: Content, row: Mapping[str, Any]) -> Content:
-    record = {}
+def _around(fields: Homes, content: Content) -> Content:
+    """What the sections say of a node's fields, the first one that says it."""
+    around = {}
     for code, sections in fields:
-        value = row.get(code)
-        if value is None:
-            for section in sections:
-                value = content.get(section, NOTHING).get(code)
-                if value is not None:
-                    break
-            else:
-                continue
-        record[code] = value
-    return record
+        for section in sections:
+            value = content.get(section, NOTHING).get(code)
+            if value is not None:
+                around[code] = value
+                break
+    return around
+
+
+def _record(fields: Homes, row: Mapping[str, Any], around: Content) -> Content:
+    """A row with what is said around it, in the table's order."""
+    return {
+        code: value
+        for code, _ in fields
+        if (value := row.get(code)) is not None or (value := around.get(code)) is not None
+    }
 
 
 def output_content(infno: str, nodes: Content) -> Content:

@@ -7,7 +7,7 @@ a message means comes from ``KEYS`` (`contracts.md` §5, `translation.md` §7).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -151,18 +151,20 @@ def operation_of(asked: Asked) -> Operation:
     """
     keys = KEYS.get(asked.infno)
     content = _content(asked)
-    missing = [name for name in keys.parts if not _part(asked, name)] if keys else []
+    parts = {name: _part(asked, name) for name in keys.parts} if keys else {}
+    missing = [name for name, value in parts.items() if not value]
     if keys is None or (keys.verb == "quote" and missing):
         return Operation("relay", asked.infno, NAME, content=content)
     if missing:
         raise TranslationError([_missing(name) for name in missing])
-    whole = f"{asked.infno[:4]}-{_key(asked, keys.parts)}"
+    key = _key(asked, parts.values())
+    whole = f"{asked.infno[:4]}-{key}"
     mdtrt_id = asked.said("mdtrt_id")
     refs = {"mdtrt_id": mdtrt_id} if mdtrt_id else {}
     if keys.verb in ("register", "admit"):
         return Operation(keys.verb, asked.infno, NAME, keys.kind, content=content, keys={"encounter": whole})
     if keys.verb != "void" and not keys.visit:
-        encounter = visit = encounter_key(f"sale-{_key(asked, keys.parts)}")
+        encounter = visit = encounter_key(f"sale-{key}")
         refs = {}
     else:
         encounter = encounter_key(mdtrt_id)
@@ -192,9 +194,8 @@ def visit_of(asked: Asked, keys: Keys) -> str:
     return "-".join(parts)
 
 
-def _key(asked: Asked, names: tuple[str, ...]) -> str:
+def _key(asked: Asked, values: Iterable[str]) -> str:
     """Values of a key without the person's number in clear: keys lie unsealed in the ledger."""
-    values = [_part(asked, name) for name in names]
     digest = hashlib.sha256("\x1f".join([str(asked.fields.get("fixmedins_code", "")), *values]).encode()).hexdigest()
     return digest[:32]
 

@@ -123,8 +123,20 @@ def serving(trip: Trip, openings: Sequence[Opening] = (), known: Iterable[Scheme
     openings: the site's list; an arrangement that it names is open only as it says.  An arrangement the list doesn't name is open as
     far as its own terms go, unless only listed institutions take part in it.
     """
+    if not openings and known is None:
+        return _serving_unlisted(trip)
+    return _serving(trip, openings, schemes() if known is None else known)
+
+
+@lru_cache(maxsize=4096)
+def _serving_unlisted(trip: Trip) -> Serving:
+    """By the arrangements' own terms: the same few trips each day."""
+    return _serving(trip, (), schemes())
+
+
+def _serving(trip: Trip, openings: Sequence[Opening], known: Iterable[Scheme]) -> Serving:
     reason = "not_open"
-    for scheme in schemes() if known is None else known:
+    for scheme in known:
         if not scheme.may_serve(trip):
             continue
         listed = [one for one in openings if one.scheme == scheme.name]

@@ -15,7 +15,7 @@ from adapter_core.standard.records import Findings, RecordCodec
 from adapter_core.standard.scalars import is_blank, shape
 from adapter_core.standard.source import load_json
 from adapter_core.values.errors import ConfigError, Fault, TranslationError
-from adapter_core.values.moments import china
+from adapter_core.values.moments import national_time
 
 MSGID_CODE_MAX = 12
 MSGID_SEQUENCE_MAX = 9999
@@ -60,9 +60,7 @@ def request_envelope(fields: Mapping[str, object], input: object) -> dict[str, A
     fields: by envelope code (``infno``, ``msgid`` …); an absent optional field is written as "", as the samples do.
     Raises: TranslationError with every fault of the envelope.
     """
-    request: dict[str, Any] = {row.code: "" for row in envelope_fields("request") if row.code not in PAYLOAD}
-    request.update(fields)
-    request["input"] = input
+    request = {**_blank_request(), **fields, "input": input}
     taken_apart = read_request(request)
     if taken_apart.faults:
         raise TranslationError(taken_apart.faults)
@@ -119,7 +117,13 @@ def national_msgid(fixmedins_code: str, moment: datetime, sequence: int) -> str:
         )
     if not 0 <= sequence <= MSGID_SEQUENCE_MAX:
         raise ValueError(f"a msgid's sequence has four digits, not {sequence}")
-    return f"{fixmedins_code}{china(moment):%Y%m%d%H%M%S}{sequence:04d}"
+    at = national_time(moment)
+    return f"{fixmedins_code}{at[:4]}{at[5:7]}{at[8:10]}{at[11:13]}{at[14:16]}{at[17:]}{sequence:04d}"
+
+
+@cache
+def _blank_request() -> Mapping[str, str]:
+    return {row.code: "" for row in envelope_fields("request") if row.code not in PAYLOAD}
 
 
 @cache

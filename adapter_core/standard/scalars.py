@@ -65,7 +65,7 @@ def reader(field: Field) -> Reader:
 
 def plain_text_max(field: Field) -> int:
     """How long a text of this field may be to be right without another look; 0 where it is no free text."""
-    if field.type != "string" or field.dictionary:
+    if field.type != "string" or known_codes(field):
         return 0
     return sys.maxsize if field.length is None else field.length
 
@@ -74,6 +74,12 @@ def known_codes(field: Field) -> frozenset[str]:
     """The texts of a dictionary's field that are right; none of another field, nor where the dictionary's codes aren't known."""
     known = dictionary(field.code) if field.type == "string" and field.dictionary else None
     return frozenset() if known is None else frozenset(known.values) | frozenset(known.local_values)
+
+
+def number_size(field: Field) -> tuple[Decimal | None, int]:
+    """The last place of a field's numbers, None where no source says, and how many digits may stand before the point."""
+    quantum = None if field.places is None else Decimal(1).scaleb(-field.places)
+    return quantum, DIGITS_MAX if field.length is None else field.length - (field.places or 0)
 
 
 def writer(field: Field) -> Writer:
@@ -183,42 +189,40 @@ def _date_reader(field: Field) -> Reader:
 def _is_date(text: str) -> bool:
     # Back and compared: fromisoformat also takes forms the standard doesn't print.
     try:
-        return date.fromisoformat(text).isoformat() == text
+        return str(date.fromisoformat(text)) == text
     except ValueError:
         return False
 
 
 def _is_datetime(text: str) -> bool:
     try:
-        return len(text) == 19 and datetime.fromisoformat(text).isoformat(sep=" ") == text
+        return len(text) == 19 and str(datetime.fromisoformat(text)) == text
     except ValueError:
         return False
 
 
 def _number_reader(field: Field) -> Reader:
-    places = field.places
-    quantum = None if places is None else Decimal(1).scaleb(-places)
-    whole = DIGITS_MAX if field.length is None else field.length - (places or 0)
+    quantum, whole = number_size(field)
     expected = _number_form(field)
     disputed = field.length_disputed
 
     def read(value: object) -> object:
         kind = type(value)
-        if kind is str:
+        if kind is Decimal:
+            exact: Decimal = value  # type: ignore[assignment]
+        elif kind is str:
             text = value.strip()  # type: ignore[attr-defined]
             if not text:
                 return None
             if not NUMBER_TEXT.fullmatch(text):
                 return Departure(expected, shape(value))
             exact = Decimal(text)
-        elif kind is Decimal or kind is int:
+        elif kind is int:
             exact = Decimal(value)  # type: ignore[arg-type]
         else:
             return None if value is None else Departure(expected, shape(value))
-        if kind is Decimal and quantum is not None and exact.same_quantum(quantum) and exact.adjusted() < whole:
-            return exact or exact.copy_abs()
         try:
-            number = exact.quantize(_step(exact) if quantum is None else quantum, context=EXACT)
+            number = EXACT.quantize(exact, _step(exact) if quantum is None else quantum)
         except (InvalidOperation, Inexact):
             return Departure(expected, _told(exact), kept=_plain(exact))
         if not number.is_finite():

@@ -13,6 +13,7 @@ What the HIS claims (``settle``) and what a centre tells (``result``, ``lines``)
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 RECORD_SECTIONS = ("person", "visit", "settle", "result", "env", "x")
@@ -32,7 +33,27 @@ def canonical(value: object) -> object:
         return {key: item if type(item := value[key]) is str else canonical(item) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
-    if isinstance(value, Decimal):
-        text = format(value.normalize(), "f")
-        return "0" if text == "-0" else text
-    return value
+    return plain_number(value) if isinstance(value, Decimal) else value
+
+
+def with_plain_numbers(value: object) -> object:
+    """As `canonical`, for an encoder that sorts the keys itself: what has no decimal in it is passed on as it is."""
+    kind = type(value)
+    if kind is dict:
+        record: dict[str, object] = value  # type: ignore[assignment]
+        if _WITHOUT_NUMBERS.issuperset(map(type, record.values())):
+            return record
+        return {key: item if type(item) is str else with_plain_numbers(item) for key, item in record.items()}
+    if kind is list or kind is tuple:
+        return [with_plain_numbers(item) for item in value]  # type: ignore[attr-defined]
+    return plain_number(value) if isinstance(value, Decimal) else value
+
+
+_WITHOUT_NUMBERS = frozenset({str, int, bool, type(None)})
+
+
+@lru_cache(maxsize=4096)
+def plain_number(number: Decimal) -> str:
+    """Its digits, without an exponent and without zeros at the end: the same for equal numbers."""
+    text = format(number.normalize(), "f")
+    return "0" if text == "-0" else text
