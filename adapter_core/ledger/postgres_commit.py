@@ -290,7 +290,7 @@ def _given_up(effort: Effort, trouble: BaseException | None) -> LedgerUnavailabl
 
 
 def _plan(change: Change, key: DataKey, master: MasterKey, head: Head, used_sequence: int) -> Plan:
-    statements = list(record_statements(change, key, master))
+    statements = record_statements(change, key, master)
     appended, last = event_statements(change, head, key)
     seal = master.head_seal(change.org, last.seq, last.hash)
     save_head = Statement(sql.SAVE_HEAD, (change.org, last.seq, last.hash, seal, used_sequence))

@@ -6,8 +6,8 @@ statement.  Columns come from the records; a contract test compares them with `s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from adapter_core.ledger import documents
@@ -23,11 +23,11 @@ SEALED_COLUMNS = ("key_id", "sealed")
 class Projection(Generic[Record]):
     """One table of records, each replaced version by version.
 
-    sealed: the record's fields that lie encrypted, as one document; derived: its properties kept as columns to be
+    sealed: the record's last fields, which lie encrypted, as one document; derived: its properties kept as columns to be
     indexed; lasting: indexed columns that hardly ever change; revive: how a column becomes the record's value again.
 
     ``replace`` writes every column.  ``revise`` leaves the lasting ones alone, and with them their indexes, which cost SQLite more
-    than the row: it meets the row only if none of them changed.
+    than the row: it meets the row only if none of them changed.  Its parameters are numbered as ``columns`` are.
     """
 
     def __init__(
@@ -45,8 +45,9 @@ class Projection(Generic[Record]):
         self.plain = tuple(name for name in record.__struct_fields__ if name not in sealed)
         self.id_name = self.plain[0]
         self._version_at = self.plain.index("version")
+        self._org_at = self.plain.index("org")
         self._record: Callable[..., Any] = record
-        self._revive = tuple(revive.items())
+        self._revive = tuple((self.plain.index(name), one) for name, one in revive.items())
         self._id = attrgetter(self.id_name)
         self._values = attrgetter(*self.plain, *derived)
         self.columns = (*self.plain, *derived, *(SEALED_COLUMNS if sealed else ()))
@@ -54,12 +55,12 @@ class Projection(Generic[Record]):
         self.insert = f"INSERT INTO {table} ({', '.join(self.columns)}) VALUES ({places})"
         settings = ", ".join(f"{column} = ?" for column in self.columns)
         self.replace = f"UPDATE {table} SET {settings} WHERE {self.id_name} = ? AND version = ?"
-        kept: list[str] = [self.id_name, *lasting, *derived]
-        changing: list[str] = [column for column in self.columns if column not in kept]
-        changes = ", ".join(f"{column} = ?" for column in changing)
-        unchanged = " AND ".join(f"{column} = ?" for column in kept)
-        self.revise = f"UPDATE {table} SET {changes} WHERE {unchanged} AND version = ?"
-        self._revising = _picking(self.columns, [*changing, *kept])
+        kept = (self.id_name, *lasting, *derived)
+        numbered = [(f"{column} = ?{number}", column in kept) for number, column in enumerate(self.columns, 1)]
+        changes = ", ".join(setting for setting, stays in numbered if not stays)
+        unchanged = " AND ".join(setting for setting, stays in numbered if stays)
+        version = f"?{self.columns.index('version') + 1}"
+        self.revise = f"UPDATE {table} SET {changes} WHERE {unchanged} AND version = {version} - 1"
         self._derived = derived
         self.select = f"SELECT {', '.join((*self.plain, *(SEALED_COLUMNS if sealed else ())))} FROM {table} "
         self.version = f"SELECT version FROM {table} WHERE {self.id_name} = ?"
@@ -91,36 +92,28 @@ class Projection(Generic[Record]):
     def replacing(self, record: Record, row: Sequence[Any], in_place: bool) -> tuple[str, Sequence[Any]]:
         """The statement that puts this row in the place of the version before, and its parameters; in_place: `revise` will do."""
         if in_place and all(getattr(record, name) for name in self._derived):
-            return self.revise, (*self._revising(row), record.version - 1)
+            return self.revise, row
         return self.replace, (*row, self.id_of(record), record.version - 1)
 
     def record(self, row: Sequence[Any], keys: DataKeys) -> Record:
         """A row of ``select`` as its record.  Raises: LedgerDamaged."""
-        fields = dict(zip(self.plain, row, strict=False))
-        for name, revive in self._revive:
-            fields[name] = revive(fields[name])
-        if self.sealed:
-            key_id, sealed = row[-2:]
-            place = bound_to(fields["org"], self.table, fields[self.id_name], fields["version"])
-            fields.update(documents.decode(keys.of(key_id).unseal(sealed, place)))
-        revived: Record = self._record(**fields)
-        return revived
+        values = list(row[: len(self.plain)])
+        for at, revive in self._revive:
+            values[at] = revive(values[at])
+        if not self.sealed:
+            made: Record = self._record(*values)
+            return made
+        key_id, sealed = row[-2:]
+        place = bound_to(values[self._org_at], self.table, values[0], values[self._version_at])
+        return self.remade(values, keys.of(key_id).unseal(sealed, place))
 
-    def as_read(self, values: Sequence[Any], document: bytes) -> Record:
-        """The record of `values` and `document` as the disk would give it."""
-        fields = dict(zip(self.plain, values, strict=False))
-        if self.sealed:
-            fields.update(documents.decode(document))
-        read: Record = self._record(**fields)
-        return read
+    def remade(self, values: Sequence[Any], document: bytes) -> Record:
+        """The record of what `values` and `document` gave."""
+        made: Record = self._record(*values[: len(self.plain)], **documents.decode(document))
+        return made
 
     def _place(self, org: str, record: Record) -> bytes:
         return bound_to(org, self.table, self._id(record), record.version)
-
-
-def _picking(columns: Sequence[str], wanted: Iterable[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Takes the wanted columns out of a row of these."""
-    return itemgetter(*map(columns.index, wanted))
 
 
 def _result(value: str) -> Result | str:

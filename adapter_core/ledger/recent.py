@@ -1,7 +1,8 @@
 """What was written or asked last, kept in memory: a case is read some twenty times between its first and its last event.
 
-Only what was committed comes in, with the very bytes that were sealed, so a reader gets what the disk would give.  It holds for a
-ledger that nobody else writes.
+Only what was committed comes in, with the very bytes that were sealed, so a reader gets what the disk would give, and nothing that
+its maker could still change.  It holds for a ledger that nobody else writes.  Personal data lie open here, as in every message under
+way: until a newer version takes their place, or so much was written since that they go.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from adapter_core.settlement.records import Alias, Bill, Change
 BYTES_MAX = 8 * 1024 * 1024
 """Of sealed content, unread: visits of some ten minutes at a busy hospital, from the trial to the settlement."""
 READ_MAX = 256
-"""How many records are kept as Python objects, which take some eight times their bytes."""
+"""How many records are kept as Python objects, which take some eight times their bytes; none longer than its bytes."""
 ROW_BYTES = 512
 """What a record's own columns count for."""
 ALIASES_MAX = 4096
 
 
 class Written(NamedTuple):
-    """A committed record: its own columns, and its sealed fields as JSON (b"" where it has none)."""
+    """A committed record that has sealed fields: its own columns, and those fields as JSON."""
 
     projection: Projection[Any]
     values: Sequence[Any]
@@ -62,13 +63,17 @@ class RecentRecords:
         kept = _Kept(written)
         place = (written.projection.table, written.values[0])
         former = self._kept.pop(place, None)
-        self._bytes += kept.size - (former.size if former else 0)
+        if former is not None:
+            self._bytes -= former.size
+            former.read = None
+        self._bytes += kept.size
         self._kept[place] = kept
         if written.version == 1:
             self._note_bill(written)
         while self._bytes > BYTES_MAX:
             oldest, gone = self._kept.popitem(last=False)
             self._bytes -= gone.size
+            gone.read = None
             if oldest[0] == ENCOUNTERS.table:
                 self._bills.pop(oldest[1], None)
 
@@ -101,13 +106,14 @@ class RecentRecords:
         return None if any(bill is None for bill in bills) else bills
 
     def _record(self, kept: _Kept) -> Any:
-        if kept.read is None:
+        read = kept.read  # the writer may let go of it at any moment
+        if read is None:
             written = kept.written
-            kept.read = written.projection.as_read(written.values, written.document)
+            read = kept.read = written.projection.remade(written.values, written.document)
             self._read.append(kept)
             if len(self._read) > READ_MAX:
                 self._read.popleft().read = None
-        return kept.read
+        return read
 
 
 class RecentAliases:

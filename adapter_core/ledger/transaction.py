@@ -5,7 +5,7 @@ Knows SQL but no database: SQLite and PostgreSQL open, commit and roll back arou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from adapter_core.ledger import documents
@@ -48,7 +48,9 @@ class Superseded(Exception):
 
 
 class Statement(NamedTuple):
-    """``replaces``: it must meet exactly one row, or the change is superseded.  ``written``: the record it stores."""
+    """``replaces``: it must meet exactly one row, or the change is superseded.  ``written``: the record it stores, where that has
+    sealed fields.
+    """
 
     text: str
     parameters: Sequence[Any]
@@ -56,18 +58,18 @@ class Statement(NamedTuple):
     written: Written | None = None
 
 
-def record_statements(change: Change, key: DataKey, master: MasterKey, in_place: bool = False) -> Iterator[Statement]:
+def record_statements(change: Change, key: DataKey, master: MasterKey, in_place: bool = False) -> list[Statement]:
     """What stores the change's records, aliases and search values; in_place: as `Projection.revise` does.  Raises: TypeError,
     ValueError for a document JSON can't hold exactly.
     """
-    for record in written_order(change):
-        yield _save(PROJECTION_OF[type(record)], record, key, in_place)
+    statements = [_save(record, key, in_place) for record in written_order(change)]
     for alias in change.aliases:
         blind = blind_alias(master, alias.org, alias.dialect, alias.kind, alias.value)
         target = (alias.encounter_id, alias.bill_id, alias.case_id, alias.note)
-        yield Statement(sql.SAVE_ALIAS, (alias.org, alias.dialect, alias.kind, blind, *target))
+        statements.append(Statement(sql.SAVE_ALIAS, (alias.org, alias.dialect, alias.kind, blind, *target)))
     for kind, value, case_id in change.search:
-        yield Statement(sql.SAVE_SEARCH, (kind, blind_search(master, kind, value), case_id))
+        statements.append(Statement(sql.SAVE_SEARCH, (kind, blind_search(master, kind, value), case_id)))
+    return statements
 
 
 def written_order(change: Change) -> list[Record]:
@@ -81,14 +83,14 @@ def written_order(change: Change) -> list[Record]:
 def event_statements(change: Change, head: Head, key: DataKey) -> tuple[list[Statement], Head]:
     """What appends the change's events behind ``head``, and the head they lead to.  Raises: TypeError, ValueError."""
     statements = []
-    org = change.org
+    org, seq, link = change.org, head.seq, head.hash
     for event in change.events:
-        seq = head.seq + 1
+        seq += 1
         sealed = key.seal(pack_event(event), bound_to(org, "journal", seq))
         place = (org, seq, event.at, event.kind, event.case_id, event.encounter_id, key.key_id, sealed)
-        head = Head(seq, next_hash(head.hash, *place))
-        statements.append(Statement(sql.APPEND_EVENT, (*place, head.hash)))
-    return statements, head
+        link = next_hash(link, *place)
+        statements.append(Statement(sql.APPEND_EVENT, (*place, link)))
+    return statements, Head(seq, link)
 
 
 class Transaction:
@@ -111,14 +113,15 @@ class Transaction:
         exactly.
         """
         written: list[Written] = []
-        for statement in record_statements(change, self._key, self._master, in_place):
-            if self._execute(statement.text, statement.parameters).rowcount != 1 and statement.replaces:
+        execute = self._execute
+        for text, parameters, replaces, stored in record_statements(change, self._key, self._master, in_place):
+            if execute(text, parameters).rowcount != 1 and replaces:
                 raise Superseded
-            if statement.written is not None:
-                written.append(statement.written)
+            if stored is not None:
+                written.append(stored)
         appended, head = event_statements(change, self.heads.get(change.org) or Head(0, START), self._key)
-        for statement in appended:
-            self._execute(statement.text, statement.parameters)
+        for text, parameters, *_ in appended:
+            execute(text, parameters)
         self.heads[change.org] = head
         self.written += written
         return head.seq
@@ -182,13 +185,17 @@ PROJECTION_OF: dict[type, Projection[Any]] = {
 }
 
 
-def _save(projection: Projection[Any], record: Any, key: DataKey, in_place: bool) -> Statement:
-    values, document = projection.values(record), projection.document(record)
-    row = (*values, *projection.sealed_columns(record, document, key))
-    written = Written(projection, values, record.version, document)
+def _save(record: Record, key: DataKey, in_place: bool) -> Statement:
+    projection = PROJECTION_OF[type(record)]
+    row = values = projection.values(record)
+    written = None
+    if projection.sealed:
+        document = projection.document(record)
+        row = (*values, *projection.sealed_columns(record, document, key))
+        written = Written(projection, values, record.version, document)
     if record.version == 1:
-        return Statement(projection.insert, row, written=written)
-    return Statement(*projection.replacing(record, row, in_place), replaces=True, written=written)
+        return Statement(projection.insert, row, False, written)
+    return Statement(*projection.replacing(record, row, in_place), True, written)
 
 
 def _holds_visit(case: Case) -> bool:

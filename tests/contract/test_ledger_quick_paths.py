@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_core.ledger import documents, sealing
+from adapter_core.ledger import documents, recent, sealing
 from adapter_core.ledger.recent import ALIASES_MAX, RecentAliases
 from adapter_core.ledger.sealing import MasterKey
 from adapter_core.ledger.sqlite import SqliteLedger
@@ -36,7 +36,7 @@ LEAVES = st.one_of(
 
 
 def _nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    gap = st.sampled_from(["", " "])
+    gap = st.sampled_from(["", " ", "\n"])
     members = st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '""']), inner), max_size=4)
     rows = st.tuples(st.lists(inner, max_size=4), gap).map(lambda made: f"[{(',' + made[1]).join(made[0])}]")
     objects = st.tuples(members, gap).map(
@@ -155,6 +155,20 @@ async def test_the_bills_of_an_encounter_come_from_memory_whole_and_in_order(led
     ledger._recent._kept.pop(("bills", "b1"))
     assert await ledger.bills_of("e1") == known
     assert len(statements) == 1
+
+
+async def test_only_the_newest_version_is_kept_as_it_was_read(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stay's bill of thousands of lines is written and read once for each part that is uploaded."""
+    for version in (1, 2, 3):
+        await ledger.commit(Change(ORG, bills=(bill("b1", version=version),)))
+        assert await ledger.bill("b1") == bill("b1", version=version)
+    assert [kept.read for kept in ledger._recent._read if kept.read] == [bill("b1", version=3)]
+    monkeypatch.setattr(recent, "BYTES_MAX", 0)
+    await ledger.commit(Change(ORG, bills=(bill("b2", visit_key="v2"),)))
+    assert not any(kept.read for kept in ledger._recent._read)
+    assert await ledger.bill("b1") == bill("b1", version=3)
 
 
 async def test_an_encounter_from_before_has_its_bills_on_the_disk(ledger: SqliteLedger) -> None:
