@@ -80,7 +80,10 @@ class Adapter:
 
     def places(self, org: str) -> Place | None:
         """The place of an institution, None for one that isn't served here."""
-        return next((place for place in self.every_place if place.org == org), None)
+        for place in self.every_place:
+            if place.org == org:
+                return place
+        return None
 
     def place_named(self, org: str) -> Place:
         """The place of an institution; "" is the only one.  Raises: ConfigError naming those there are."""

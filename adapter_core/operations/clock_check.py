@@ -28,13 +28,12 @@ def respond_time(body: bytes) -> datetime | None:
     found = _RESPOND_TIME.search(body, 0, _HEAD_BYTES) or _RESPOND_TIME.search(body, max(0, len(body) - _HEAD_BYTES))
     if found is None:
         return None
-    digits = found[1]
-    month, day, hour, minute, second = (int(digits[start : start + 2]) for start in range(4, 14, 2))
-    fraction = int(found[2].ljust(6, b"0"))
+    digits, fraction = found[1].decode(), found[2].decode()
     try:
-        return datetime(int(digits[:4]), month, day, hour, minute, second, fraction, tzinfo=CHINA)
+        told = datetime.fromisoformat(f"{digits[:8]}T{digits[8:]}" + (f".{fraction}" if fraction else ""))
     except ValueError:
         return None
+    return told.replace(tzinfo=CHINA)
 
 
 def skew_s(told: datetime, sent: datetime, received: datetime) -> float:

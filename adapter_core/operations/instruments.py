@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,13 +19,15 @@ from adapter_core.operations.logs import Log, no_log
 from adapter_core.operations.metrics import Metrics
 from adapter_core.operations.tracing import NoTraces, Traces
 from adapter_core.settlement.ports import Conflict, Ledger
-from adapter_core.settlement.records import CallRecord, Case, Change, Event
+from adapter_core.settlement.records import CallRecord, Case, Change, Encounter, Event
 from adapter_core.settlement.states import TERMINAL, State
 from adapter_core.values.errors import AdapterError, NotSent
 from adapter_core.values.frames import Frame
 from adapter_core.values.moments import Clock
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from adapter_core.centre.breaker import Outage
     from adapter_core.centre.guarded import GuardedWire
 
@@ -36,6 +38,7 @@ REMEMBERED = 4096
 _ON_THE_WAY = frozenset({State.PREPARING, State.READY, State.SENDING})
 """States that a case passes through within one request: its step's line tells where it came to."""
 _LOUD_STATES = frozenset({State.RESOLVING, State.REVERSING, State.FROZEN})
+_READS = tuple(name for name in vars(Ledger) if not name.startswith("_") and name != "commit")
 
 
 @dataclass(slots=True)
@@ -111,8 +114,9 @@ class ObservedWire:
         resolving: bool = False,
     ) -> Frame:
         """Raises also NotSent CLOCK_WRONG: no settlement or refund begins on a clock that is minutes off."""
-        if kind_class == "N" and not resolving:
-            self._refuse_on_wrong_clock()
+        check = self._instruments.clock_check
+        if check.closes_money and kind_class == "N" and not resolving:
+            raise NotSent(f"our clock and the centre's differ by {check.skew or 0:.0f} s", code="CLOCK_WRONG")
         sent = self._clock.wall()
         exchanged = Exchanged(endpoint, time.time_ns(), time.perf_counter(), bytes_out=len(frame.body))
         _last_exchange.set(exchanged)
@@ -143,20 +147,16 @@ class ObservedWire:
     def may_retry(self, endpoint: str) -> bool:
         return self._wire.may_retry(endpoint)
 
-    def _hear_clock(self, reply: Frame, sent: Any) -> None:
+    def _hear_clock(self, reply: Frame, sent: datetime) -> None:
         check = self._instruments.clock_check
-        warned, closed = check.warns, check.closes_money
+        was, warned, closed = check.skew, check.warns, check.closes_money
         check.heard(reply.body, sent, self._clock.wall())
-        if check.skew is not None:
-            self._instruments.metrics.skew_of(self._instruments.province).set(check.skew)
+        if check.skew is None or check.skew == was:
+            return
+        self._instruments.metrics.skew_of(self._instruments.province).set(check.skew)
         if (check.warns, check.closes_money) != (warned, closed):
             level = "error" if check.closes_money else "warning" if check.warns else "info"
             self._instruments.log("clock", level, province=self._instruments.province, skew_s=check.skew)
-
-    def _refuse_on_wrong_clock(self) -> None:
-        check = self._instruments.clock_check
-        if check.closes_money:
-            raise NotSent(f"our clock and the centre's differ by {check.skew or 0:.0f} s", code="CLOCK_WRONG")
 
 
 class ObservedLedger:
@@ -165,6 +165,8 @@ class ObservedLedger:
     def __init__(self, ledger: Ledger, reporter: _Reporter) -> None:
         self._ledger = ledger
         self._reporter = reporter
+        for name in _READS:  # once, as a ledger is asked several times for each message
+            setattr(self, name, getattr(ledger, name))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
@@ -184,9 +186,6 @@ class ObservedLedger:
             _log.exception("a step could not be told")
         return last
 
-    def sequence(self, org: str) -> int:
-        return self._ledger.sequence(org)
-
 
 class _Reporter:
     """From what was journalled to lines, spans and numbers.  Whatever goes wrong here must not reach the case."""
@@ -194,9 +193,11 @@ class _Reporter:
     def __init__(self, instruments: Instruments, pseudonym: Callable[[str], str]) -> None:
         self._instruments = instruments
         self._metrics = instruments.metrics
+        self._province = instruments.province
+        self._traces = None if isinstance(instruments.traces, NoTraces) else instruments.traces
         self._pseudonym = pseudonym
         self._patients: OrderedDict[str, str] = OrderedDict()
-        self._attempts: OrderedDict[str, Counter[str]] = OrderedDict()
+        self._attempts: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._states: OrderedDict[str, State] = OrderedDict()
 
     def not_written(self, error: AdapterError) -> None:
@@ -205,7 +206,8 @@ class _Reporter:
 
     def written(self, change: Change, commit_s: float) -> None:
         self._metrics.commit_seconds.observe(commit_s)
-        self._remember_patient(change)
+        if change.encounter is not None and change.encounter.encounter_id not in self._patients:
+            self._remember_patient(change.encounter)
         moved = self._moved(change.cases)
         told = False
         for event in change.events:
@@ -219,10 +221,7 @@ class _Reporter:
                 if case.state not in _ON_THE_WAY:
                     self._case(change, case, was)
 
-    def _remember_patient(self, change: Change) -> None:
-        encounter = change.encounter
-        if encounter is None or encounter.encounter_id in self._patients:
-            return
+    def _remember_patient(self, encounter: Encounter) -> None:
         psn_no = encounter.content.get("person", {}).get("psn_no")
         if psn_no:
             _keep(self._patients, encounter.encounter_id, self._pseudonym(str(psn_no)))
@@ -235,7 +234,7 @@ class _Reporter:
             if was is case.state:
                 continue
             moved.append((case, was))
-            self._metrics.cases_of(self._instruments.province, case.purpose, str(case.state)).inc()
+            self._metrics.cases_of(self._province, case.purpose, str(case.state)).inc()
             _keep(self._states, case.case_id, case.state)
             if case.state in TERMINAL:
                 self._attempts.pop(case.case_id, None)
@@ -243,10 +242,10 @@ class _Reporter:
 
     def _step(self, change: Change, event: Event, moved: list[tuple[Case, State | None]], commit_s: float) -> None:
         data = event.data
-        record = next((one for one in change.calls if one.msgid == data.get("msgid")), None)
+        record = _call_of(change.calls, data.get("msgid"))
         kind_class = record.kind_class if record else ""
         result = str(data.get("result", ""))
-        self._metrics.calls_of(self._instruments.province, kind_class, result).inc()
+        self._metrics.calls_of(self._province, kind_class, result).inc()
         exchanged = _last_exchange.get()
         _last_exchange.set(None)
         facts = {
@@ -259,10 +258,11 @@ class _Reporter:
             "code": data.get("code"),
             "reason": data.get("reason"),
             "warnings": len(data.get("warnings", ())) or None,
-            "attempt": self._attempt(event, record),
+            "attempt": self._attempt(event),
             "commit_ms": commit_s * 1000,
-            **_case_facts(moved),
         }
+        if moved:
+            facts |= _case_facts(*moved[0])
         if exchanged is not None:
             facts |= {
                 "elapsed_ms": exchanged.elapsed_s * 1000,
@@ -271,20 +271,19 @@ class _Reporter:
                 "bytes_in": exchanged.bytes_in,
             }
         self._instruments.log("step", "warning" if result == "UNKNOWN" else "info", **facts)
-        if exchanged is not None:
+        if exchanged is not None and self._traces is not None:
             answered = exchanged.begun_ns + int(exchanged.elapsed_s * 1e9)
-            self._instruments.traces.step(
-                str(data.get("step")), exchanged.begun_ns, answered, max(answered, time.time_ns()), facts
-            )
+            self._traces.step(str(data.get("step")), exchanged.begun_ns, answered, max(answered, time.time_ns()), facts)
 
-    def _attempt(self, event: Event, record: CallRecord | None) -> int:
-        counts = self._attempts.get(event.case_id or event.encounter_id)
+    def _attempt(self, event: Event) -> int:
+        of = event.case_id or event.encounter_id
+        counts = self._attempts.get(of)
         if counts is None:
-            counts = Counter()
-            _keep(self._attempts, event.case_id or event.encounter_id, counts)
+            counts = {}
+            _keep(self._attempts, of, counts)
         step = str(event.data.get("step"))
-        counts[step] += 1
-        return counts[step]
+        attempt = counts[step] = counts.get(step, 0) + 1
+        return attempt
 
     def _case(self, change: Change, case: Case, was: State | None) -> None:
         level = "warning" if case.state in _LOUD_STATES else "info"
@@ -292,7 +291,7 @@ class _Reporter:
             "case",
             level,
             **self._place(change, case.case_id, case.encounter_id),
-            **_case_facts([(case, was)]),
+            **_case_facts(case, was),
             purpose=case.purpose,
             kind=case.kind,
             dialect=case.dialect,
@@ -307,12 +306,12 @@ class _Reporter:
             dialect=dialect,
             code=code,
             faults=len(event.data.get("paths", ())),
-            province=self._instruments.province,
+            province=self._province,
         )
 
     def _place(self, change: Change, case_id: str, encounter_id: str) -> dict[str, Any]:
         return {
-            "province": self._instruments.province,
+            "province": self._province,
             "org": change.org,
             "case_id": case_id,
             "encounter_id": encounter_id,
@@ -320,10 +319,14 @@ class _Reporter:
         }
 
 
-def _case_facts(moved: list[tuple[Case, State | None]]) -> dict[str, Any]:
-    if not moved:
-        return {}
-    case, was = moved[0]
+def _call_of(calls: tuple[CallRecord, ...], msgid: Any) -> CallRecord | None:
+    for one in calls:
+        if one.msgid == msgid:
+            return one
+    return None
+
+
+def _case_facts(case: Case, was: State | None) -> dict[str, Any]:
     return {
         "state": str(case.state),
         "was": str(was or ""),

@@ -6,16 +6,15 @@ Our own lines come through `event_log`; what libraries and our modules say throu
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, BinaryIO
 
 import msgspec
 import structlog
 
-from adapter_core.operations.masking import DIGITS, foreign, masked, printable
+from adapter_core.operations.masking import DIGITS, TEXT_MAX, foreign, masked, printable
 from adapter_core.values.moments import Clock, iso
 
 IDS = frozenset({"org", "case_id", "encounter_id", "msgid", "patient", "trace_id", "instance", "logger"})
@@ -40,14 +39,16 @@ def event_log(stream: BinaryIO, clock: Clock, **constant: str) -> Log:
     """A log that writes lines to ``stream``; ``constant`` fields stand in every line."""
     logger: Any = structlog.wrap_logger(
         structlog.BytesLogger(stream),
-        processors=[allowed, _stamped(clock), structlog.processors.JSONRenderer(serializer=_as_json)],
+        processors=[_line(clock)],
         wrapper_class=structlog.BoundLogger,
         cache_logger_on_first_use=True,
     ).bind(**constant)
 
     def log(event: str, level: str = "info", **fields: Any) -> None:
-        with contextlib.suppress(OSError, ValueError):  # whoever read along has gone; the cases go on
+        try:
             logger.msg(event, level=level, **fields)
+        except (OSError, ValueError):  # whoever read along has gone; the cases go on
+            return
 
     return log
 
@@ -56,17 +57,32 @@ def no_log(event: str, level: str = "info", **fields: Any) -> None:
     """For who keeps none."""
 
 
-def allowed(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The allow-list as a structlog processor: only known fields, only plain values, texts masked."""
-    kept: dict[str, Any] = {"time": "", "level": entry.pop("level", "info"), "event": entry.pop("event", "")}
+def _line(clock: Clock) -> structlog.typing.Processor:
+    """From an entry to its line: the allow-list and the moment, as JSON."""
+    encode = msgspec.json.Encoder().encode
+
+    def line(_: object, __: str, entry: MutableMapping[str, Any]) -> bytes:
+        return encode(allowed(entry, iso(clock.wall())))
+
+    return line
+
+
+def allowed(entry: MutableMapping[str, Any], time: str) -> dict[str, Any]:
+    """What of an entry may be told: only known fields, only plain values, texts masked.  time: of the line."""
+    kept: dict[str, Any] = {"time": time, "level": entry.pop("level", "info"), "event": entry.pop("event", "")}
     withheld = []
     for name, value in entry.items():
+        kind = type(value)
         if name not in FIELDS:
             withheld.append(name)
-        elif type(value) is str and len(value) <= DIGITS and value.isprintable():
-            if value:  # a short word has nothing to mask
+        elif kind is str and value.isprintable() and len(value) <= (TEXT_MAX if name in IDS else DIGITS):
+            if value:  # a short word, or an id of ours, has nothing to mask
                 kept[name] = value
-        elif value not in (None, ""):
+        elif kind is int:
+            kept[name] = value
+        elif kind is float:
+            kept[name] = round(value, 3)
+        elif value is not None and value != "":
             kept[name] = _shown(name, value)
     if withheld:
         kept["withheld"] = sorted(withheld)
@@ -81,18 +97,6 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shown(name, one) for one in value[:20]]
     return printable(str(value)) if name in IDS else masked(str(value))
-
-
-def _stamped(clock: Clock) -> structlog.typing.Processor:
-    def stamp(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        entry["time"] = iso(clock.wall())
-        return entry
-
-    return stamp
-
-
-def _as_json(entry: Mapping[str, Any], **_: Any) -> bytes:
-    return msgspec.json.encode(entry)
 
 
 def take_over_logging(log: Log, level: int = logging.INFO) -> logging.Handler:

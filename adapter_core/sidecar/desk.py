@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from litestar import Request, Response
+from litestar import Request
 
 from adapter_core.bootstrap.assembly import Adapter
 from adapter_core.config import ClientSettings
@@ -21,6 +21,7 @@ from adapter_core.sidecar.access import Client, Forbidden, Right
 from adapter_core.sidecar.changes import Changes
 from adapter_core.sidecar.problems import BadBody
 from adapter_core.sidecar.relays import Relays
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
 WAIT_MAX_S = 25.0
@@ -42,9 +43,11 @@ class Desk:
     relays: Relays = field(init=False)
     creating: Lanes = field(default_factory=Lanes)
     _dialects: dict[tuple[str, str], Dialect] = field(default_factory=dict)
+    _clients: dict[str, ClientSettings] = field(init=False)
 
     def __post_init__(self) -> None:
         self.relays = Relays(self.running)
+        self._clients = {one.name: one for one in self.running.config.settings.clients}
 
     def site_dialect(self, name: str, org: str = "") -> Dialect:
         """A dialect with the options of the site and the institution, built once: compiling its table takes a while."""
@@ -53,7 +56,7 @@ class Desk:
         return self._dialects[name, org]
 
     def client_settings(self, name: str) -> ClientSettings | None:
-        return next((one for one in self.running.config.settings.clients if one.name == name), None)
+        return self._clients.get(name)
 
     def place(self, client: Client, fixmedins_code: str | None = None) -> Place:
         """The institution a call is for: the one it names, or the only one its caller acts for.
@@ -168,5 +171,5 @@ def _seconds(text: str, usual: Usual) -> float | Usual:
     return min(max(seconds, 0.0), WAIT_MAX_S) if math.isfinite(seconds) else usual
 
 
-def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-    return Response(body, status_code=status, media_type="application/json", headers=headers)
+def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> HttpAnswer:
+    return HttpAnswer(body, status_code=status, media_type="application/json", headers=headers)

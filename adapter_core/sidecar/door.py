@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from adapter_core.sidecar.access import Access, Client, Peer
 from adapter_core.sidecar.limits import App, Message, Receive, Scope, Send
@@ -20,7 +20,7 @@ Observe = Callable[[str, int, float], None]
 
 
 class Door:
-    """app: gets ``caller`` and ``body`` in the scope's state.  listener: the configured ``host:port`` that requests come in by."""
+    """app: gets ``caller`` in the scope's state.  listener: the configured ``host:port`` that requests come in by."""
 
     def __init__(self, app: App, access: Access, listener: str, observe: Observe | None = None) -> None:
         self._app = app
@@ -34,20 +34,17 @@ class Door:
             return
         if self._observe is not None:
             send = _observed(scope, send, self._observe)
-        message = await receive()  # whole: `Limits` stands before
-        body: bytes = message.get("body", b"")
-        state = scope.setdefault("state", {})
-        state["body"] = body
         if not is_open(scope):
+            state = scope["state"]
             try:
-                state["caller"] = await self._admitted(scope, body)
+                state["caller"] = await self._admitted(scope, state["body"])  # whole: `Limits` stands before
             except AdapterError as error:
                 await send_problem(send, *problem_of(error))
                 return
         await self._app(scope, receive, send)
 
-    async def _admitted(self, scope: Scope, body: bytes) -> Client:
-        return await self._access.admit(
+    def _admitted(self, scope: Scope, body: bytes) -> Awaitable[Client]:
+        return self._access.admit(
             scope["method"],
             scope["raw_path"].decode("latin-1"),
             scope["query_string"].decode("latin-1"),

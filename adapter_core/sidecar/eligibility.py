@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from litestar import Response, post
+from litestar import post
 
 from adapter_core.bootstrap.offices import late_filings_of
 from adapter_core.province.filing_channels import Channel
@@ -22,6 +22,7 @@ from adapter_core.settlement.enquiring import Enquiry
 from adapter_core.settlement.filing_state import STATUSES, Filing, stated
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, text_field, tree_of
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.standard.dictionaries import dictionary
 from adapter_core.standard.regions import region
@@ -35,7 +36,7 @@ PATH = "/v1/eligibility"
 
 
 @post(PATH, operation_id="eligibility", status_code=200)
-async def eligibility(request: Caller) -> Response[bytes]:
+async def eligibility(request: Caller) -> HttpAnswer:
     """Will it work, and if not, what now."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)

@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from adapter_core.accounts.differences import STANDING
@@ -22,6 +22,7 @@ from adapter_core.settlement.verdicts import OUTCOMES, OperatorDecision
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import WAIT_MAX_S, Caller, Desk, caller, desk_of, json_response, text_field, tree_of
 from adapter_core.sidecar.late_filings import unfiled_data
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode, told
 from adapter_core.values.errors import Fault, TranslationError
 from adapter_core.values.moments import iso
@@ -52,7 +53,7 @@ async def list_settlements(
     since: Since = "",
     limit: Limit = 100,
     fixmedins_code: Institution = None,
-) -> Response[bytes]:
+) -> HttpAnswer:
     """Cases, newest first."""
     desk = desk_of(request)
     place = desk.place(caller(request, Right.READ), fixmedins_code)
@@ -67,7 +68,7 @@ async def events(
     wait: Annotated[float, QueryParameter(name="wait", ge=0, le=WAIT_MAX_S, description="seconds, at most 25")] = 0.0,
     limit: Limit = 100,
     fixmedins_code: Institution = None,
-) -> Response[bytes]:
+) -> HttpAnswer:
     """What was told since then, oldest first: a HIS catches up after its own restart.  Ask on with ``last``."""
     desk = desk_of(request)
     place = desk.place(caller(request, Right.READ), fixmedins_code)
@@ -108,7 +109,7 @@ async def worklist(
     since: Since = "",
     limit: Limit = 100,
     fixmedins_code: Institution = None,
-) -> Response[bytes]:
+) -> HttpAnswer:
     """What waits for a person, oldest first.  ``unacked``: settled since (7 days), and no HIS said that it booked it.  ``unfiled``: stays
     of people insured elsewhere whose filing is missing or not known of; who leaves first comes first."""
     desk = desk_of(request)
@@ -134,7 +135,7 @@ async def worklist(
 
 
 @post("/v1/settlements/{settle_key:str}/decision", operation_id="decide", status_code=200)
-async def decide(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def decide(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """An operator's decision about a FROZEN case (E5): with reason, proof and, above a sum, a second operator."""
     desk = desk_of(request)
     case = await desk.case(caller(request, Right.DECIDE), settle_key)

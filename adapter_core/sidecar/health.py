@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import get
 
 from adapter_core.sidecar.desk import Caller, Desk, desk_of, json_response
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.values.errors import Refused
 
 
 @get("/healthz", operation_id="healthz", security=[])
-async def healthz(request: Caller) -> Response[bytes]:
+async def healthz(request: Caller) -> HttpAnswer:
     """The process is alive."""
     return json_response(b'{"status":"ok"}')
 
 
 @get("/readyz", operation_id="readyz", security=[])
-async def readyz(request: Caller) -> Response[bytes]:
+async def readyz(request: Caller) -> HttpAnswer:
     """200 while work may be sent here; 503 with the reason while it drains or its ledger can't be written."""
     reason = unready(desk_of(request))
     if reason:
@@ -34,7 +35,7 @@ def unready(desk: Desk) -> str:
 
 
 @get("/openapi.json", operation_id="openapi", security=[])
-async def openapi(request: Caller) -> Response[bytes]:
+async def openapi(request: Caller) -> HttpAnswer:
     """This document; can be switched off (``http.describe``)."""
     from adapter_core.sidecar.openapi import document_bytes  # it is made from these routes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, post
+from litestar import post
 from litestar.params import FromPath
 
 from adapter_core.bootstrap.offices import late_filings_of
@@ -14,6 +14,7 @@ from adapter_core.settlement.late_filing import DUE_ZH, TODO_ZH, Unfiled, refuse
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, tree_of
 from adapter_core.sidecar.eligibility import answer_data, channel_data, read_stated
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.standard.regions import region
 
@@ -27,7 +28,7 @@ BASIS = "苏医保发〔2022〕75号 第18、25条（江苏）"
 
 
 @post("/v1/encounters/{encounter_key:str}/filing", operation_id="ask_filing", status_code=200)
-async def ask_filing(request: Caller, encounter_key: FromPath[str]) -> Response[bytes]:
+async def ask_filing(request: Caller, encounter_key: FromPath[str]) -> HttpAnswer:
     """Ask again whether a stay's filing is there; ``stated``: what the patient's app shows, or the counter says.  Only reads leave."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)

@@ -16,6 +16,8 @@ from adapter_core.sidecar.access.refusal_log import RefusalLog
 from adapter_core.sidecar.problems import problem
 
 MEBIBYTE = 1024 * 1024
+IS_WHOLE = "his_adapter.body_is_whole"
+"""Key of a scope whose body the connection has received to its end: nobody waits for it."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -74,24 +76,29 @@ class CallerLeft(Exception):
 
 
 class Limits:
-    """Wraps an ASGI application."""
+    """Wraps an ASGI application, which finds the whole ``body`` in the scope's state, and may receive it too."""
 
     def __init__(self, app: App, caps: Caps | None = None, refused: RefusalLog | None = None) -> None:
         self._app = app
         self._caps = caps or Caps()
         self._refused = refused
         self._requests = 0
-        self._held = 0
+        self.held = 0
+        """Bytes of bodies under way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         self._requests += 1
-        held = _Held(self)
+        held = _Held(self, self._caps.bodies_bytes)
         try:
             announced = self._announced(scope)
-            body = await self._body(announced, receive, held)
+            if scope.get(IS_WHOLE):
+                body = await self._body(announced, receive, held)
+            else:
+                body = await self._body_in_time(announced, receive, held)
+            scope["state"]["body"] = body
             await self._app(scope, _whole(body, receive), send)
         except Refusal as refusal:
             if self._refused is not None:
@@ -100,7 +107,7 @@ class Limits:
         except CallerLeft:
             pass
         finally:
-            held.give_back()
+            self.held -= held.size
             self._requests -= 1
 
     def _announced(self, scope: Scope) -> int | None:
@@ -113,7 +120,7 @@ class Limits:
         if len(scope["raw_path"]) + len(scope["query_string"]) > caps.target_bytes:
             raise Refusal(414, "TARGET_TOO_LONG", f"path and query: at most {caps.target_bytes} bytes", "请求地址过长")
         headers = scope["headers"]
-        if len(headers) > caps.headers or sum(len(name) + len(value) for name, value in headers) > caps.header_bytes:
+        if len(headers) > caps.headers or len(b"".join(map(b"".join, headers))) > caps.header_bytes:
             detail = f"at most {caps.headers} headers and {caps.header_bytes} bytes of them"
             raise Refusal(431, "HEADERS_TOO_LARGE", detail, "请求头过大")
         length: int | None = None
@@ -127,31 +134,34 @@ class Limits:
             raise self._too_large()
         return length
 
+    async def _body_in_time(self, announced: int | None, receive: Receive, held: _Held) -> bytes:
+        """Raises: Refusal, CallerLeft."""
+        try:
+            async with asyncio.timeout(self._caps.body_s):
+                return await self._body(announced, receive, held)
+        except TimeoutError:
+            detail = f"the body was not whole after {self._caps.body_s:g} s"
+            raise Refusal(408, "BODY_TOO_SLOW", detail, "报文接收超时，未处理，请重试") from None
+
     async def _body(self, announced: int | None, receive: Receive, held: _Held) -> bytes:
         """Raises: Refusal, CallerLeft."""
         if announced:
             held.take(announced)
         pieces: list[bytes] = []
         size = 0
-        try:
-            async with asyncio.timeout(self._caps.body_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise CallerLeft
-                    piece = message.get("body", b"")
-                    size += len(piece)
-                    if size > self._caps.body_bytes:
-                        raise self._too_large()
-                    if announced is None:
-                        held.take(len(piece))
-                    pieces.append(piece)
-                    if not message.get("more_body", False):
-                        break
-        except TimeoutError:
-            detail = f"the body was not whole after {self._caps.body_s:g} s"
-            raise Refusal(408, "BODY_TOO_SLOW", detail, "报文接收超时，未处理，请重试") from None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise CallerLeft
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > self._caps.body_bytes:
+                raise self._too_large()
+            if announced is None:
+                held.take(len(piece))
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return b"".join(pieces)
 
     def _too_large(self) -> Refusal:
         return Refusal(413, "BODY_TOO_LARGE", f"at most {self._caps.body_bytes} bytes", "报文过大，未处理")
@@ -178,29 +188,21 @@ class Limits:
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def take(self, size: int) -> None:
-        """Raises: Refusal."""
-        if self._held + size > self._caps.bodies_bytes:
-            raise Refusal(503, "OVERLOADED", "too many large bodies under way", "系统繁忙，请稍后用同一单据重试")
-        self._held += size
-
-    def give_back(self, size: int) -> None:
-        self._held -= size
-
 
 class _Held:
     """The bytes one call holds of what all may hold together."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, most: int) -> None:
         self._limits = limits
-        self._size = 0
+        self._most = most
+        self.size = 0
 
     def take(self, size: int) -> None:
-        self._limits.take(size)
-        self._size += size
-
-    def give_back(self) -> None:
-        self._limits.give_back(self._size)
+        """Raises: Refusal."""
+        if self._limits.held + size > self._most:
+            raise Refusal(503, "OVERLOADED", "too many large bodies under way", "系统繁忙，请稍后用同一单据重试")
+        self._limits.held += size
+        self.size += size
 
 
 def _whole(body: bytes, receive: Receive) -> Receive:

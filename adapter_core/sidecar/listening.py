@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from adapter_core.sidecar.limits import Caps, Refusal
+from adapter_core.sidecar.limits import IS_WHOLE, Caps, Refusal
 
 PIPELINED_MAX = 8
 FRAMING_PER_BYTE = 8
@@ -93,6 +93,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._framing = 0
+        self.scope[IS_WHOLE] = True  # type: ignore[literal-required]
         super().on_message_complete()
 
     def _expect_head(self) -> None:
@@ -110,7 +111,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(408, "HEAD_TOO_SLOW", f"no whole head after {self.caps.head_s:g} s", "请求超时"))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer and close; a connection that is answering somebody already is closed only."""
+        """HttpAnswer and close; a connection that is answering somebody already is closed only."""
         if self.cycle is None or self.cycle.response_complete:
             body = refusal.problem()
             length = str(len(body)).encode()

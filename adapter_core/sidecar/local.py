@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
 
 from adapter_core.formats.json import write_json
@@ -28,6 +28,7 @@ from adapter_core.sidecar.access import Client, Right
 from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, preferred_wait, tree_of
 from adapter_core.sidecar.frames import Answered, answered_anyhow
 from adapter_core.sidecar.problems import MEDIA_TYPE, BadBody, internal_problem, problem_of
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.standard.source import schema_file
 from adapter_core.values.copies import replace
@@ -43,7 +44,7 @@ CLIENT_WAIT_S = 55.0
 
 
 @post("/his/{dialect:str}", operation_id="local_message", status_code=200)
-async def local_message(request: Caller, dialect: FromPath[str]) -> Response[bytes]:
+async def local_message(request: Caller, dialect: FromPath[str]) -> HttpAnswer:
     """One message of a HIS's own local interface, answered in the same form."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
@@ -63,7 +64,7 @@ async def local_message(request: Caller, dialect: FromPath[str]) -> Response[byt
 
 
 @get("/his/{dialect:str}", operation_id="local_wsdl", security=[])
-async def local_wsdl(request: Caller, dialect: FromPath[str]) -> Response[bytes]:
+async def local_wsdl(request: Caller, dialect: FromPath[str]) -> HttpAnswer:
     """The dialect's WSDL with this service's own address, at ``?wsdl``."""
     desk = desk_of(request)
     spoken = _dialect(desk, dialect)
@@ -72,7 +73,7 @@ async def local_wsdl(request: Caller, dialect: FromPath[str]) -> Response[bytes]
         raise Refused("no WSDL here", code="NOT_FOUND", message_zh="该接口没有 WSDL")
     address = f"{request.base_url.scheme}://{request.base_url.netloc}/his/{dialect}"
     text = wsdl_at(schema_file("his", *name.split("/")).read_bytes(), address)
-    return Response(text, media_type="text/xml; charset=utf-8")
+    return HttpAnswer(text, media_type="text/xml; charset=utf-8")
 
 
 def hold_s(desk: Desk, client: Client) -> float:
@@ -134,7 +135,7 @@ def _is_side(name: str) -> bool:
     return name.startswith(SIDE_PREFIX)
 
 
-def _as_text(came: Answered, dialect: Dialect, charset: str, asked: Frame) -> Response[bytes]:
+def _as_text(came: Answered, dialect: Dialect, charset: str, asked: Frame) -> HttpAnswer:
     if came.frame is None:
         return _untellable(came)
     body = dialect.write_frame_file(came.frame)
@@ -145,7 +146,7 @@ def _as_text(came: Answered, dialect: Dialect, charset: str, asked: Frame) -> Re
         kind = f"{kind.partition(';')[0]}; charset={charset}"
     if came.error is not None and _is_unreadable(came, dialect, asked):
         status = 400
-    return Response(body, status_code=status, headers={"Content-Type": kind})
+    return HttpAnswer(body, status_code=status, headers={"Content-Type": kind})
 
 
 def _is_unreadable(came: Answered, dialect: Dialect, asked: Frame) -> bool:
@@ -159,12 +160,12 @@ def _is_unreadable(came: Answered, dialect: Dialect, asked: Frame) -> bool:
     return False
 
 
-def _untellable(came: Answered) -> Response[bytes]:
+def _untellable(came: Answered) -> HttpAnswer:
     """The family has no form for it: a problem of ours."""
     if came.error is None:
-        return Response(internal_problem(), status_code=500, media_type=MEDIA_TYPE)
+        return HttpAnswer(internal_problem(), status_code=500, media_type=MEDIA_TYPE)
     status, headers, body = problem_of(came.error)
-    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers))
+    return HttpAnswer(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers))
 
 
 def _call_frame(request: Caller) -> Frame:
@@ -196,25 +197,25 @@ def _bytes(text: str, path: str, faults: list[Fault]) -> bytes:
         return b""
 
 
-def _as_call(came: Answered) -> Response[bytes]:
+def _as_call(came: Answered) -> HttpAnswer:
     if came.frame is None:
         return _untellable(came)
     outs = {name: base64.b64encode(raw).decode("ascii") for name, raw in came.frame.outs.items()}
     if came.frame.body:
         outs["body"] = base64.b64encode(came.frame.body).decode("ascii")
-    return Response(encode({"ret": came.frame.ret, "outs": outs}), headers={"Content-Type": FRAME_TYPE})
+    return HttpAnswer(encode({"ret": came.frame.ret, "outs": outs}), headers={"Content-Type": FRAME_TYPE})
 
 
-def _as_played(came: Answered) -> Response[bytes]:
+def _as_played(came: Answered) -> HttpAnswer:
     if came.error is not None:
         status, _, body = problem_of(came.error)
         problem = {**msgspec.json.decode(body), "answer": _frame_data(came.frame)}
-        return Response(encode(problem), status_code=status, media_type=MEDIA_TYPE)
+        return HttpAnswer(encode(problem), status_code=status, media_type=MEDIA_TYPE)
     assert came.outcome is not None
     told = outcome_data(came.outcome)
     told["content"] = {"result": came.outcome.content.get("result", {})}
     body = write_json({"told": told, "answer": _frame_data(came.frame)})
-    return Response(body, headers={"Content-Type": PLAYED_TYPE})
+    return HttpAnswer(body, headers={"Content-Type": PLAYED_TYPE})
 
 
 def _frame_data(frame: Frame | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from adapter_core.paperwork import rendering
@@ -29,6 +29,7 @@ from adapter_core.sidecar.desk import (
     text_field,
     tree_of,
 )
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
@@ -42,7 +43,7 @@ Institution = Annotated[str | None, QueryParameter(name="fixmedins_code", max_le
 
 
 @post("/v1/visits/{visit_key:str}/paper", operation_id="open_papers", status_code=200)
-async def open_papers(request: Caller, visit_key: FromPath[str]) -> Response[bytes]:
+async def open_papers(request: Caller, visit_key: FromPath[str]) -> HttpAnswer:
     """Papers for a visit: new ones, or the standing ones again; another version where the body says other than they do."""
     desk = desk_of(request)
     client = caller(request, Right.PAPER)
@@ -53,7 +54,7 @@ async def open_papers(request: Caller, visit_key: FromPath[str]) -> Response[byt
 
 
 @get("/v1/visits/{visit_key:str}/hold-slip.pdf", operation_id="hold_slip")
-async def hold_slip(request: Caller, visit_key: FromPath[str], fixmedins_code: Institution = None) -> Response[bytes]:
+async def hold_slip(request: Caller, visit_key: FromPath[str], fixmedins_code: Institution = None) -> HttpAnswer:
     """The slip of a visit whose settlement is not decided: a number and a time, no reimbursement paper."""
     desk = desk_of(request)
     office = desk.running.office(desk.place(caller(request, Right.PAPER), fixmedins_code))
@@ -68,7 +69,7 @@ async def show_papers(
     version: Annotated[
         int | None, QueryParameter(name="version", ge=1, description="an older one, which is void")
     ] = None,
-) -> Response[bytes]:
+) -> HttpAnswer:
     """What a serial stands for; ``….pdf`` prints the set once more, ``….json`` gives it as data: both name the person, so the
     journal notes them."""
     desk = desk_of(request)
@@ -84,7 +85,7 @@ async def show_papers(
 
 
 @post("/v1/papers/{serial:str}/revoke", operation_id="revoke_papers", status_code=200)
-async def revoke_papers(request: Caller, serial: FromPath[str]) -> Response[bytes]:
+async def revoke_papers(request: Caller, serial: FromPath[str]) -> HttpAnswer:
     """Papers and self-pay invoice were taken back: the serial is void and the visit free for a new settlement."""
     office, tree = await _about(request, serial)
     faults: list[Fault] = []
@@ -96,7 +97,7 @@ async def revoke_papers(request: Caller, serial: FromPath[str]) -> Response[byte
 
 
 @post("/v1/papers/{serial:str}/submit", operation_id="submit_papers", status_code=200)
-async def submit_papers(request: Caller, serial: FromPath[str]) -> Response[bytes]:
+async def submit_papers(request: Caller, serial: FromPath[str]) -> HttpAnswer:
     """Handed in at the agency of the place of insurance."""
     office, tree = await _about(request, serial)
     faults: list[Fault] = []
@@ -106,7 +107,7 @@ async def submit_papers(request: Caller, serial: FromPath[str]) -> Response[byte
 
 
 @post("/v1/papers/{serial:str}/close", operation_id="close_papers", status_code=200)
-async def close_papers(request: Caller, serial: FromPath[str]) -> Response[bytes]:
+async def close_papers(request: Caller, serial: FromPath[str]) -> HttpAnswer:
     """The agency has decided; the visit is never settled directly any more."""
     office, tree = await _about(request, serial)
     faults: list[Fault] = []
@@ -116,7 +117,7 @@ async def close_papers(request: Caller, serial: FromPath[str]) -> Response[bytes
 
 
 @post("/v1/papers/verify", operation_id="verify_papers", status_code=200)
-async def verify_papers(request: Caller) -> Response[bytes]:
+async def verify_papers(request: Caller) -> HttpAnswer:
     """Whether a set still counts: by the line of its QR code, or by its serial."""
     desk = desk_of(request)
     client = caller(request, Right.PAPER)
@@ -131,7 +132,7 @@ async def verify_papers(request: Caller) -> Response[bytes]:
 
 
 @get("/v1/paper-key", operation_id="paper_key")
-async def paper_key(request: Caller, fixmedins_code: Institution = None) -> Response[bytes]:
+async def paper_key(request: Caller, fixmedins_code: Institution = None) -> HttpAnswer:
     """The public key by which anybody checks a QR code offline."""
     desk = desk_of(request)
     key = desk.running.office(desk.place(caller(request, Right.PAPER), fixmedins_code)).public_key
@@ -139,7 +140,7 @@ async def paper_key(request: Caller, fixmedins_code: Institution = None) -> Resp
 
 
 @post("/v1/paper-batches", operation_id="batch_papers", status_code=200)
-async def batch_papers(request: Caller) -> Response[bytes]:
+async def batch_papers(request: Caller) -> HttpAnswer:
     """One hand-over sheet for the papers of several people of one employer."""
     desk = desk_of(request)
     client = caller(request, Right.PAPER)
@@ -155,7 +156,7 @@ async def batch_papers(request: Caller) -> Response[bytes]:
 
 
 @get("/v1/paper-batches/{name:str}", operation_id="show_batch")
-async def show_batch(request: Caller, name: FromPath[str], fixmedins_code: Institution = None) -> Response[bytes]:
+async def show_batch(request: Caller, name: FromPath[str], fixmedins_code: Institution = None) -> HttpAnswer:
     """A hand-over sheet again; ``….pdf`` prints it."""
     desk = desk_of(request)
     office = desk.running.office(desk.place(caller(request, Right.PAPER), fixmedins_code))
@@ -166,7 +167,7 @@ async def show_batch(request: Caller, name: FromPath[str], fixmedins_code: Insti
 
 
 @post("/v1/settlements/{settle_key:str}/receipt", operation_id="print_receipt", status_code=200)
-async def print_receipt(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def print_receipt(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """The receipt of a settled case, counted: A4 or A5 as PDF, 241 mm continuous paper as plain text."""
     desk = desk_of(request)
     case = await desk.case(caller(request, Right.PAPER), settle_key)
@@ -175,7 +176,7 @@ async def print_receipt(request: Caller, settle_key: FromPath[str]) -> Response[
         raise TranslationError([Fault("paper", " | ".join(FORMS), str(form)[:10])])
     made = await desk.running.office(desk.place_of(case)).receipt(case, form)
     if form == "241":
-        return Response(dot_matrix(made).encode(), media_type="text/plain; charset=utf-8")
+        return HttpAnswer(dot_matrix(made).encode(), media_type="text/plain; charset=utf-8")
     return _pdf(await asyncio.to_thread(rendering.pdf, "receipt", made), f"{made['setl_id']}-{made['copy']}.pdf")
 
 
@@ -253,12 +254,12 @@ def _answer(made: PaperSet) -> dict[str, Any]:
     }
 
 
-def _state(serial: str, case: Case) -> Response[bytes]:
+def _state(serial: str, case: Case) -> HttpAnswer:
     return json_response(encode({"serial": serial, "visit_key": case.visit_key, "state": str(case.state)}))
 
 
-def _pdf(content: bytes, name: str) -> Response[bytes]:
-    return Response(
+def _pdf(content: bytes, name: str) -> HttpAnswer:
+    return HttpAnswer(
         content,
         media_type="application/pdf",
         headers={"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"},

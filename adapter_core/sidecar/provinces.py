@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, get
+from litestar import get
 
 from adapter_core.centre.notices import Notice
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, json_response
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.values.moments import iso
 
 
 @get("/v1/provinces", operation_id="provinces")
-async def provinces(request: Caller) -> Response[bytes]:
+async def provinces(request: Caller) -> HttpAnswer:
     """Loaded plugins, the gateways' state, downtime notices."""
     desk = desk_of(request)
     caller(request, Right.WATCH)

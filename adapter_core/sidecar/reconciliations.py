@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from adapter_core.accounts.office import AccountsOffice
@@ -14,6 +14,7 @@ from adapter_core.formats.json import write_json
 from adapter_core.operations.account_files import MEDIA, NAMES, account_file
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, tree_of
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.values.errors import Refused
 from adapter_core.values.moments import national_time
 
@@ -26,7 +27,7 @@ Institution = Annotated[str | None, QueryParameter(name="fixmedins_code", max_le
 
 
 @post("/v1/reconciliations", operation_id="reconcile", status_code=200)
-async def reconcile(request: Caller) -> Response[bytes]:
+async def reconcile(request: Caller) -> HttpAnswer:
     """Reconcile a business day with the centre now; again, it adds nothing."""
     tree = tree_of(request)
     office = _office(request, Right.DECIDE, institution_named(tree))
@@ -34,14 +35,14 @@ async def reconcile(request: Caller) -> Response[bytes]:
 
 
 @get("/v1/reconciliations/{date:str}", operation_id="show_reconciliation")
-async def show(request: Caller, date: FromPath[str], fixmedins_code: Institution = None) -> Response[bytes]:
+async def show(request: Caller, date: FromPath[str], fixmedins_code: Institution = None) -> HttpAnswer:
     """The newest run of a day and its differences, from the ledger only."""
     office = _office(request, Right.READ, fixmedins_code)
     return json_response(write_json(await office.do("run", {"date": date})))
 
 
 @post("/v1/accounts/{order:str}", operation_id="accounts", status_code=200)
-async def accounts(request: Caller, order: FromPath[str]) -> Response[bytes]:
+async def accounts(request: Caller, order: FromPath[str]) -> HttpAnswer:
     """differences, close, dayend, receivables, bank, payments, match, deduct, unbook, apply, withdraw, clear, his, watch, flags,
     wrong_person, calendar, remind, inquiries, report."""
     tree = tree_of(request, optional=True)
@@ -60,7 +61,7 @@ async def print_accounts(
     to: Text = None,
     opter: Annotated[str | None, QueryParameter(name="opter", max_length=30)] = None,
     fixmedins_code: Institution = None,
-) -> Response[bytes]:
+) -> HttpAnswer:
     """dayend, receivables or report as a file: ``dayend.pdf?date=…``, ``receivables.xlsx?month=…``, ``report.pdf?from=…&to=…``."""
     order, _, form = name.partition(".")
     if order not in NAMES or form not in MEDIA:
@@ -73,7 +74,7 @@ async def print_accounts(
     config, at = desk_of(request).running.config, national_time(office.clock.wall())
     body = await asyncio.to_thread(account_file, config, order, told, form, at)
     headers = {"Content-Disposition": f'inline; filename="{order}-{date or month or since or at[:10]}.{form}"'}
-    return Response(body, media_type=MEDIA[form], headers=headers)
+    return HttpAnswer(body, media_type=MEDIA[form], headers=headers)
 
 
 def _office(request: Caller, right: Right, fixmedins_code: str | None) -> AccountsOffice:

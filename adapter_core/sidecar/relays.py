@@ -45,11 +45,11 @@ class Relays:
 
     def __init__(self, running: Adapter) -> None:
         self._running = running
-        self._made: dict[tuple[str, str, bool, bool], tuple[Place, Place]] = {}
+        self._made: dict[tuple[str, str, bool], tuple[Place, Place]] = {}
 
     def of(self, place: Place, infno: str, given: Mapping[str, Any]) -> Place:
         """As `prepared`."""
-        what = (place.org, infno, _is_public(infno, given), _is_file(infno, given))
+        what = (place.org, infno, infno == FILE_CALL and _is_file(infno, given))
         made = self._made.get(what)
         if made is None or made[0] is not place:
             made = self._made[what] = (place, prepared(self._running, place, infno, given))

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException
 
 from adapter_core.operations.instruments import Instruments
 from adapter_core.operations.metrics import Metrics as Counts
-from adapter_core.operations.tracing import TracedRequests
+from adapter_core.operations.tracing import traced
 from adapter_core.sidecar import (
     dropin,
     eligibility,
@@ -74,7 +74,7 @@ class Offering:
         self._desk = desk
         self._access = access
         app = cast("App", paths(desk))
-        self._paths = TracedRequests(app, instruments.traces) if instruments else app
+        self._paths = traced(app, instruments.traces) if instruments else app
         self._observe = _counted(instruments.metrics) if instruments else None
 
     def to_his(self, listener: str) -> App:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from litestar import Response, get, post, put
+from litestar import get, post, put
 from litestar.params import FromPath
 
 from adapter_core.catalogues.asking import answered
@@ -15,6 +15,7 @@ from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, Desk, caller, desk_of, json_response, preferred_wait, text_field, tree_of
 from adapter_core.sidecar.relays import relaying
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
@@ -28,7 +29,7 @@ TEXTS = {
 
 
 @put("/v1/settlements/{settle_key:str}/list", operation_id="hand_in_list", status_code=200)
-async def hand_in(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def hand_in(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Hand in the list, or a changed one: checked whole, then uploaded until the centre takes or refuses it; the same again is told
     the same.  202 while it is under way."""
     desk = desk_of(request)
@@ -40,14 +41,14 @@ async def hand_in(request: Caller, settle_key: FromPath[str]) -> Response[bytes]
 
 
 @get("/v1/settlements/{settle_key:str}/list", operation_id="show_list")
-async def show(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def show(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Where the newest list of a settlement stands; from the ledger only."""
     desk = desk_of(request)
     return await _told(desk, await desk.case(caller(request, Right.READ), settle_key))
 
 
 @post("/v1/settlements/{settle_key:str}/list/status", operation_id="mark_list", status_code=200)
-async def mark(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def mark(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Change the list's ``stas_type`` at the centre (4102); the values are the centre's own."""
     desk = desk_of(request)
     settled = await desk.case(caller(request, Right.SETTLE), settle_key)
@@ -72,7 +73,7 @@ async def _awaited(desk: Desk, item: Case, wait_s: float) -> Case:
     return item
 
 
-async def _told(desk: Desk, settled: Case) -> Response[bytes]:
+async def _told(desk: Desk, settled: Case) -> HttpAnswer:
     """Raises: Refused NO_SUCH_LIST."""
     item, number = await desk.running.pipeline.newest_list(settled)
     if item is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
 
 from adapter_core.province.messages import Operation
@@ -23,6 +23,7 @@ from adapter_core.sidecar.desk import (
     text_field,
     tree_of,
 )
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode, told, told_case
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
@@ -33,7 +34,7 @@ PUBLIC_FACTS = ("step", "message", "class", "msgid", "result", "code", "state", 
 
 
 @post("/v1/settlements", operation_id="settle", status_code=200)
-async def settle(request: Caller) -> Response[bytes]:
+async def settle(request: Caller) -> HttpAnswer:
     """Open a case and settle it, or only quote it; the same key again is told the same."""
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
@@ -51,14 +52,14 @@ async def settle(request: Caller) -> Response[bytes]:
 
 
 @get("/v1/settlements/{settle_key:str}", operation_id="show_settlement")
-async def show(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def show(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """State and everything told, from the ledger only; a void is read by its ``void_key``."""
     desk = desk_of(request)
     return await told_case(desk, await desk.case(caller(request, Right.READ), settle_key))
 
 
 @post("/v1/settlements/{settle_key:str}/settle", operation_id="settle_quoted", status_code=200)
-async def settle_quoted(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def settle_quoted(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Settle a quoted case unchanged; a fresh credential of the person may come along."""
     desk = desk_of(request)
     case = await _settlement(desk, request, settle_key)
@@ -76,7 +77,7 @@ async def settle_quoted(request: Caller, settle_key: FromPath[str]) -> Response[
     return await told(desk, operation, await desk.running.pipeline.handle(place, desk.dialect, operation, wait_s))
 
 
-async def _as_it_stands(desk: Desk, case: Case, wait_s: float) -> Response[bytes]:
+async def _as_it_stands(desk: Desk, case: Case, wait_s: float) -> HttpAnswer:
     """A repeat: nothing is sent again; whoever waits may wait for what runs."""
     clock = asyncio.get_running_loop().time
     until = clock() + wait_s
@@ -87,7 +88,7 @@ async def _as_it_stands(desk: Desk, case: Case, wait_s: float) -> Response[bytes
 
 
 @post("/v1/settlements/{settle_key:str}/cancel", operation_id="cancel", status_code=200)
-async def cancel(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def cancel(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Before sending: CANCELLED.  In doubt: no longer wanted, 202.  Settled: 409 USE_VOID."""
     desk = desk_of(request)
     case = await _settlement(desk, request, settle_key)
@@ -99,7 +100,7 @@ async def cancel(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
 
 
 @post("/v1/settlements/{settle_key:str}/void", operation_id="void", status_code=200)
-async def void(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def void(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Refund a settled case; a case of its own under ``void_key``."""
     desk = desk_of(request)
     case = await _settlement(desk, request, settle_key)
@@ -118,7 +119,7 @@ async def void(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
 
 
 @post("/v1/settlements/{settle_key:str}/ack", operation_id="acknowledge", status_code=200)
-async def acknowledge(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def acknowledge(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """The HIS booked it; the fiscal e-bill's number may come later, and again.  A void is booked by its ``void_key``."""
     desk = desk_of(request)
     case = await desk.case(caller(request, Right.SETTLE), settle_key)
@@ -135,7 +136,7 @@ async def acknowledge(request: Caller, settle_key: FromPath[str]) -> Response[by
 
 
 @get("/v1/settlements/{settle_key:str}/timeline", operation_id="timeline")
-async def timeline(request: Caller, settle_key: FromPath[str]) -> Response[bytes]:
+async def timeline(request: Caller, settle_key: FromPath[str]) -> HttpAnswer:
     """Every journalled event of the case, oldest first, without personal data."""
     desk = desk_of(request)
     client = caller(request, Right.READ)

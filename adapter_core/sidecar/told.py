@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from litestar import Response
 
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.settlement.answers import paper_facts, standing_outcome
 from adapter_core.settlement.records import Case
 from adapter_core.sidecar.desk import Desk, json_response
 from adapter_core.sidecar.problems import MEDIA_TYPE, NEXT_OF_CODE, problem
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.values.copies import replace
 from adapter_core.values.money import from_fen
 
@@ -28,7 +28,7 @@ FEN_OF = {
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-async def told(desk: Desk, asked: Operation, outcome: Outcome, case: Case | None = None) -> Response[bytes]:
+async def told(desk: Desk, asked: Operation, outcome: Outcome, case: Case | None = None) -> HttpAnswer:
     """What a request about a case is answered.  case: where the caller has it at hand."""
     answer = await answer_of(desk, asked, outcome, case)
     if outcome.code == "QUOTE_CHANGED":
@@ -38,7 +38,7 @@ async def told(desk: Desk, asked: Operation, outcome: Outcome, case: Case | None
     return respond(answer)
 
 
-def respond(answer: dict[str, Any]) -> Response[bytes]:
+def respond(answer: dict[str, Any]) -> HttpAnswer:
     if answer["state"] not in WAITING:
         return json_response(encode(answer))
     headers = {"Location": location(answer), "Retry-After": str(RETRY_AFTER_S)}
@@ -85,16 +85,16 @@ def _fill_from_case(answer: dict[str, Any], case: Case) -> None:
     answer["amounts"] = {name: f"{from_fen(fen):.2f}" for name, fen in amounts.items() if fen is not None}
 
 
-async def told_case(desk: Desk, case: Case) -> Response[bytes]:
+async def told_case(desk: Desk, case: Case) -> HttpAnswer:
     """What a case is told as it stands, from the ledger alone."""
     return await told(desk, Operation("query", "query", desk.dialect.name, case.kind), standing_outcome(case), case)
 
 
-def _quote_changed(answer: dict[str, Any], outcome: Outcome) -> Response[bytes]:
+def _quote_changed(answer: dict[str, Any], outcome: Outcome) -> HttpAnswer:
     facts = {name: value for name, value in answer.items() if name not in ("code", "message_zh", "next")}
     before = outcome.content.get("quoted_before", {})
     facts["quoted_before"] = {name: f"{from_fen(before[fen]):.2f}" for name, fen in FEN_OF.items() if fen in before}
     steps = NEXT_OF_CODE["QUOTE_CHANGED"]
     detail = "the centre splits the amounts otherwise than quoted; nothing was settled"
     body = problem(409, outcome.code, detail, outcome.message_zh, steps, **facts)
-    return Response(body, status_code=409, media_type=MEDIA_TYPE)
+    return HttpAnswer(body, status_code=409, media_type=MEDIA_TYPE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, post
+from litestar import post
 from litestar.params import FromPath
 
 from adapter_core.catalogues.asking import Ask, is_paged, paged_node, pages
@@ -13,6 +13,7 @@ from adapter_core.province.messages import Outcome
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.desk import Caller, caller, desk_of, institution_named, json_response, preferred_wait, tree_of
 from adapter_core.sidecar.relays import FILE_TYPE, relaying
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.standard.transactions import transaction
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Fault, NotSupported, Refused, Rejected, TranslationError
@@ -24,7 +25,7 @@ PAGE_ROWS = 100
 
 
 @post("/v1/transactions/{infno:str}", operation_id="transaction", status_code=200)
-async def run(request: Caller, infno: FromPath[str]) -> Response[bytes]:
+async def run(request: Caller, infno: FromPath[str]) -> HttpAnswer:
     """One call to the centre; queries are repeated under a new msgid when no answer came, a filing is sent once.  ``all_pages``:
     every page of a paged query in one answer.  A file (9102) is answered as its bytes."""
     desk = desk_of(request)
@@ -41,7 +42,7 @@ async def run(request: Caller, infno: FromPath[str]) -> Response[bytes]:
     outcome = await (_whole(ask, infno, given) if tree.get("all_pages") is True else ask(infno, given))
     file = outcome.content.get("file")
     if isinstance(file, bytes):
-        return Response(file, media_type=FILE_TYPE)
+        return HttpAnswer(file, media_type=FILE_TYPE)
     return json_response(write_json(_answer(infno, outcome)))
 
 

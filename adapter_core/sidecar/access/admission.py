@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import NamedTuple, cast
@@ -103,7 +104,7 @@ class Access:
         Raises: Unauthenticated, TooMany.
         """
         try:
-            client = await self._known(signatures.Request(method, path, query, body), _Presented(headers), peer)
+            client = await self._known(signatures.Request(method, path, query, body), partial(_only, headers), peer)
             if self._rates is not None:
                 self._rates.take(client.name)
             return client
@@ -114,8 +115,8 @@ class Access:
     def close(self) -> None:
         self._nonces.close()
 
-    async def _known(self, request: signatures.Request, presented: _Presented, peer: Peer) -> Client:
-        authorization = presented.only(b"authorization")
+    async def _known(self, request: signatures.Request, only: families.Only, peer: Peer) -> Client:
+        authorization = only(b"authorization")
         if authorization is not None:
             scheme, _, credential = authorization.partition(" ")
             if scheme.lower() == "bearer":
@@ -128,7 +129,7 @@ class Access:
             if found is not None:
                 return found
         if request.path.startswith(OLD_CLIENTS_PATHS):
-            old = self._of_family(presented, request.body) or self._of_address(peer)
+            old = self._of_family(only, request.body) or self._of_address(peer)
             if old is not None:
                 return old
         raise Unauthenticated("no credential", code="CREDENTIAL_MISSING")
@@ -152,13 +153,13 @@ class Access:
             raise Unauthenticated("this call was made before", code="NONCE_REPEATED")
         return key.client
 
-    def _of_family(self, presented: _Presented, body: bytes) -> Client | None:
+    def _of_family(self, only: families.Only, body: bytes) -> Client | None:
         """None where no family's account is known to us: the headers may be meant for the province's own gateway."""
         for family in families.FAMILIES:
-            account = presented.only(family.account_header)
+            account = only(family.account_header)
             key = self._families.get((family.kind, account)) if account is not None else None
             if key is not None:
-                family.check(presented.only, body, key.secret, self._clock.wall())
+                family.check(only, body, key.secret, self._clock.wall())
                 return key.client
         return None
 
@@ -219,18 +220,15 @@ def read_secrets(config: Config, one: ClientSettings) -> ClientSecrets:
     return ClientSecrets(tokens, keys, family)
 
 
-class _Presented:
-    """The headers of one request."""
-
-    def __init__(self, headers: Headers) -> None:
-        self._headers = headers
-
-    def only(self, name: bytes) -> str | None:
-        """Raises: Unauthenticated for a header that comes twice: which of both would another reader believe?"""
-        found = [value for given, value in self._headers if given == name]
-        if len(found) > 1:
-            raise Unauthenticated(f"header {name.decode()} twice")
-        return found[0].decode("latin-1") if found else None
+def _only(headers: Headers, name: bytes) -> str | None:
+    """A header of one request.  Raises: Unauthenticated for one that comes twice: which of both would another reader believe?"""
+    found: bytes | None = None
+    for given, value in headers:
+        if given == name:
+            if found is not None:
+                raise Unauthenticated(f"header {name.decode()} twice")
+            found = value
+    return None if found is None else found.decode("latin-1")
 
 
 def _proved(client: Client, proved_by: str, key_id: str) -> Client:

@@ -22,6 +22,7 @@ from adapter_core.settlement.states import State
 from adapter_core.sidecar.access import Right
 from adapter_core.sidecar.console.counter import HOME, Asked, Counter, counter_of, looked, page, visitor
 from adapter_core.sidecar.desk import json_response
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.values.moments import CHINA, china, iso
 
@@ -85,7 +86,7 @@ async def live(request: Asked, span: FromPath[str]) -> Response[bytes]:
 
 
 @get(f"{HOME}/live/trend.json")
-async def trend(request: Asked) -> Response[bytes]:
+async def trend(request: Asked) -> HttpAnswer:
     """Columns for the plots: unix seconds, per minute, seconds."""
     visitor(request, Right.WATCH)
     samples = list(counter_of(request).trend.samples)
