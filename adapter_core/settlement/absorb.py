@@ -6,16 +6,17 @@ Nothing from the HIS reaches ``trial``, ``settled`` or ``result``: those only a 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from adapter_core.province.messages import Operation
 from adapter_core.settlement.amounts import total_of
 from adapter_core.settlement.preadmission import locked, with_folded
 from adapter_core.settlement.records import Bill, Encounter
-from adapter_core.values.content import Content, canonical
+from adapter_core.values.content import Content, with_plain_numbers
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, Refused, TranslationError
 
@@ -26,12 +27,12 @@ ELECTRONIC, IDENTITY_CARD = "01", "02"
 """``mdtrt_cert_type``."""
 
 
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=canonical)
+_SORTED = msgspec.json.Encoder(order="sorted")
 
 
 def content_hash(value: object) -> str:
     """SHA-256 hex of canonical content: sorted keys, decimals as plain text: equal content gives equal bytes."""
-    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(with_plain_numbers(value))).hexdigest()
 
 
 def request_hash(operation: Operation) -> str:

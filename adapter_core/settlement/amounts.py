@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from adapter_core.values.money import CENT, MoneyError, fen
 
 ZERO = Decimal("0.00")
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(Struct, frozen=True):
     """CNY, two places.  shared_account: 个人账户共济 (``acct_mulaid_pay``)."""
 
     total: Decimal
@@ -37,21 +37,15 @@ def total_of(fees: Sequence[Mapping[str, Any]]) -> Decimal:
     return sum((Decimal(row.get("det_item_fee_sumamt", 0)) for row in fees), Decimal(0)).quantize(CENT)
 
 
+_TERMS = ("medfee_sumamt", "fund_pay_sumamt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay", "hosp_part_amt")
+"""In the order of the fields of `Amounts`."""
+
+
 def amounts(result: Mapping[str, Any]) -> Amounts:
     """The amounts of a ``result`` section; missing terms are 0."""
 
-    def term(name: str) -> Decimal:
-        value = result.get(name, ZERO)
-        return value if type(value) is Decimal else Decimal(value)
-
-    return Amounts(
-        total=term("medfee_sumamt"),
-        fund=term("fund_pay_sumamt"),
-        account=term("acct_pay"),
-        shared_account=term("acct_mulaid_pay"),
-        cash=term("psn_cash_pay"),
-        hospital=term("hosp_part_amt"),
-    )
+    said = [result.get(name, ZERO) for name in _TERMS]
+    return Amounts(*[value if type(value) is Decimal else Decimal(value) for value in said])
 
 
 def broken_identities(result: Mapping[str, Any], shared_account_outside: bool = False) -> list[str]:

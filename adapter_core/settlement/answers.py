@@ -7,11 +7,12 @@ from typing import Any
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
+from adapter_core.province.plan import Step
 from adapter_core.province.policy import Reason, reasons
 from adapter_core.settlement.amounts import Amounts, amounts
 from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.records import Case
-from adapter_core.settlement.states import UNDECIDED, State
+from adapter_core.settlement.states import UNDECIDED, Result, State
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import TranslationError
@@ -37,6 +38,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "MANUAL_CLOSED": ("paper_show",),
     "MANUAL_REVOKED": ("new_key", "manual"),
 }
+REPEAT = ("repeat_same_key",)
+"""Nobody asks by himself: the same message again does."""
 
 
 def told_state(case: Case) -> str:
@@ -89,6 +92,7 @@ NOT_SENT_ZH = {
     "BREAKER_OPEN": "医保线路连续故障，暂停发送，没有产生结算。请稍后用同一笔业务重试，或按自费办理并告知可手工报销",
     "QUEUE_FULL": "医保接口排队已满，没有送出，没有产生结算，请稍后用同一笔业务重试",
     "CLOCK_WRONG": "本机时钟与医保中心相差过大，没有送出，没有产生结算。请信息科校准本机时间，再用同一笔业务重试",
+    "RESTARTED": "系统重启，结算没有送出，没有产生结算；此前的登记和上传如已送出，会先核实。请用同一笔业务重试",
 }
 
 
@@ -97,11 +101,57 @@ def not_sent(code: str) -> Outcome:
     return Outcome("NOT_SENT", code, text, {}, {}, NEXT["NOT_SENT"])
 
 
+def unsent(verdict: Verdict) -> Outcome:
+    """Nothing was sent that changes anything: the call never left, or a question before it had no answer."""
+    told = not_sent(verdict.code)
+    if verdict.result is not Result.UNKNOWN:
+        return told
+    return replace(told, message_zh="医保中心没有应答查询或试算，没有产生结算，请稍后用同一笔业务重试")
+
+
+STEP_UNKNOWN = "STEP_UNKNOWN"
+"""The code of a step that moves no money, was sent, and had no answer that can be believed."""
+STEP_ZH = {
+    "register": "挂号登记", "admit": "入院登记", "info": "就诊信息上传", "fees": "费用明细上传", "stay_fees": "费用明细上传",
+    "change_stay": "住院信息变更", "discharge": "出院登记", "unregister": "挂号撤销", "unadmit": "入院撤销", "unfees": "费用明细撤销",
+    "unstay_fees": "费用明细撤销", "undischarge": "出院撤销",
+}  # fmt: skip
+
+
+def step_unknown(step: Step, also: str = "") -> Outcome:
+    """A step in doubt; the same message again settles it.  also: what has to be said besides."""
+    text = f"{_in_doubt(step)}。请用同一报文重试，{_next_try(step)}{also}"
+    return Outcome("PENDING", STEP_UNKNOWN, text, {}, {}, REPEAT)
+
+
+def unsent_in_doubt(step: Step) -> Outcome:
+    """A settlement that was not sent because a step before it is in doubt: no money is at stake."""
+    text = f"{_in_doubt(step)}；结算没有送出，没有产生结算。请用同一笔业务重试，{_next_try(step)}"
+    return Outcome("NOT_SENT", STEP_UNKNOWN, text, {}, {}, NEXT["NOT_SENT"])
+
+
+def beside_doubt(told: Outcome, step: Step) -> Outcome:
+    """What is told of a settlement, where an earlier try of a step before it is in doubt still."""
+    return replace(told, message_zh=f"{told.message_zh}（{_in_doubt(step)}，重试时{_next_try(step)}）")
+
+
+def _in_doubt(step: Step) -> str:
+    return f"{STEP_ZH.get(step.name, '交易')}（{step.call}）已送出，没有得到医保中心的可信应答，结果待查"
+
+
+def _next_try(step: Step) -> str:
+    """What becomes of it when the same message comes again (`reliability.md` §2, classes C and U)."""
+    if step.kind_class == "C":
+        asked, unasked = "系统会先查询再决定是否重发", "系统会重新送出；该线路不能查询，请核对是否重复登记"
+        return asked if step.ask else unasked
+    return "系统会先撤回存疑的明细再重新上传" if step.each and step.undo else "系统会再次送出，不会重复办理"
+
+
 def ended(case: Case, verdict: Verdict) -> Outcome:
     """How a case that moved no money is told.  A refund that came to nothing leaves its settlement standing."""
     if case.state is State.CANCELLED:
         return standing_outcome(case)
-    told = rejected(verdict) if case.state is State.REJECTED else not_sent(verdict.code)
+    told = rejected(verdict) if case.state is State.REJECTED else unsent(verdict)
     if case.purpose != "void":
         return told
     if case.state is State.REJECTED:

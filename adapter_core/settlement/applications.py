@@ -19,6 +19,7 @@ from adapter_core.settlement.ports import Clock, Ledger, Random
 from adapter_core.settlement.records import Bill, Change, Encounter
 from adapter_core.settlement.standing import doubt
 from adapter_core.settlement.states import Result
+from adapter_core.settlement.stopping import StepStopped
 from adapter_core.settlement.ways import way_section
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
@@ -45,7 +46,7 @@ class Applications:
     async def run(
         self, place: Place, operation: Operation, signed_in: Callable[[Context], Awaitable[Context]]
     ) -> Outcome:
-        """``file`` or ``unfile``.  Raises: TranslationError, NotSupported, StepStopped."""
+        """``file`` or ``unfile``.  Raises: TranslationError, NotSupported; StepStopped where nothing of it is in doubt."""
         kind = str(operation.content.get("filing", {}).get("kind", ""))
         if kind not in KINDS:
             raise TranslationError([Fault("filing.kind", " | ".join(KINDS), kind[:20])])
@@ -54,13 +55,20 @@ class Applications:
         step = place.gateway.route.steps.get(f"{operation.verb}_{kind}")
         if step is None:
             raise NotSupported(f"no {operation.verb} of {kind} here", message_zh="该线路不支持此备案，未发送")
-        context = await signed_in(await self._context(place, operation, kind))
-        who = place.gateway.route.steps["who"]
-        context = await self._chain.run(context, [who], who)
+        context = await self._context(place, operation, kind)
         filed = place.gateway.route.steps[f"file_{kind}"]
-        if operation.verb == "unfile":
-            return await self._unfiled(context, step, filed)
-        return await self._filed(context, step, kind)
+        try:
+            context = await signed_in(context)
+            who = place.gateway.route.steps["who"]
+            context = await self._chain.run(context, [who], who)
+            if operation.verb == "unfile":
+                return await self._unfiled(context, step, filed)
+            return await self._filed(context, step, kind)
+        except StepStopped:
+            known = await self._ledger.encounter(context.encounter.encounter_id)
+            if known is None or doubt(step) not in known.standing:
+                raise
+            return _unknown(step)
 
     async def _context(self, place: Place, operation: Operation, kind: str) -> Context:
         """The application's own record: it outlives the process, and is met again by the same words."""
@@ -92,7 +100,7 @@ class Applications:
             return await self._keep(context, step, verdict.content.get("filing", {}))
         if verdict.result is Result.UNKNOWN and await self._is_there(context, step, kind):
             return await self._keep(context, step, {})
-        return _not_done(verdict)
+        return _not_done(verdict, step, context)
 
     async def _unfiled(self, context: Context, step: Step, filed: Step) -> Outcome:
         known = context.encounter.standing.get(filed.name) or {}
@@ -104,7 +112,7 @@ class Applications:
         context = replace(context, encounter=replace(context.encounter, content=content))
         context, called = await self._chain.sent(context, step)
         if called.verdict.result is not Result.APPLIED:
-            return _not_done(called.verdict)
+            return _not_done(called.verdict, step, context)
         gone = {name: row for name, row in context.encounter.standing.items() if name not in (filed.name, doubt(filed))}
         encounter = replace(context.encounter, standing=gone, version=context.encounter.version + 1)
         await self._ledger.commit(Change(context.place.org, encounter=encounter))
@@ -133,12 +141,20 @@ def _done(text: str, kept: Content) -> Outcome:
     return answers.plain("DONE", "OK", text, {"filing": {NUMBER: kept.get(NUMBER, "")}})
 
 
-def _not_done(verdict: Verdict) -> Outcome:
+def _not_done(verdict: Verdict, step: Step, context: Context) -> Outcome:
+    """context: as it is stored since."""
     if verdict.result is Result.REJECTED:
         return answers.plain("REJECTED", "CENTRE_REFUSED", f"医保中心拒绝备案：{verdict.text or '无说明'}")
-    if verdict.result is Result.NOT_SENT:
+    if verdict.result is Result.NOT_SENT and doubt(step) not in context.encounter.standing:
         return answers.plain("NOT_SENT", verdict.code, "未能送达医保中心，备案没有办理，请稍后重试")
-    return answers.plain("PENDING", "FILING_UNKNOWN", "备案结果未知，请稍后用同一内容重试，系统会先核实再发送")
+    return _unknown(step)
+
+
+def _unknown(step: Step) -> Outcome:
+    text = "备案结果未知，请稍后用同一内容重试，系统会先核实再发送"
+    if not step.ask:
+        text = "备案撤销结果未知，请稍后用同一内容重试，重复撤销不会撤销两次"
+    return Outcome("PENDING", "FILING_UNKNOWN", text, {}, {}, answers.REPEAT)
 
 
 def _key(operation: Operation, kind: str) -> str:

@@ -75,9 +75,13 @@ class Caller:
         if resolving or not self._worth_repeating(context, done):
             return done  # nearly every read: it needs no machinery for retries
         tried = [done]
+        unanswered: list[Called] = []
 
         async def again() -> Called:
-            return tried.pop() if tried else await self._read_once(step, context, content)
+            found = tried.pop() if tried else await self._read_once(step, context, content)
+            if found.verdict.result is Result.UNKNOWN:
+                unanswered.append(found)
+            return found
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(READ_TRIES),
@@ -87,7 +91,8 @@ class Caller:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         last: Called = await retrying(again)
-        return last
+        # an upload of the HIS's own that once left may have arrived, whatever became of the tries after it
+        return unanswered[-1] if last.verdict.result is Result.NOT_SENT and unanswered else last
 
     def _jitter(self, state: RetryCallState) -> float:
         return self._random.uniform(0.0, min(5.0, 0.2 * 2.0**state.attempt_number))

@@ -10,12 +10,13 @@ from adapter_core.province.plan import Step
 from adapter_core.settlement.calls import SAFE_TO_REPEAT, Called, Caller, Context
 from adapter_core.settlement.diseases import refuse_disease
 from adapter_core.settlement.filing import undo_step
+from adapter_core.settlement.judge import Verdict
 from adapter_core.settlement.ports import Ledger
 from adapter_core.settlement.records import Change, Encounter
 from adapter_core.settlement.standing import applies, at, doubt, missing, stands, view
 from adapter_core.settlement.states import Result
 from adapter_core.settlement.step_calls import StepCalls, spare_mark
-from adapter_core.settlement.stopping import StepStopped, facts_of, refuse_ineligible, with_fresh_insurance
+from adapter_core.settlement.stopping import USUAL_TYPE, StepStopped, facts_of, refuse_ineligible, with_fresh_insurance
 from adapter_core.settlement.uploading import Uploading
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Fault, TranslationError
@@ -171,9 +172,10 @@ class Chain:
         return replace(context, encounter=encounter), called
 
     def looked_for(self, context: Context) -> tuple[str, ...]:
-        """The kinds of care (医疗类别) under which a centre may list a visit that was only registered; "" = the bill's own."""
-        own = str(view(context.encounter, context.bill)["settle"].get("med_type", ""))
-        return ("", UNTYPED) if context.encounter.kind == "outpatient" and own not in ("", UNTYPED) else ("",)
+        """The kinds of care (医疗类别) under which a centre may list a visit: its own, and one that was only registered ``UNTYPED``."""
+        said, kind = view(context.encounter, context.bill), context.encounter.kind
+        own = str(said["settle"].get("med_type") or said.get("visit", {}).get("med_type") or USUAL_TYPE[kind])
+        return (own, UNTYPED) if kind == "outpatient" and own != UNTYPED else (own,)
 
     async def looked_up(self, context: Context, step: Step, med_type: str = "") -> Called:
         """What the centre has, where a create ended in doubt.  med_type: asked for instead of the bill's own.
@@ -184,7 +186,10 @@ class Chain:
         content = view(context.encounter, context.bill)
         until = {**content.get("env", {}), "endtime": self._caller.national_moment()}
         settle = {**content["settle"], "med_type": med_type} if med_type else content["settle"]
-        called = await self._caller.read(ask, context, {**content, "settle": settle, "env": until})
+        try:
+            called = await self._caller.read(ask, context, {**content, "settle": settle, "env": until})
+        except TranslationError as error:  # what can't be asked stays in doubt
+            raise StepStopped(step, Verdict(Result.UNKNOWN, error.code, str(error))) from error
         if called.verdict.result is not Result.APPLIED:
             raise StepStopped(step, replace(called.verdict, result=Result.UNKNOWN))
         return called
@@ -193,12 +198,12 @@ class Chain:
         """After a create ended in doubt: ask by person and our own visit number, adopt what is found."""
         if not step.ask:
             return None
-        called = await self.looked_up(context, step)
-        rows = ours_among(context.encounter, called)
-        for med_type in self.looked_for(context)[1:] if not rows else ():
+        for med_type in self.looked_for(context):
             called = await self.looked_up(context, step, med_type)
             rows = ours_among(context.encounter, called)
-        if not rows:
+            if rows:
+                break
+        else:
             return None
         if len(rows) > 1:
             standing = {**context.encounter.standing, spare_mark(step): {"open": True}}

@@ -26,7 +26,7 @@ async def locate(ledger: Ledger, place: Place, dialect: Dialect, operation: Oper
     """Raises: Refused UNKNOWN_REF, REF_CONFLICT."""
     found = Found()
     for kind, value in operation.refs.items():
-        spec = dialect.refs.get(kind, RefKind(kind, theirs=True))
+        spec = dialect.refs.get(kind) or RefKind(kind, theirs=True)
         alias = await ledger.alias(place.org, dialect.name, spec.names or kind, value)
         if alias is None:
             if spec.theirs:

@@ -24,7 +24,7 @@ from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result, State
-from adapter_core.settlement.stopping import StepStopped, with_reason
+from adapter_core.settlement.stopping import StepStopped, doubted, with_reason
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.watch import Suspected, Suspicion, Watch
 from adapter_core.settlement.ways import way_of
@@ -210,7 +210,22 @@ class Preparing:
             return
         # an upload or a registration in doubt is taken up again, by asking first, at the next try
         unsent = move(case, State.NOT_SENT, self._teller.stamp())
-        await self._teller.tell(context, unsent, answers.ended(unsent, verdict), unstored)
+        outcome = answers.ended(unsent, verdict)
+        doubtful = await self._doubtful(context, case, stopped) if case.purpose == "settle" else None
+        if doubtful is not None:
+            unknown = answers.unsent_in_doubt
+            outcome = unknown(doubtful) if stopped.is_unknown else answers.beside_doubt(outcome, doubtful)
+        await self._teller.tell(context, unsent, outcome, unstored)
+
+    async def _doubtful(self, context: Context, case: Case, stopped: StepStopped) -> Step | None:
+        """The step before the money of which nobody knows whether it took effect, this time or since an earlier try."""
+        if stopped.is_unknown:
+            return stopped.step
+        known = await context_of(self._ledger, context.place, case) if case.version else context
+        route = known.place.gateway.route
+        goal = route.goal(case.kind, "settle")
+        steps = route.path(case.kind, goal) if goal else ()
+        return doubted(route, steps, known.encounter, known.bill)
 
     async def refuse(self, context: Context, code: str, message_zh: str, unstored: Change | None = None) -> None:
         case = await fresh_case(self._ledger, context)

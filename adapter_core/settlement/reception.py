@@ -87,7 +87,7 @@ class Reception:
         aliases = tuple(
             Alias(place.org, dialect.name, kind, value, encounter.encounter_id, *self._bound(spec, bill, case_id))
             for kind, value, spec in (
-                (kind, value, dialect.refs.get(kind, RefKind(kind, theirs=True)))
+                (kind, value, dialect.refs.get(kind) or RefKind(kind, theirs=True))
                 for kind, value in operation.refs.items()
             )
             if spec.theirs and not spec.names

@@ -11,7 +11,7 @@ from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
 from adapter_core.province.plan import Step
 from adapter_core.settlement import answers
-from adapter_core.settlement.calls import Called, Caller, Context
+from adapter_core.settlement.calls import SAFE_TO_REPEAT, Called, Caller, Context
 from adapter_core.settlement.filing import file_reply
 from adapter_core.settlement.judge import SIGN_IN_INVALID, Verdict
 from adapter_core.settlement.locating import locate
@@ -25,7 +25,7 @@ from adapter_core.settlement.states import Result
 from adapter_core.settlement.stopping import StepStopped
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
-from adapter_core.values.errors import NotSupported
+from adapter_core.values.errors import LedgerUnavailable, NotSupported
 from adapter_core.values.texts import shown
 
 STEP = "relay"
@@ -69,9 +69,9 @@ class Relaying:
         if step.kind_class not in (*PASSED_ON, "C"):
             raise NotSupported(f"{step.call} is not relayed", message_zh=f"本版本不转发交易 {step.call}，未发送")
         try:
-            return _told(await self._signed(step, context, lambda signed: dict(signed.encounter.content)))
+            return _told(step, await self._signed(step, context, lambda signed: dict(signed.encounter.content)))
         except StepStopped as stopped:
-            return _unsigned(stopped.verdict)
+            return _unanswered(step, stopped.verdict) if stopped.is_unknown else _unsigned(stopped.verdict)
 
     async def _signed(self, step: Step, context: Context, content: Callable[[Context], Content]) -> Called:
         """The call within a session; one that the centre no longer knows is renewed once.  Raises: StepStopped."""
@@ -86,11 +86,22 @@ class Relaying:
         return await self._called(step, signed, content(signed))
 
     async def _called(self, step: Step, context: Context, content: Content) -> Called:
-        if step.kind_class in PASSED_ON:
-            return await self._caller.read(step, context, content)
-        called = await self._caller.send(step, context, content)
-        record, event = self._caller.outcome(context, called)
-        await self._commit(Change(context.place.org, events=(event,), calls=(record,)))
+        left = step.kind_class == "U"  # an upload is journalled when it is over
+
+        def intended() -> None:
+            nonlocal left
+            left = True
+
+        try:
+            if step.kind_class in PASSED_ON:
+                return await self._caller.read(step, context, content)
+            called = await self._caller.send(step, context, content, intended=intended)
+            record, event = self._caller.outcome(context, called)
+            await self._commit(Change(context.place.org, events=(event,), calls=(record,)))
+        except LedgerUnavailable as lost:
+            if not left:
+                raise
+            raise StepStopped(step, Verdict(Result.UNKNOWN, lost.code, str(lost))) from lost
         return called
 
     async def _trial(self, place: Place, dialect: Dialect, operation: Operation, step: Step) -> Outcome:
@@ -107,7 +118,7 @@ class Relaying:
             encounter, bill = file_reply(step, context.encounter, context.bill, called.verdict.content, {})
             encounter = replace(encounter, version=encounter.version + 1)
             await self._commit(Change(place.org, encounter=encounter, bills=(replace(bill, version=bill.version + 1),)))
-        return _told(called)
+        return _told(step, called)
 
 
 def _unsigned(verdict: Verdict) -> Outcome:
@@ -115,7 +126,13 @@ def _unsigned(verdict: Verdict) -> Outcome:
     return answers.rejected(verdict) if verdict.result is Result.REJECTED else answers.not_sent(verdict.code)
 
 
-def _told(called: Called) -> Outcome:
+def _unanswered(step: Step, verdict: Verdict) -> Outcome:
+    changes = step.kind_class not in SAFE_TO_REPEAT
+    text = "没有得到医保中心的可信应答，" + ("请先查询再决定是否重发" if changes else "请稍后重试")
+    return Outcome("UNKNOWN", verdict.code or "UNKNOWN", text, {}, {}, ("query", "repeat"))
+
+
+def _told(step: Step, called: Called) -> Outcome:
     verdict, content = called.verdict, {"call": {"msgid": called.call.msgid}}
     match verdict.result:
         case Result.APPLIED:
@@ -125,8 +142,7 @@ def _told(called: Called) -> Outcome:
         case Result.NOT_SENT:
             return replace(answers.not_sent(verdict.code), content=dict(content))
         case _:
-            text = "没有得到医保中心的可信应答，请先查询再决定是否重新上传"
-            return Outcome("UNKNOWN", verdict.code or "UNKNOWN", text, dict(content), {}, ("query", "repeat"))
+            return replace(_unanswered(step, verdict), content=dict(content))
 
 
 def _refusal(verdict: Verdict) -> dict[str, object]:

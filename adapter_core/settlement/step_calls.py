@@ -31,13 +31,16 @@ class StepCalls:
         rows: keys of the rows the doubt is about, beside those it was about before.
         """
         standings = (context.bill if step.per == "bill" else context.encounter).standing
-        before = (standings.get(doubt(step)) or {}).get("rows", ())
+        known: Mapping[str, Any] = standings.get(doubt(step)) or {}
+        rows = list(dict.fromkeys((*known.get("rows", ()), *rows)))
         mark: dict[str, Any] = {
-            doubt(step): {"open": True, **({"rows": list(dict.fromkeys((*before, *rows)))} if rows else {})}
+            doubt(step): {"open": True, "sent": (undo or step).name, **({"rows": rows} if rows else {})}
         }
+        if known:  # what was sent before stays in doubt even where this never leaves
+            mark[doubt(step)]["before"] = {name: value for name, value in known.items() if name != "before"}
         if step.given and step.kind_class == "C" and undo is None:
             mark[doubt(step)]["at"] = self._caller.national_moment()
-            if doubt(step) in standings:  # the one before may have landed all the same, or land yet
+            if known:  # the one before may have landed all the same, or land yet
                 mark[spare_mark(step)] = {"open": True}
         bill, encounter = context.bill, context.encounter
         if step.per == "bill":
@@ -69,17 +72,22 @@ class StepCalls:
         return replace(context, encounter=encounter, bill=bill)
 
     async def journal(self, context: Context, step: Step, called: Called) -> None:
-        """J6 of a call that brought nothing; a definite answer also ends the doubt."""
+        """J6 of a call that brought nothing.  A definite answer ends the doubt; a call that never left leaves it as it was."""
         record, event = self._caller.outcome(context, called)
         change = Change(context.place.org, events=(event,), calls=(record,))
-        if called.verdict.result is not Result.UNKNOWN:
-            bill, encounter = context.bill, context.encounter
-            if step.per == "bill":
-                standing = {name: row for name, row in bill.standing.items() if name != doubt(step)}
-                change = replace(change, bills=(replace(bill, standing=standing, version=bill.version + 1),))
-            else:
-                standing = {name: row for name, row in encounter.standing.items() if name != doubt(step)}
-                change = replace(change, encounter=replace(encounter, standing=standing, version=encounter.version + 1))
+        result = called.verdict.result
+        if result is Result.UNKNOWN:
+            await self._ledger.commit(change)
+            return
+        bill, encounter = context.bill, context.encounter
+        standing = dict((bill if step.per == "bill" else encounter).standing)
+        mark = standing.pop(doubt(step), {})
+        if result is Result.NOT_SENT and "before" in mark:
+            standing[doubt(step)] = mark["before"]
+        if step.per == "bill":
+            change = replace(change, bills=(replace(bill, standing=standing, version=bill.version + 1),))
+        else:
+            change = replace(change, encounter=replace(encounter, standing=standing, version=encounter.version + 1))
         await self._ledger.commit(change)
 
 

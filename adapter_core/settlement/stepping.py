@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 
 from adapter_core.province.dialect import Dialect
 from adapter_core.province.messages import Operation, Outcome
+from adapter_core.province.plan import Route, Step
 from adapter_core.settlement import answers, newborns
 from adapter_core.settlement.absorb import refuse_faults
 from adapter_core.settlement.applications import Applications
@@ -25,10 +27,11 @@ from adapter_core.settlement.routing import Routing
 from adapter_core.settlement.sessions import Sessions
 from adapter_core.settlement.standing import view
 from adapter_core.settlement.states import Result
-from adapter_core.settlement.stopping import StepStopped
+from adapter_core.settlement.stopping import StepStopped, doubted
 from adapter_core.settlement.telling import Teller
 from adapter_core.settlement.undoing import Undoing
-from adapter_core.values.errors import Refused
+from adapter_core.values.errors import LedgerUnavailable, Refused
+from adapter_core.values.texts import shown
 
 UNADMITS = frozenset({"unadmit", "unregister"})
 
@@ -90,7 +93,9 @@ class Stepping:
                     return answers.plain("DONE", "NEWBORN_WAITS", newborns.WAITS_ZH, told)
                 context = await self._stepped(context, operation)
             except StepStopped as stopped:
-                return stopped_outcome(stopped)
+                return await self._in_doubt(place, dialect, operation, stopped) or stopped_outcome(stopped)
+            except LedgerUnavailable as lost:
+                return await self._left(place, dialect, operation, lost)
             refs = await self._teller.minted(place, dialect, operation.verb, context)
         return Outcome("DONE", "OK", "已受理", view(context.encounter, context.bill), refs)
 
@@ -104,6 +109,36 @@ class Stepping:
         assert goal is not None
         steps = route.path(operation.kind, goal)
         return await self._chain.run(await self._sessions.signed_in(context), steps, goal)
+
+    async def _in_doubt(
+        self, place: Place, dialect: Dialect, operation: Operation, stopped: StepStopped
+    ) -> Outcome | None:
+        """What is told where the verb's own steps are in doubt since an earlier try, and this one did not come so far as to ask
+        about them; None where what stopped speaks for itself."""
+        refused = stopped.verdict.result is Result.REJECTED
+        if stopped.is_unknown or (refused and not stopped.is_harmless):
+            return None
+        step = await self._open_doubt(place, dialect, operation)
+        also = f"（本次被医保中心拒绝：{shown(stopped.verdict.text) or '无说明'}）" if refused else ""
+        return None if step is None else answers.step_unknown(step, also)
+
+    async def _left(self, place: Place, dialect: Dialect, operation: Operation, lost: LedgerUnavailable) -> Outcome:
+        """The ledger stores no more; what it stored with an intent may have left since.
+
+        Raises: ``lost``, where nothing of the verb is in doubt: then nothing was sent.
+        """
+        step = await self._open_doubt(place, dialect, operation)
+        if step is None:
+            raise lost
+        return answers.step_unknown(step)
+
+    async def _open_doubt(self, place: Place, dialect: Dialect, operation: Operation) -> Step | None:
+        """What was sent last for one of the verb's own steps and had no answer."""
+        found = await locate(self._ledger, place, dialect, operation)
+        if found.encounter is None:
+            return None
+        kind, route = found.encounter.kind, place.of(found.encounter).gateway.route
+        return doubted(route, _concerned(route, kind, operation.verb), found.encounter, found.bill)
 
     def _cradle(self, place: Place, operation: Operation) -> AbstractAsyncContextManager[None]:
         """One admission at a time of a newborn without a number of its own, whatever encounter it is said for."""
@@ -153,7 +188,9 @@ class Stepping:
             try:
                 context = await self._undoing.undo(place, operation, found, self._sessions.signed_in)
             except StepStopped as stopped:
-                return stopped_outcome(stopped)
+                return await self._in_doubt(place, dialect, operation, stopped) or stopped_outcome(stopped)
+            except LedgerUnavailable as lost:
+                return await self._left(place, dialect, operation, lost)
             if operation.verb in UNADMITS and context.encounter.kind == "inpatient":
                 await self._folding.not_admitted(context.encounter)
             if operation.verb in UNADMITS and newborns.child_of(context.encounter):
@@ -168,7 +205,18 @@ def door(doors: Lanes, place: Place, operation: Operation) -> AbstractAsyncConte
 
 
 def stopped_outcome(stopped: StepStopped) -> Outcome:
-    """What is told of a step that came to nothing before any money."""
+    """What is told of a step that came to nothing before any money, or of which nobody knows whether it did."""
+    if stopped.is_unknown:
+        return answers.step_unknown(stopped.step)
     if stopped.verdict.result is Result.REJECTED:
         return answers.rejected(stopped.verdict)
-    return answers.not_sent(stopped.verdict.code)
+    return answers.unsent(stopped.verdict)
+
+
+def _concerned(route: Route, kind: str, verb: str) -> Sequence[Step]:
+    """The steps a verb makes, or takes back."""
+    goal, target = route.goal(kind, verb), route.back(kind, verb)
+    if goal is not None:
+        return route.path(kind, goal)
+    chain = route.chains.get(kind, ())
+    return [route.steps[name] for name in chain[chain.index(target.name) :]] if target is not None else ()

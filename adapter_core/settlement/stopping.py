@@ -6,15 +6,19 @@ Only what the site itself knows and what 1101 told counts: nothing is asked for 
 
 from __future__ import annotations
 
-from adapter_core.province.plan import Step
+from collections.abc import Iterable
+
+from adapter_core.province.plan import Route, Step
 from adapter_core.province.policy import reasons
-from adapter_core.settlement.calls import Context
+from adapter_core.settlement.calls import SAFE_TO_REPEAT, Context
 from adapter_core.settlement.circumstances import NOTHING_KNOWN
 from adapter_core.settlement.diseases import OWN_CODES, options_of
 from adapter_core.settlement.eligibility import Facts, Question
 from adapter_core.settlement.findings import explained, standing_fault, stop
 from adapter_core.settlement.judge import Verdict
-from adapter_core.settlement.standing import view
+from adapter_core.settlement.records import Bill, Encounter
+from adapter_core.settlement.standing import doubt, view
+from adapter_core.settlement.states import Result
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import Refused
 
@@ -30,6 +34,23 @@ class StepStopped(Exception):
         super().__init__(f"{step.call}: {verdict.result}")
         self.step = step
         self.verdict = verdict
+
+    @property
+    def is_harmless(self) -> bool:
+        """It only asked: whatever became of it, it changed nothing."""
+        return self.step.kind_class in SAFE_TO_REPEAT
+
+    @property
+    def is_unknown(self) -> bool:
+        """It was sent, and whether it took effect is not known."""
+        return self.verdict.result is Result.UNKNOWN and not self.is_harmless
+
+
+def doubted(route: Route, steps: Iterable[Step], encounter: Encounter, bill: Bill | None) -> Step | None:
+    """What was sent last for one of ``steps`` and had no answer: nobody knows whether it took effect."""
+    standing = {**encounter.standing, **(bill.standing if bill is not None else {})}
+    marks = ((step, standing.get(doubt(step))) for step in steps)
+    return next((route.steps[mark.get("sent", step.name)] for step, mark in marks if mark is not None), None)
 
 
 def question_of(context: Context) -> Question:

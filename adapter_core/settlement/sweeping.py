@@ -17,7 +17,7 @@ from typing import Any
 from adapter_core.province.plan import Route, Step
 from adapter_core.province.relay import NAME as RELAY
 from adapter_core.settlement.calls import Called, Caller, Context
-from adapter_core.settlement.chain import UNTYPED, Chain, ours_among
+from adapter_core.settlement.chain import Chain, ours_among
 from adapter_core.settlement.decisions import move
 from adapter_core.settlement.filing import undo_step
 from adapter_core.settlement.place import Place
@@ -230,8 +230,7 @@ class Sweeping:
         context = replace(
             context, encounter=anyones, bill=replace(context.bill, content=bill)
         )  # or it shows that one alone
-        said = view(context.encounter, context.bill)["settle"].get("med_type")
-        for med_type in self._chain.looked_for(context) if said else (UNTYPED,):
+        for med_type in self._chain.looked_for(context):
             called = await self._chain.looked_up(context, work.step, med_type)
             rows = ours_among(context.encounter, called)
             numbers += [str(row["mdtrt_id"]) for row in rows if str(row["mdtrt_id"]) not in numbers]

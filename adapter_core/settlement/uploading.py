@@ -86,11 +86,11 @@ class Uploading:
             content[step.each] = _sent(context.bill, _up_or_in_doubt(context.bill, step))
         # until it is answered nobody knows which lines stand: the upload itself is in doubt
         context, called = await self._calls.send_in_doubt(context, step, content, undo)
+        if called.verdict.result not in (Result.APPLIED, Result.REJECTED):
+            await self._calls.journal(context, step, called)
+            raise StepStopped(undo, called.verdict)
         record, event = self._caller.outcome(context, called)
         change = Change(context.place.org, events=(event,), calls=(record,))
-        if called.verdict.result not in (Result.APPLIED, Result.REJECTED):
-            await self._ledger.commit(change)
-            raise StepStopped(undo, called.verdict)
         standing = self._renumbered(context, step)
         content = {name: value for name, value in context.bill.content.items() if name not in ("lines", SENT)}
         bill = replace(context.bill, standing=standing, content=content, version=context.bill.version + 1)
@@ -164,11 +164,11 @@ class Uploading:
             whole = _sent(context.bill, [key]) if step.drop == "line" else []
             content = {**seen, step.each: whole, "drop": {step.key: wire_key(context.bill, step, key)}}
             context, called = await self._calls.send_in_doubt(context, step, content, undo, rows=(key,))
+            if called.verdict.result not in (Result.APPLIED, Result.REJECTED):
+                await self._calls.journal(context, step, called)
+                raise StepStopped(undo, called.verdict)
             record, event = self._caller.outcome(context, called)
             change = Change(context.place.org, events=(event,), calls=(record,))
-            if called.verdict.result not in (Result.APPLIED, Result.REJECTED):
-                await self._ledger.commit(change)
-                raise StepStopped(undo, called.verdict)
             bill = self._without_row(context, step, key)
             await self._ledger.commit(replace(change, bills=(bill,)))
             context = replace(context, bill=bill)

@@ -7,8 +7,9 @@ a result that isn't known has words of its own, held back as long as the client 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
-from litestar import Response, post
+from litestar import post
 
 from adapter_core.accounts.his_applications import HisApplications
 from adapter_core.province import relay
@@ -24,6 +25,7 @@ from adapter_core.sidecar.desk import Caller, Desk, body_of, caller, desk_of, js
 from adapter_core.sidecar.frames import REFUSALS, refusal_text
 from adapter_core.sidecar.local import hold_s
 from adapter_core.sidecar.problems import BadBody
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.sales import ASKED_ABOUT, KIND, Sales, alike
 from adapter_core.values.errors import LedgerUnavailable, Refused, TranslationError
 
@@ -37,18 +39,18 @@ DIALECT = relay.RelayDialect()
 
 
 @post("/fsi/api/{service:str}/{method:str}", operation_id="national", status_code=200)
-async def national(request: Caller) -> Response[bytes]:
+async def national(request: Caller) -> HttpAnswer:
     """One national call; the infno of the body counts, not the path."""
     return await _answered(request)
 
 
 @post("/fsi/api", operation_id="national_plain", status_code=200)
-async def national_plain(request: Caller) -> Response[bytes]:
+async def national_plain(request: Caller) -> HttpAnswer:
     """One national call of a HIS that names no service."""
     return await _answered(request)
 
 
-async def _answered(request: Caller) -> Response[bytes]:
+async def _answered(request: Caller) -> HttpAnswer:
     desk = desk_of(request)
     client = caller(request, Right.SETTLE)
     try:
@@ -60,7 +62,7 @@ async def _answered(request: Caller) -> Response[bytes]:
     place = desk.place(client, str(asked.fields.get("fixmedins_code") or "") or None)
     reply, is_unknown = await _Exchange(desk, client, place, asked).answer()
     if isinstance(reply, replies.Verbatim):
-        return Response(reply.body, media_type=reply.media_type)
+        return HttpAnswer(reply.body, media_type=reply.media_type)
     settings = desk.client_settings(client.name)
     as_504 = is_unknown and settings is not None and settings.unknown_as_504
     return json_response(replies.encode(reply), 504 if as_504 else 200)
@@ -111,10 +113,12 @@ class _Exchange:
             return await self._created(operation, outcome), False
         if outcome.state == "DONE" and self._asked.infno in ("2202", "2404"):
             await self._forgotten()
+        if replies.is_unknown(self._asked, outcome):
+            return replies.unknown(outcome.message_zh), True
         return replies.passed_on(self._asked, outcome), False
 
-    async def _handled(self, operation: Operation) -> Outcome:
-        return await self._desk.running.pipeline.handle(self._place, DIALECT, operation, self._hold_s)
+    def _handled(self, operation: Operation) -> Awaitable[Outcome]:
+        return self._desk.running.pipeline.handle(self._place, DIALECT, operation, self._hold_s)
 
     def _creates(self) -> Creates:
         applications = HisApplications(self._ledger, self._desk.running.pipeline.from_files, self._place.org)

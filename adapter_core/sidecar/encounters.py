@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from litestar import Response, delete, get, post, put
+from litestar import delete, get, post, put
 from litestar.params import FromPath
 
 from adapter_core.province.messages import Operation, Outcome
@@ -24,6 +24,7 @@ from adapter_core.sidecar.desk import (
     preferred_wait,
     tree_of,
 )
+from adapter_core.sidecar.responses import HttpAnswer
 from adapter_core.sidecar.told import encode
 from adapter_core.values.content import Content
 from adapter_core.values.errors import Refused
@@ -34,63 +35,63 @@ Key = FromPath[str]
 
 
 @put("/v1/encounters/{encounter_key:str}", operation_id="register", status_code=200)
-async def register(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def register(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Register (2201) or admit (2401); again with other content: change it (2403)."""
     tree = tree_of(request)
     return await _run(request, encounter_key, REGISTERS, tree)
 
 
 @delete("/v1/encounters/{encounter_key:str}", operation_id="unregister", status_code=200)
-async def unregister(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def unregister(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Take the registration (2202) or admission (2404) back."""
     return await _run(request, encounter_key, UNREGISTERS, tree_of(request, optional=True), must_exist=True)
 
 
 @post("/v1/encounters/{encounter_key:str}/fees", operation_id="upload_fees", status_code=200)
-async def upload_fees(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def upload_fees(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Add fee lines, keyed by ``feedetl_sn``; the same lines again change nothing."""
     return await _run(request, encounter_key, "upload_fees", tree_of(request))
 
 
 @delete("/v1/encounters/{encounter_key:str}/fees", operation_id="drop_fees", status_code=200)
-async def drop_fees(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def drop_fees(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Remove every fee line of the open bill, or of the ``visit_key`` named in the body."""
     return await _run(request, encounter_key, "drop_fees", tree_of(request, optional=True), must_exist=True)
 
 
 @delete("/v1/encounters/{encounter_key:str}/fees/{feedetl_sn:str}", operation_id="drop_fee", status_code=200)
-async def drop_fee(request: Caller, encounter_key: Key, feedetl_sn: FromPath[str]) -> Response[bytes]:
+async def drop_fee(request: Caller, encounter_key: Key, feedetl_sn: FromPath[str]) -> HttpAnswer:
     """Remove one fee line."""
     tree = {**tree_of(request, optional=True), "fees": [{"feedetl_sn": feedetl_sn}]}
     return await _run(request, encounter_key, "drop_fees", tree, must_exist=True)
 
 
 @post("/v1/encounters/{encounter_key:str}/discharge", operation_id="discharge", status_code=200)
-async def discharge(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def discharge(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Discharge (2402)."""
     return await _run(request, encounter_key, "discharge", tree_of(request, optional=True), must_exist=True)
 
 
 @delete("/v1/encounters/{encounter_key:str}/discharge", operation_id="undischarge", status_code=200)
-async def undischarge(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def undischarge(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Take the discharge back (2405)."""
     return await _run(request, encounter_key, "undischarge", tree_of(request, optional=True), must_exist=True)
 
 
 @post("/v1/encounters/{encounter_key:str}/preadmission", operation_id="fold_visits", status_code=200)
-async def fold_visits(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def fold_visits(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Pre-admission: lines of the outpatient ``visits`` become lines of the stay; repeatable."""
     return await _run(request, encounter_key, "fold", tree_of(request), must_exist=True)
 
 
 @delete("/v1/encounters/{encounter_key:str}/preadmission", operation_id="unfold_visits", status_code=200)
-async def unfold_visits(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def unfold_visits(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Give the lines of the ``visits`` back, or of all of them, to be settled as outpatient."""
     return await _run(request, encounter_key, "unfold", tree_of(request, optional=True), must_exist=True)
 
 
 @get("/v1/encounters/{encounter_key:str}", operation_id="show_encounter")
-async def show(request: Caller, encounter_key: Key) -> Response[bytes]:
+async def show(request: Caller, encounter_key: Key) -> HttpAnswer:
     """Its state, the lines held by the centre and their sums, from the ledger only."""
     desk = desk_of(request)
     client = caller(request, Right.READ)
@@ -107,7 +108,7 @@ async def _run(
     verb: str | dict[str, str],
     tree: dict[str, Any],
     must_exist: bool = False,
-) -> Response[bytes]:
+) -> HttpAnswer:
     """One verb on one encounter.  verb: by kind where it depends on it."""
     desk = desk_of(request)
     place = desk.place(caller(request, Right.SETTLE), institution_named(tree))
@@ -126,7 +127,7 @@ async def _run(
     return await _told(desk, place, encounter_key, outcome)
 
 
-async def _told(desk: Desk, place: Place, encounter_key: str, outcome: Outcome) -> Response[bytes]:
+async def _told(desk: Desk, place: Place, encounter_key: str, outcome: Outcome) -> HttpAnswer:
     answer: dict[str, Any] = {
         "encounter_key": encounter_key,
         "state": outcome.state,
@@ -151,13 +152,15 @@ def _no_encounter(encounter_key: str) -> Refused:
 async def encounter_data(desk: Desk, encounter: Encounter) -> dict[str, Any]:
     """One encounter with its bills."""
     bills = await desk.running.ledger.bills_of(encounter.encounter_id)
+    standings = (encounter.standing, *(bill.standing for bill in bills))
+    doubts = {name.removesuffix("?") for standing in standings for name in standing if name.endswith("?")}
     return {
         "encounter_key": encounter.encounter_key,
         "kind": encounter.kind,
         "mdtrt_id": encounter.mdtrt_id,
         "psn_no": encounter.content.get("person", {}).get("psn_no", ""),
         "standing": sorted(name for name in encounter.standing if not name.endswith("?")),
-        "in_doubt": sorted(name.removesuffix("?") for name in encounter.standing if name.endswith("?")),
+        "in_doubt": sorted(doubts),
         "newborn": _newborn(encounter),
         "bills": [found for bill in bills if (found := await _bill_data(desk, bill))],
     }

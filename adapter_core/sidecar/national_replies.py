@@ -12,6 +12,7 @@ from adapter_core.formats.text import UTF_8_MARK
 from adapter_core.province.messages import Outcome
 from adapter_core.province.relay import Asked
 from adapter_core.settlement.answers import UNKNOWN_MARK, work_order
+from adapter_core.settlement.calls import SAFE_TO_REPEAT
 from adapter_core.settlement.records import Bill, Case, Encounter
 from adapter_core.settlement.states import State
 from adapter_core.settlement.telling import MONEY
@@ -61,12 +62,19 @@ def refusal(text: str) -> bytes:
     return encode(refused(text))
 
 
-def unknown(text: str, case: Case) -> Reply:
-    """The result isn't known: never the failure form's words; the same to each repeat."""
+def unknown(text: str, case: Case | None = None) -> Reply:
+    """The result isn't known: never the failure form's words; the same to each repeat.  case: None for a step that moves no money."""
     words = text if text.startswith(UNKNOWN_MARK) else UNKNOWN_MARK + text
+    if case is None:
+        return reply(-1, words[:ERR_MSG_MAX], None)
     if work_order(case) not in words:
         words += f"（工单号 {work_order(case)}）"
     return reply(-1, words[:ERR_MSG_MAX], None, _stamp(case), _refmsgid(case))
+
+
+def is_unknown(asked: Asked, outcome: Outcome) -> bool:
+    """Whether nobody knows if a call that moves no money took effect.  A question without an answer changed nothing."""
+    return outcome.state in NOT_KNOWN or (outcome.state == "UNKNOWN" and asked.kind_class not in SAFE_TO_REPEAT)
 
 
 def passed_on(asked: Asked, outcome: Outcome) -> Reply | Verbatim:

@@ -265,7 +265,7 @@ def _responses(name: str, routed: Mapping[str, Schema]) -> Schema:
         model, *statuses = ANSWERS[name]
         for status in statuses:
             responses[str(status)] = {
-                "description": "not decided yet: poll" if status == 202 else "answered",
+                "description": _waiting(model) if status == 202 else "answered",
                 "content": {JSON: {"schema": _ref(model.__name__)}},
             }
             if status == 202 and model is models.SettlementAnswer:
@@ -280,6 +280,12 @@ def _responses(name: str, routed: Mapping[str, Schema]) -> Schema:
     for code, text in {**REFUSALS, **EVERYWHERE}.items():
         responses.setdefault(str(code), {"description": text, "content": problem})
     return dict(sorted(responses.items()))
+
+
+def _waiting(model: Any) -> str:
+    if model is models.EncounterAnswer:
+        return "under way, or sent and not known (STEP_UNKNOWN): the same again asks first"
+    return "not decided yet: poll"
 
 
 def _ref(name: str) -> Schema:
