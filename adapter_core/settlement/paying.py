@@ -186,7 +186,8 @@ class Paying:
                 context = await self._sessions.signed_in(context)  # of today: a quote or a settlement may be older
                 context = await self._after_trial(context)
             except StepStopped as stopped:
-                await self.preparing.stop(context, stopped, _first_of(context, change))
+                context, first = await self._kept(context, change)
+                await self.preparing.stop(context, stopped, first)
                 return
             assert context.case is not None
             case = context.case
@@ -197,7 +198,8 @@ class Paying:
                 first = replace(change, cases=(sending,))
                 called = await self._caller.send(step, context, content, first, intended=stored)
             except TranslationError as error:  # nothing was journalled and nothing sent
-                await self.preparing.refuse(context, error.code, error.message_zh, _first_of(context, change))
+                context, kept = await self._kept(context, change)
+                await self.preparing.refuse(context, error.code, error.message_zh, kept)
                 return
             if called.verdict.code != SIGN_IN_INVALID or not sign_again:
                 break
@@ -209,6 +211,16 @@ class Paying:
             await self._sessions.forget(context)
             context = replace(context, case=case)
         await self._concluding.conclude(replace(context, case=sending), called, operation)
+
+    async def _kept(self, context: Context, change: Change) -> tuple[Context, Change | None]:
+        """What waits to be stored with a case that ends here: of a new one for whoever stores its end, else stored now."""
+        case = context.case
+        assert case is not None
+        if not change.events or not case.version:
+            return context, change if change.events else None
+        ready = replace(case, version=case.version + 1)
+        await self._teller.commit(replace(change, cases=(ready,)))
+        return replace(context, case=ready), None
 
     async def _after_trial(self, context: Context) -> Context:
         """The steps between the trial and the money: a stay is discharged once its amounts are known to be tellable."""
@@ -229,11 +241,6 @@ class Paying:
         assert trial is not None
         assert pay is not None
         return route.path(case.kind, pay)[len(route.path(case.kind, trial)) : -1] if case.purpose == "settle" else ()
-
-
-def _first_of(context: Context, change: Change) -> Change | None:
-    """What must be stored with the first version of a case; None for one that is stored already."""
-    return change if context.case is not None and not context.case.version else None
 
 
 def _as_settled(context: Context, content: Content) -> Content:

@@ -221,6 +221,9 @@ class Pipeline:
             case, opening = opened.case, None
             if opened.context is not None and opened.accepted is not None:
                 opening = Opening(opened.context, opened.accepted)
+            if opening is not None and self._is_driven(case):  # by the task that told the quote: it is at its end
+                await self._teller.commit(opening.alone)
+                opening = None
             running = self._run(place, case, operation, opening)
             if opening is not None:
                 try:
@@ -262,7 +265,7 @@ class Pipeline:
     ) -> asyncio.Task[None]:
         """The one task that drives a case in this process; a second request for it joins the first."""
         running = self._running.get(case.case_id)
-        if running is None or running.done():
+        if running is None or not self._is_driven(case):
             running = asyncio.create_task(self._paying.drive(place, case.case_id, operation, opening))
             self._running[case.case_id] = running
             running.add_done_callback(lambda done: self._forget(case.case_id, done))

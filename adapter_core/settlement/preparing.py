@@ -96,26 +96,32 @@ class Preparing:
         return replace(context, case=replace(ready, version=case.version)), prepared
 
     async def ready_at_once(self, context: Context, operation: Operation) -> tuple[Context, Change] | None:
-        """A new case as READY, unstored, and J2; None where somebody has to be asked first, or something speaks against it."""
+        """A case that is not stored as it is to be, as READY and unstored, and J2 of a new one; None where somebody has to be asked
+        first, or something speaks against it."""
         case = context.case
         assert case is not None
-        if self._watch is not None or way_of(context.encounter) is None:
+        if way_of(context.encounter) is None:
             return None
         try:
             context = replace(context, place=context.place.of(context.encounter))
-            route = context.place.gateway.route
-            goal = route.goal(case.kind, "quote")
             known = await self._sessions.known(context)
-            if goal is None or known is None or "trial" not in context.bill.content:
+            if known is None or self.credential_is_old(context):
                 return None
-            if not self._chain.is_run(known, route.path(case.kind, goal), goal):
+            if case.state is not State.READY and not self._is_new_and_ready(known, case, operation):
                 return None
         except AdapterError:
             return None  # told once the case is stored, where it is met again
-        if self.credential_is_old(context) or self._untellable(context, operation):
-            return None
-        ready, prepared = self._prepared(context)
+        ready, prepared = (case, Change(case.org)) if case.state is State.READY else self._prepared(context)
         return replace(context, case=replace(ready, version=case.version - 1)), prepared
+
+    def _is_new_and_ready(self, context: Context, case: Case, operation: Operation) -> bool:
+        """Whether a new case has its trial already, and nothing speaks against it.  Raises: AdapterError."""
+        route = context.place.gateway.route
+        goal = route.goal(case.kind, "quote")
+        if self._watch is not None or goal is None or "trial" not in context.bill.content:
+            return False
+        is_run = self._chain.is_run(context, route.path(case.kind, goal), goal)
+        return is_run and not self._untellable(context, operation)
 
     def _prepared(self, context: Context) -> tuple[Case, Change]:
         """The case READY with the trial's amounts, and J2 without it."""

@@ -35,8 +35,8 @@ from adapter_core.values.moments import china, iso, national_time
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The case a message means.  context, accepted: of a new case, which is not stored yet: its records, and J1 without the case
-    itself; whoever takes it on stores it, alone or together with what follows at once."""
+    """The case a message means.  context, accepted: of a new case, or of a quote that is to be settled now: its records as they are to
+    be stored, and J1 without the case itself; whoever takes it on stores it, alone or together with what follows at once."""
 
     case: Case
     context: Context | None = None
@@ -270,16 +270,16 @@ class Reception:
         wanted = move(case, state, at, data=data, owner=self._owner, epoch=case.epoch + 1)
         if old:
             _, bill = undo_step(goal, encounter, bill)
-        change = Change(
+        encounter = replace(encounter, version=encounter.version + 1)
+        bill = replace(bill, version=bill.version + 1)
+        asked = Change(
             place.org,
-            cases=(wanted,),
-            encounter=replace(encounter, version=encounter.version + 1),
-            bills=(replace(bill, version=bill.version + 1),),
+            encounter=encounter,
+            bills=(bill,),
             aliases=self._case_aliases(place, operation, wanted),
             events=(case_event("SETTLE_ASKED", wanted, at, {"keys": dict(operation.keys)}),),
         )
-        await self._commit(change)
-        return Opened(wanted)
+        return Opened(wanted, Context(place, encounter, bill, wanted), asked)
 
     def _case_aliases(self, place: Place, operation: Operation, case: Case) -> tuple[Alias, ...]:
         """A quote's case answers to the settle message's own number as well."""

@@ -1,16 +1,19 @@
-"""A settlement whose trial stands already: its case is stored in the same transaction as its intent, before the wire."""
+"""A settlement whose trial stands already, or whose quote: its case is stored in the same transaction as its intent, before the wire."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import pytest
 
 from adapter_core.ledger.sqlite import SqliteLedger
+from adapter_core.province.messages import Call
 from adapter_core.settlement.ports import VersionMoved
 from adapter_core.settlement.records import Change
-from adapter_core.values.errors import LedgerUnavailable
+from adapter_core.values.errors import Fault, LedgerUnavailable, TranslationError
+from adapter_core.values.frames import Frame
 from tests.flow.hospital import ORG, Hospital, message
 
 Commit = Callable[[SqliteLedger, Change], Awaitable[int]]
@@ -25,12 +28,22 @@ async def tried(hospital: Hospital) -> Hospital:
     return hospital
 
 
-def at_the_first(monkeypatch: pytest.MonkeyPatch, instead: Commit) -> None:
-    """Another commit for the first change that accepts a case."""
+@pytest.fixture
+async def quoted(hospital: Hospital) -> Hospital:
+    """A quote that stands: the patient has only to agree."""
+    await hospital.say(message("quote"))
+    return hospital
+
+
+SETTLE = {"intent": "settle", "settle_key": "K1"}
+
+
+def at_the_first(monkeypatch: pytest.MonkeyPatch, instead: Commit, kind: str = "ACCEPTED") -> None:
+    """Another commit for the first change with an event of this kind."""
     met: list[Change] = []
 
     async def commit(self: SqliteLedger, change: Change) -> int:
-        if not met and any(event.kind == "ACCEPTED" for event in change.events):
+        if not met and any(event.kind == kind for event in change.events):
             met.append(change)
             return await instead(self, change)
         return await real(self, change)
@@ -118,3 +131,62 @@ async def test_a_his_that_hangs_up_meanwhile_changes_nothing(tried: Hospital, mo
     go_on.set()
     assert (await tried.decided("K2")).state == "SETTLED"
     assert len(tried.sent("2207")) == 1
+
+
+# -- a quote that is settled
+
+
+async def test_a_settled_quote_is_stored_with_its_intent(quoted: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[list[str]] = []
+
+    async def noted(self: SqliteLedger, change: Change) -> int:
+        kinds.append([event.kind for event in change.events])
+        assert quoted.sent("2207") == []
+        return await real(self, change)
+
+    at_the_first(monkeypatch, noted, "SETTLE_ASKED")
+    assert (await quoted.say(SETTLE)).state == "SETTLED"
+    assert kinds == [["SETTLE_ASKED", "INTENT"]]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not stored", "stored after all"])
+async def test_a_quote_that_could_not_be_stored_as_settled_sends_nothing(
+    quoted: Hospital, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    async def refused(self: SqliteLedger, change: Change) -> int:
+        if after:
+            await real(self, change)
+        raise LedgerUnavailable("no room")
+
+    at_the_first(monkeypatch, refused, "SETTLE_ASKED")
+    if after:
+        assert (await quoted.say(SETTLE)).state == "PENDING"
+        assert (await quoted.case("K1")).state == "SENDING"
+    else:
+        assert isinstance(await quoted.refusal(SETTLE), LedgerUnavailable)
+        assert (await quoted.case("K1")).state == "QUOTED"
+        assert (await quoted.say(SETTLE)).state == "SETTLED"
+    assert len(quoted.sent("2207")) == (0 if after else 1)
+
+
+async def test_a_quote_whose_call_can_not_be_formed_is_told_so(
+    quoted: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = quoted.running.place.gateway
+    encode = gateway.encode
+
+    def refusing(call: Call, moment: datetime) -> Frame:
+        if call.message == "2207":
+            raise TranslationError([Fault("input.data.psn_no", "text", "nothing")])
+        return encode(call, moment)
+
+    monkeypatch.setattr(gateway, "encode", refusing)
+    assert (await quoted.say(SETTLE)).state == "CANCELLED"
+    assert quoted.sent("2207") == []
+    assert (await quoted.kinds())[-3:] == ["TOLD", "SETTLE_ASKED", "TOLD"]
+
+
+async def test_a_quote_settled_twice_at_once_is_sent_once(quoted: Hospital) -> None:
+    told = await asyncio.gather(quoted.say(SETTLE), quoted.say(SETTLE))
+    assert [one.state for one in told] == ["SETTLED", "SETTLED"]
+    assert len(quoted.sent("2207")) == 1
