@@ -189,6 +189,14 @@ def reversed_once(doubt: Doubt, reversal: Reversal, timers: Timers, capabilities
     return replace(doubt, burnt=True, reversals=(*doubt.reversals, reversal), next_reversal=reversal.sent_at + pause)
 
 
+def found_again(doubt: Doubt, sent_at: float, timers: Timers) -> Doubt:
+    """The doubt after a query, sent at ``sent_at``, that still shows what is to be reversed: hourly is for who knows nothing."""
+    if not doubt.reversals:
+        return doubt
+    soon = max(sent_at, doubt.reversals[-1].sent_at + timers.reversal_retry)
+    return replace(doubt, next_reversal=min(doubt.next_reversal, soon))
+
+
 def pause_after(asked_before: int, timers: Timers) -> float:
     """The ladder's step after so many queries, before jitter."""
     steps = timers.query_steps

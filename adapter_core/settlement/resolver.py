@@ -22,6 +22,7 @@ from adapter_core.settlement.resolution import (
     Doubt,
     Reversal,
     asked,
+    found_again,
     next_move,
     pause_after,
     quiet_for_query,
@@ -159,6 +160,8 @@ class Resolver:
         timers, capabilities = context.place.timers, context.place.gateway.capabilities
         pause = self._jittered(pause_after(doubt.asked + 1, timers))
         doubt = asked(doubt, sent_at, found.kind == "absent", pause, timers, capabilities)
+        if found.kind == "found":
+            doubt = found_again(doubt, sent_at, timers)
         late = sent_at >= quiet_for_query(doubt, timers, capabilities)
         return replace(
             doubt,

@@ -14,6 +14,7 @@ from adapter_core.settlement.resolution import (
     Doubt,
     Reversal,
     asked,
+    found_again,
     next_move,
     quiet_for_query,
     quiet_for_reversal,
@@ -146,3 +147,13 @@ def test_what_nothing_else_can_tell_waits_for_the_files_until_the_end_of_the_nex
     move = next_move(waiting, 1000.0, TIMERS, nothing)
     assert (move.kind, move.until) == ("wait", 1000.0 + TIMERS.query_step_last)
     assert next_move(replace(waiting, overdue=True), 1000.0, TIMERS, nothing).kind == "freeze"
+
+
+def test_what_a_query_still_shows_is_reversed_again_and_not_an_hour_later() -> None:
+    doubt = replace(DOUBT, keep=False)
+    for number in range(5):
+        doubt = reversed_once(doubt, Reversal(number * 60.0, Result.UNKNOWN), TIMERS, CAN)
+    assert doubt.next_reversal == 4 * 60.0 + 3600.0
+    assert found_again(doubt, 250.0, TIMERS).next_reversal == 4 * 60.0 + TIMERS.reversal_retry
+    assert found_again(doubt, 900.0, TIMERS).next_reversal == 900.0
+    assert found_again(DOUBT, 900.0, TIMERS).next_reversal == DOUBT.next_reversal
