@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapter_core.cli.app import EXIT
-from adapter_core.cli.inspecting import examination
+from adapter_core.cli.examining import examination
 from adapter_core.cli.showing import print_json, print_table
 from adapter_core.config import Config, load_config
 from adapter_core.operations.archive import archive_year, verify_archive

@@ -65,7 +65,8 @@ def doctor(
 
     例 / example: his-adapter doctor --config his-adapter.toml
     """
-    from adapter_core.cli.inspecting import examine, list_keys
+    from adapter_core.cli.examining import examine
+    from adapter_core.cli.inspecting import list_keys
 
     if keys:
         sys.exit(list_keys(config, as_json))
