@@ -15,7 +15,7 @@ from adapter_core.settlement.ports import Ledger, VersionMoved
 from adapter_core.settlement.records import CallRecord, Case, Change
 from adapter_core.settlement.resolver import Evidence
 from adapter_core.settlement.second_phase import money_step
-from adapter_core.settlement.states import Result, State
+from adapter_core.settlement.states import MOVES, Result, State
 from adapter_core.settlement.telling import MONEY, Teller
 from adapter_core.values.content import Content
 from adapter_core.values.copies import replace
@@ -125,6 +125,8 @@ class Concluding:
         else:
             target = await self._ledger.case(concluded.target_case_id)
             assert target is not None
+            if State.VOIDED not in MOVES[target.state] and target.state is not State.VOIDED:
+                raise VersionMoved(f"{target.case_id} is {target.state}: its refund was concluded elsewhere")
             at = self._teller.stamp()
             voided = move(target, State.VOIDED, at, data={**target.data, "refund_setl_id": concluded.setl_id})
             lists = await lists_taken_back(self._ledger, target, at)
