@@ -30,7 +30,7 @@ class Second:
     the reply), ``theirs`` (only the reply has it), ``session`` (nothing: the centre takes whatever its own session did last,
     so neither may come after a restart or after any other call).
     silence: what the centre does with a trade nobody confirms: ``undone`` | ``unknown``.  It closes nothing by itself.
-    repeatable: a confirm whose answer was lost may be sent again.
+    repeatable: a confirm whose answer was lost may be sent again; whichever arrives second changes nothing, even after a refund.
     shows: which trades the step's query shows: ``confirmed`` only, ``prepared`` ones as well, or ``unknown``.
     """
 

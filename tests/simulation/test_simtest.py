@@ -15,6 +15,7 @@ import pytest
 
 import adapter_core.settlement
 from adapter_core.testing.simtest.case import run_case, run_plan
+from adapter_core.testing.simtest.centre import Answer, Asked, Centre
 from adapter_core.testing.simtest.coverage import missing
 from adapter_core.testing.simtest.faults import Faults, mix
 from adapter_core.testing.simtest.plan import plan_data, plan_from, plan_of
@@ -22,7 +23,8 @@ from adapter_core.testing.simtest.run import Tally, run_many
 
 SLICE = 2400
 TRACED_SEEDS = 150
-REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
+REGRESSION_DAYS = Path(__file__).parent / "regressions"
+REGRESSIONS = sorted(REGRESSION_DAYS.glob("*.json"))
 HASHES = """
 import hashlib, sys
 from adapter_core.testing.simtest.case import run_case
@@ -94,6 +96,26 @@ def test_a_plan_survives_its_file() -> None:
     for seed in range(20):
         plan = plan_of(seed)
         assert plan_from(json.loads(json.dumps(plan_data(plan)))) == plan
+
+
+def test_a_late_confirm_that_revives_a_refunded_settlement_breaks_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Papers may follow a refund while a repeated confirm is late, because it commits nothing: the checker doesn't take that on trust."""
+    confirm = Centre._confirm
+
+    def revives(centre: Centre, asked: Asked) -> Answer:
+        found = centre._named(asked)
+        if found is not None and found.state == "refunded":
+            found.state = "prepared"
+        return confirm(centre, asked)
+
+    monkeypatch.setattr(Centre, "_confirm", revives)
+    known = json.loads(
+        (REGRESSION_DAYS / "papers_after_a_refund_while_a_repeated_confirm_is_late.json").read_text("utf-8")
+    )
+    result = run_plan(plan_from(known["plan"]), frozenset((point, number) for point, number in known["faults"]))
+    assert result.violation is not None
+    assert result.violation.invariant == "I12"
+    assert "takes effect while papers" in result.violation.text
 
 
 def test_replaying_the_fired_faults_is_the_same_day() -> None:

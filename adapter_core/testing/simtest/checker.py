@@ -38,7 +38,8 @@ EVIDENCE = frozenset({"E1", "E2", "E3", "E4", "E5", "E6"})
 @dataclass(slots=True)
 class Message:
     """One money msgid.  under_way: it left and no copy of it has arrived; standing: what it made, while that stands;
-    too_late: the centre takes no reversal of it any more; forgotten: the ledger lost its synced intent with its tail."""
+    too_late: the centre takes no reversal of it any more; forgotten: the ledger lost its synced intent with its tail.
+    refunded: what it made stood until a refund ended it; confirms: of a confirm, the settlement it names."""
 
     call: CallRecord
     visit_key: str
@@ -48,10 +49,15 @@ class Message:
     burnt: bool = False
     too_late: bool = False
     forgotten: bool = False
+    refunded: bool = False
+    confirms: Message | None = None
 
     @property
     def may_stand(self) -> bool:
-        return self.under_way or self.standing is not None
+        """Now or later.  A repeated confirm whose trade another one confirmed, and a refund ended, finds nothing to commit; should a
+        centre take it all the same, `effective` sees that."""
+        spent = self.confirms is not None and self.confirms.refunded
+        return self.standing is not None or (self.under_way and not spent)
 
 
 class Checker:
@@ -264,6 +270,7 @@ class Checker:
             self._world.count("left under an intent that a failover lost")
             state = "CONFIRMING" if asked.infno == CONFIRM else "SENDING"
         if asked.infno == CONFIRM:
+            message.confirms = self.messages.get(asked.omsgid or self.named(asked))
             self._confirm_leaves(message, state)
         elif state != "SENDING" and state != "RESOLVING":
             self._world.violate("I12", f"{asked.msgid} leaves though its case is {state}")
@@ -350,6 +357,7 @@ class Checker:
         if message is None:
             return
         message.standing = None
+        message.refunded = how == "refunded"
         case = self.cases.get(message.call.case_id)
         if how == "reversed" and case is not None and str(case.state) == "SETTLED":
             self._world.violate("I9", f"{case.key} is SETTLED and its settlement is reversed")
