@@ -15,7 +15,7 @@ from adapter_core.province.messages import Operation
 from adapter_core.settlement.place import Place
 from adapter_core.settlement.records import Case
 from adapter_core.settlement.verdicts import OperatorDecision
-from adapter_core.testing.simtest.centre import Answer, Asked, Centre
+from adapter_core.testing.simtest.centre import STANDING, Answer, Asked, Centre
 from adapter_core.testing.simtest.checker import Checker
 from adapter_core.testing.simtest.disk import Store
 from adapter_core.testing.simtest.failover import SimWitness, TailLoss, tail_to_lose
@@ -157,7 +157,24 @@ class Day:
         if not self.plan.one_encounter or str(case.state) not in ("RESOLVING", "REVERSING"):
             return False
         standing = [one for one in self.checker.messages.values() if one.standing is not None]
-        return any(one.visit_key != case.visit_key for one in standing)
+        if any(one.visit_key != case.visit_key for one in standing):
+            return True
+        return self._shows_another_prepared(case) and not self._may_prove_by_reversal(case)
+
+    def _shows_another_prepared(self, case: Case) -> bool:
+        """Whether the one row that 5203 has room for is what phase one prepared for another bill."""
+        rows = [one for one in self.centre.settlements if one.state in STANDING]
+        if not rows or rows[-1].state != "prepared" or not self.plan.temperament.shows_prepared:
+            return False
+        shown = self.checker.messages.get(rows[-1].asked.msgid)
+        return shown is not None and shown.visit_key != case.visit_key
+
+    def _may_prove_by_reversal(self, case: Case) -> bool:
+        """Inside ``reverse_window``, by every clock, an OK to a 2601 ends what no query can say (E6)."""
+        can = self.plan.capabilities
+        another_day = self.plan.began != MORNING or any(point == "clock.jump" for point, _ in self.faults.fired)
+        inside = can.reverse_window != "same_day" or not another_day
+        return inside and case.purpose == "settle" and can.reverse_ok != "nothing"
 
     def _may_freeze(self, case: Case) -> bool:
         """Whether evidence may be out of reach here: nothing to ask and nothing that proves, or another day by some clock."""
