@@ -212,10 +212,10 @@ async def test_a_legacy_message_over_a_signed_gateway(town: Town) -> None:
     pytest.importorskip("his_adapter_jiangxi", reason="the jiangxi plugin is not installed")
     hospital = await town.hospital()
     quote, settle = hospital.move_to_jiangxi()
-    await hospital.live(quote, settle, dies_at="after INTENT 2207")
+    await hospital.live(quote, settle, dies_at="after SETTLE_ASKED READY + INTENT 2207")
     await hospital.live(settle)
     assert (await hospital.cases())["settle"].state == "NOT_APPLIED"
     settled, again = await hospital.live(settle), await hospital.live(settle)
     assert again.answers == settled.answers
     assert (await hospital.cases())["settle"].state == "SETTLED"
-    await town.assert_all_agree({"after INTENT 2207": hospital})
+    await town.assert_all_agree({"after SETTLE_ASKED READY + INTENT 2207": hospital})
