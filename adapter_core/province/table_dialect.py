@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from operator import eq
 from typing import Any
 
@@ -24,7 +23,7 @@ from adapter_core.formats.tables.table import succeeded
 from adapter_core.formats.text import decode_text, encode_text
 from adapter_core.province.dialect import MessageInfo, RefKind
 from adapter_core.province.messages import Mark, Operation, Outcome, Reply
-from adapter_core.values.content import Content, canonical, plain_number
+from adapter_core.values.content import Content, canonical
 from adapter_core.values.copies import replace
 from adapter_core.values.errors import AdapterError, NotSupported
 from adapter_core.values.frames import Frame
@@ -303,9 +302,5 @@ def _keys(message: Message, content: Content, refs: Mapping[str, str], echo: Map
 
 def _hash(rows: Iterable[Mapping[str, Any]]) -> str:
     """Sixteen digits of the lines' canonical JSON."""
-    plain = [{name: _plain(item) if type(item) is not str else item for name, item in row.items()} for row in rows]
+    plain = [{name: item if type(item) is str else canonical(item) for name, item in row.items()} for row in rows]
     return hashlib.sha256(_SORTED_JSON.encode(plain)).hexdigest()[:16]
-
-
-def _plain(item: Any) -> object:
-    return plain_number(item) if type(item) is Decimal else canonical(item)

@@ -73,7 +73,7 @@ class Client:
 
     def demand(self, right: Right) -> None:
         """Raises: Forbidden."""
-        if self.roles.isdisjoint(ROLES_WITH[right]):
+        if not self.may(right):
             raise Forbidden(f"client {self.name} has no role with the right to {right}")
 
     def demand_institution(self, fixmedins_code: str) -> None:
